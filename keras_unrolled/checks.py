@@ -1,0 +1,91 @@
+"""The one way in which this package refuses an argument.
+
+Every message says what was expected, what was received and what to do; a near miss in a
+name is answered with the names that it might have been. Nothing here imports Keras.
+"""
+
+import difflib
+import math
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+
+class InputError(ValueError):
+    """Something that the caller gave is missing, malformed or out of range.
+
+    The command line answers it with its message alone and exit code 2.
+    """
+
+
+def one_of(argument: str, value: Any, options: Iterable[str]) -> str:
+    """Returns `value` where it is one of `options`, else raises `InputError` with a hint."""
+    options = list(options)
+    if isinstance(value, str) and value in options:
+        return value
+    raise InputError(
+        f"Expected `{argument}` to be one of {', '.join(map(repr, options))}. "
+        f"Received: {argument}={value!r}. {did_you_mean(value, options)}".rstrip()
+    )
+
+
+def did_you_mean(value: Any, options: Iterable[str]) -> str:
+    """A sentence with up to three names close to `value`, or an empty string."""
+    close = difflib.get_close_matches(str(value), list(options), n=3, cutoff=0.5)
+    return f"Did you mean {' or '.join(map(repr, close))}?" if close else ""
+
+
+def whole(argument: str, value: Any, *, least: int, most: int) -> int:
+    """Returns `value` as an int within `least..most`, else raises `InputError`."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool) or not least <= number <= most:
+        raise InputError(
+            f"Expected `{argument}` to be a whole number from {least:,} to {most:,}. "
+            f"Received: {argument}={value!r}. Choose a number in that range."
+        )
+    return number
+
+
+def real(argument: str, value: Any, *, least: float, most: float, below: bool = False) -> float:
+    """Returns `value` as a finite float within `least..most`, else raises `InputError`.
+
+    Args:
+        argument: the argument's name, for the message.
+        value: what was received.
+        least: smallest value allowed.
+        most: largest value allowed; with `below`, the first value not allowed.
+        below: whether `most` itself is refused.
+    """
+    ok = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not ok or not least <= value <= most or (below and value == most):
+        bound = f"below {most:g}" if below else f"at most {most:g}"
+        raise InputError(
+            f"Expected `{argument}` to be a number of at least {least:g} and {bound}. "
+            f"Received: {argument}={value!r}. Choose a number in that range."
+        )
+    return float(value)
+
+
+def flag(argument: str, value: Any) -> bool:
+    """Returns `value` where it is True or False, else raises `InputError`."""
+    if isinstance(value, bool):
+        return value
+    raise InputError(
+        f"Expected `{argument}` to be True or False. Received: {argument}={value!r}. "
+        "Write one of the two."
+    )
+
+
+def known(arguments: Iterable[str], names: Iterable[str], owner: str) -> None:
+    """Raises `InputError` for the first of `arguments` that is not among `names`."""
+    names = sorted(names)
+    for argument in arguments:
+        if argument not in names:
+            raise InputError(
+                f"Expected the arguments of {owner}: {', '.join(names)}. "
+                f"Received an unknown one: {argument}=... "
+                f"{did_you_mean(argument, names) or 'Remove it.'}"
+            )

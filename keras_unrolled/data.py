@@ -1,0 +1,197 @@
+"""Images to evaluate and fine-tune on: CIFAR-10 as TFDS has it, a folder, single files."""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from keras_unrolled import checks
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Labelled images in memory.
+
+    Args:
+        images: uint8 array `(n, height, width, 3)`.
+        labels: int64 array `(n,)`, indices into `names`.
+        names: tuple of the classes' names.
+        split: what part of which data this is, for a report.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    names: tuple[str, ...]
+    split: str
+
+    def __len__(self):
+        return len(self.labels)
+
+    def take(self, chosen):
+        """The examples at the indices `chosen`, in that order."""
+        return Examples(self.images[chosen], self.labels[chosen], self.names, self.split)
+
+
+def load_cifar10(data_dir, split):
+    """CIFAR-10 (Krizhevsky 2009) as TFDS prepared it.
+
+    Args:
+        data_dir: TFDS's data directory, the one that holds `cifar10/`; None means TFDS's
+            own default (`~/tensorflow_datasets`, or `TFDS_DATA_DIR`).
+        split: a TFDS split, such as "test" or "train[45000:]".
+
+    Returns:
+        `Examples`, 32x32 pixels, ten classes.
+
+    Raises:
+        InputError: if the data set has not been prepared there.
+    """
+    import tensorflow_datasets as tfds
+
+    tfds.disable_progress_bar()
+    try:
+        builder = tfds.builder("cifar10", data_dir=data_dir and str(Path(data_dir).expanduser()))
+        tables = builder.as_dataset(split=split, batch_size=-1)
+    except (AssertionError, FileNotFoundError, tfds.core.DatasetNotFoundError) as error:
+        place = data_dir or "TFDS's default data directory"
+        raise checks.InputError(
+            f"Expected CIFAR-10 as TFDS prepares it, in {place}/cifar10/3.0.2. Found none. "
+            'Prepare it on a machine with a network: python -c "import tensorflow_datasets as t; '
+            "t.builder('cifar10', data_dir='DIR').download_and_prepare()\", and pass "
+            "--data-dir DIR."
+        ) from error
+    table = tfds.as_numpy(tables)
+    names = tuple(builder.info.features["label"].names)
+    return Examples(table["image"], table["label"].astype("int64"), names, split)
+
+
+def read_image(path):
+    """One image file as a uint8 array `(height, width, 3)`; greyscale and CMYK are converted.
+
+    Raises:
+        InputError: if the file is missing or does not decode.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    path = Path(path)
+    if not path.is_file():
+        raise checks.InputError(
+            f"Expected an image file. Found none at {path}. Check the path; "
+            f"{', '.join(SUFFIXES)} files can be read."
+        )
+    try:
+        with Image.open(path) as image:
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except (
+        UnidentifiedImageError,
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+    ) as error:
+        raise checks.InputError(
+            f"Expected an image that decodes. {path} does not ({error}). Repair it or take it away."
+        ) from error
+
+
+def list_folder(folder):
+    """The image files of a folder of class folders.
+
+    Args:
+        folder: path of a folder that holds one folder of images for each class, whose
+            name is the class's name.
+
+    Returns:
+        A list of paths, a list of their classes' indices, and a tuple of the names, all in
+        alphabetical order.
+
+    Raises:
+        InputError: if there is no such folder, fewer than two classes, or no image.
+    """
+    folder = Path(folder).expanduser()
+    layout = f"Expected a folder of class folders, such as {folder}/cats/1.png. "
+    if not folder.is_dir():
+        raise checks.InputError(f"{layout}Found no folder at {folder}. Check the path.")
+    classes = {}
+    for place in sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != "."):
+        files = sorted(p for p in place.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        if files:
+            classes[place.name] = files
+    if not classes:
+        raise checks.InputError(
+            f"{layout}Found no image in it. Put images ({', '.join(SUFFIXES)}) into a "
+            "folder for each class."
+        )
+    if len(classes) < 2:
+        raise checks.InputError(
+            f"{layout}Found one class only, {next(iter(classes))!r}. Classifying takes two "
+            "or more: add a folder for each other class."
+        )
+    paths = [path for files in classes.values() for path in files]
+    labels = [i for i, files in enumerate(classes.values()) for _ in files]
+    return paths, labels, tuple(classes)
+
+
+def load_folder(folder, converter, progress=None):
+    """Reads a folder of class folders, each image resized for a network.
+
+    Args:
+        folder: as in `list_folder`.
+        converter: an `ImageConverter` of the network that the images are for. Images are
+            kept at the size to which it resizes, so that they fit into one array; its own
+            resizing and cropping then changes nothing, or only cuts the centre.
+        progress: optional function of an iterable that returns it, such as `tqdm`.
+
+    Returns:
+        `Examples`.
+
+    Raises:
+        InputError: as `list_folder` and `read_image`.
+    """
+    paths, labels, names = list_folder(folder)
+    read = [read_image(path) for path in (progress(paths) if progress else paths)]
+    images = np.stack([resize(image, converter) for image in read])
+    return Examples(images, np.asarray(labels, "int64"), names, str(folder))
+
+
+def resize(image, converter):
+    """Resizes a uint8 image `(height, width, 3)` as `converter` would, kept in uint8."""
+    if converter is None or converter.image_size in (None, image.shape[:2]):
+        return image
+    import keras
+
+    resized = keras.ops.convert_to_numpy(converter.resizing(image))
+    return np.clip(np.rint(resized), 0, 255).astype("uint8")
+
+
+def split_examples(examples, fraction, seed):
+    """Splits at random, class by class.
+
+    Args:
+        examples: `Examples`; every class needs two or more.
+        fraction: float in (0, 1), the part of each class to hold out, one example at least.
+        seed: int.
+
+    Returns:
+        Two `Examples`: to train on, and held out.
+
+    Raises:
+        InputError: if a class has a single example.
+    """
+    rng = random.Random(seed)
+    kept, held = [], []
+    for index, name in enumerate(examples.names):
+        members = np.flatnonzero(examples.labels == index).tolist()
+        if len(members) < 2:
+            raise checks.InputError(
+                f"Expected two images or more of each class, one to hold out. Found "
+                f"{len(members)} of {name!r}. Add images or remove the class."
+            )
+        rng.shuffle(members)
+        count = min(max(1, round(len(members) * fraction)), len(members) - 1)
+        held += members[:count]
+        kept += members[count:]
+    return examples.take(sorted(kept)), examples.take(sorted(held))

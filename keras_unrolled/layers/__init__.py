@@ -1,0 +1,23 @@
+"""Blocks and layers; on Keras alone."""
+
+from keras_unrolled.layers.block import BLOCK_TYPES, Block, Stack
+from keras_unrolled.layers.convolution import SymmetricConv2D
+from keras_unrolled.layers.highway import Highway
+from keras_unrolled.layers.layer_dropout import LayerDropout
+from keras_unrolled.layers.mixing import GATINGS, Gating, mix, open_gate
+from keras_unrolled.layers.normalization import BatchNormalization, make_normalization
+
+__all__ = [
+    "BLOCK_TYPES",
+    "GATINGS",
+    "BatchNormalization",
+    "Block",
+    "Gating",
+    "Highway",
+    "LayerDropout",
+    "Stack",
+    "SymmetricConv2D",
+    "make_normalization",
+    "mix",
+    "open_gate",
+]

@@ -1,0 +1,394 @@
+"""The block, written once: basic or bottleneck, every gating, with or without normalisation."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_unrolled import checks
+from keras_unrolled.layers.convolution import SymmetricConv2D
+from keras_unrolled.layers.layer_dropout import LayerDropout
+from keras_unrolled.layers.mixing import GATINGS, mix, open_gate
+from keras_unrolled.layers.normalization import make_normalization
+
+# Kernel sizes of H, and how many times wider than `filters` its last convolution is.
+BLOCK_TYPES = {"basic": ((3, 3), 1), "bottleneck": ((1, 3, 1), 4)}
+MOST_FILTERS = 65_536
+
+
+@keras.saving.register_keras_serializable(package="keras_unrolled")
+class Stack(keras.layers.Layer):
+    """Convolutions with what stands between them: H, or a gate as deep as H.
+
+    Post-activation: conv-norm-relu-...-conv-norm. Pre-activation, whose input has been
+    normalised and rectified already: conv-norm-relu-...-conv.
+
+    Args:
+        filters: sequence of int, output channels of each convolution.
+        kernel_sizes: sequence of int, one for each convolution.
+        strides: sequence of int, one for each convolution.
+        normalization: "batch", "group" or None; None gives every convolution a bias.
+        activation_order: "post" or "pre".
+        output_bias: optional float. Where given, the stack ends in a shift by a bias of
+            this initial value, whichever layer it lies in: that is a gate's bias.
+        momentum: float, of batch normalisation's moving statistics.
+        epsilon: float, of the normalisation.
+
+    Input: `(batch, height, width, channels)`. Output: `(batch, height / s, width / s,
+    filters[-1])` with s the product of the strides, sizes rounded up.
+    """
+
+    def __init__(
+        self,
+        *,
+        filters,
+        kernel_sizes,
+        strides,
+        normalization="batch",
+        activation_order="post",
+        output_bias=None,
+        momentum=0.9,
+        epsilon=1e-5,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.filters = tuple(filters)
+        self.kernel_sizes = tuple(kernel_sizes)
+        self.strides = tuple(strides)
+        self.normalization = normalization
+        self.activation_order = activation_order
+        self.output_bias = output_bias
+        self.momentum = momentum
+        self.epsilon = epsilon
+
+        post = activation_order == "post"
+        bias = 0.0 if output_bias is None else output_bias
+        self.convs, self.norms = [], []
+        for i, (width, size, stride) in enumerate(zip(filters, kernel_sizes, strides), start=1):
+            last = i == len(self.filters)
+            shifts = last and output_bias is not None and not post
+            self.convs.append(
+                SymmetricConv2D(
+                    width,
+                    size,
+                    strides=stride,
+                    use_bias=normalization is None or shifts,
+                    bias_initializer=keras.initializers.Constant(bias if last else 0.0),
+                    kernel_initializer="he_normal",
+                    dtype=self.dtype_policy,
+                    name=f"conv{i}",
+                )
+            )
+            if post or not last:
+                norm = make_normalization(
+                    normalization,
+                    width,
+                    momentum=momentum,
+                    epsilon=epsilon,
+                    beta=bias if last else 0.0,
+                    dtype=self.dtype_policy,
+                    name=f"norm{i}",
+                )
+                self.norms += [norm] if norm is not None else []
+
+    def build(self, input_shape):
+        shape = tuple(input_shape)
+        for i, conv in enumerate(self.convs):
+            conv.build(shape)
+            shape = conv.compute_output_shape(shape)
+            if i < len(self.norms):
+                self.norms[i].build(shape)
+        self.built = True
+
+    def call(self, x, training=None):
+        for i, conv in enumerate(self.convs):
+            x = conv(x)
+            if i < len(self.norms):
+                x = self.norms[i](x, training=training)
+            if i + 1 < len(self.convs):
+                x = ops.relu(x)
+        return x
+
+    def compute_output_shape(self, input_shape):
+        for conv in self.convs:
+            input_shape = conv.compute_output_shape(input_shape)
+        return input_shape
+
+    def count_macs(self, input_shape):
+        """Multiply-accumulates of the convolutions for one example of `(1, h, w, c)`."""
+        macs = 0
+        for conv in self.convs:
+            channels, input_shape = input_shape[-1], conv.compute_output_shape(input_shape)
+            macs += math.prod(input_shape[1:]) * math.prod(conv.kernel_size) * channels
+        return macs
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_sizes": self.kernel_sizes,
+            "strides": self.strides,
+            "normalization": self.normalization,
+            "activation_order": self.activation_order,
+            "output_bias": self.output_bias,
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_unrolled")
+class Block(keras.layers.Layer):
+    """One block: `y = H(x) * T(x) + x * C(x)`, followed by a ReLU where `mix_relu`.
+
+    The blocks of a stage refine an estimate of the same features (Greff et al. 2017):
+    H is a new estimate, x the old one, and the gating decides how the two are mixed.
+
+        H: conv-norm-relu-conv-norm              (basic)
+           conv-norm-relu-conv-norm-relu-conv-norm   (bottleneck)
+        T, C: such a stack of their own, then a sigmoid
+
+    In a transition block, which changes the shape, x is the projected (or padded) input.
+    In pre-activation (He et al. 2016) H, the gates and a projection all read
+    `relu(norm(x))`, the one pre-activation of the block.
+
+    Args:
+        filters: int, filters of the block's first convolution; a bottleneck puts out four
+            times as many channels.
+        strides: int, 1 or more; of the whole block.
+        block_type: "basic" (3x3, 3x3) or "bottleneck" (1x1, 3x3, 1x1).
+        gating: "plain", "residual", "full", "coupled", "c_only" or "t_only".
+        gate_type: "stack", a gate as deep as H (Greff et al. 2017, section 5.1), or
+            "pointwise", one 1x1 convolution (He et al. 2016).
+        transform_bias: float, initial bias of a free T: -1 in the image study (section 5.1).
+        carry_bias: float, initial bias of a free C: 1, that is mostly open (ours; the
+            paper gives none).
+        normalization: "batch", "group" or None (convolutions with biases instead).
+        activation_order: "post" (He et al. 2015) or "pre" (He et al. 2016).
+        transform_relu: bool, whether H ends in one more ReLU (the paper's "Highway-Full").
+        mix_relu: bool or None, whether a ReLU follows the mix; None means that it does in
+            post-activation (He et al. 2015) and does not in pre-activation (He et al. 2016).
+        shortcut: "projection" (1x1 convolution and norm) or "pad" (He's option A: every
+            `strides`-th pixel, zeros for new channels); only a transition block has one.
+        stride_conv: 1 or 2, which convolution of a bottleneck strides: the 3x3 (2, as
+            torchvision) or the first 1x1 (1, He et al. 2015 and keras.applications).
+        layer_dropout: float in [0, 1), probability of leaving the block out in training.
+        layer_dropout_unit: "batch" or "sample", see `LayerDropout`.
+        momentum: float, of batch normalisation's moving statistics (0.9, as torchvision's).
+        epsilon: float, of the normalisation (1e-5, as torchvision's).
+
+    Call arguments:
+        x: float tensor of shape `(batch, height, width, channels)`.
+        training: bool, mode of normalisation and layer dropout.
+
+    Output: `(batch, height / strides, width / strides, output_filters)`, sizes rounded up,
+    in the compute dtype.
+
+    Raises:
+        InputError: for a value outside the ones listed; on build, for a padding shortcut
+            that would have to remove channels.
+    """
+
+    def __init__(
+        self,
+        filters,
+        *,
+        strides=1,
+        block_type="basic",
+        gating="residual",
+        gate_type="stack",
+        transform_bias=-1.0,
+        carry_bias=1.0,
+        normalization="batch",
+        activation_order="post",
+        transform_relu=False,
+        mix_relu=None,
+        shortcut="projection",
+        stride_conv=2,
+        layer_dropout=0.0,
+        layer_dropout_unit="batch",
+        momentum=0.9,
+        epsilon=1e-5,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.filters = checks.whole("filters", filters, least=1, most=MOST_FILTERS)
+        self.strides = checks.whole("strides", strides, least=1, most=16)
+        self.block_type = checks.one_of("block_type", block_type, BLOCK_TYPES)
+        self.gating = checks.one_of("gating", gating, GATINGS)
+        self.gate_type = checks.one_of("gate_type", gate_type, ("stack", "pointwise"))
+        self.transform_bias = checks.real("transform_bias", transform_bias, least=-100, most=100)
+        self.carry_bias = checks.real("carry_bias", carry_bias, least=-100, most=100)
+        if normalization is not None:
+            checks.one_of("normalization", normalization, ("batch", "group"))
+        self.normalization = normalization
+        self.activation_order = checks.one_of("activation_order", activation_order, ("post", "pre"))
+        self.transform_relu = checks.flag("transform_relu", transform_relu)
+        post = activation_order == "post"
+        self.mix_relu = post if mix_relu is None else checks.flag("mix_relu", mix_relu)
+        self.shortcut = checks.one_of("shortcut", shortcut, ("projection", "pad"))
+        self.stride_conv = checks.whole("stride_conv", stride_conv, least=1, most=2)
+        self.layer_dropout = checks.real(
+            "layer_dropout", layer_dropout, least=0, most=1, below=True
+        )
+        self.layer_dropout_unit = checks.one_of(
+            "layer_dropout_unit", layer_dropout_unit, ("batch", "sample")
+        )
+        self.momentum = checks.real("momentum", momentum, least=0, most=1)
+        self.epsilon = checks.real("epsilon", epsilon, least=0, most=1)
+        rule = GATINGS[gating]
+        if layer_dropout and not rule.carries:
+            raise checks.InputError(
+                "Expected a gating that carries its input, for a dropped plain block passes "
+                f"nothing on. Received: layer_dropout={layer_dropout}, gating={gating!r}. "
+                "Set layer_dropout=0 or choose another gating."
+            )
+
+        kernel_sizes, expansion = BLOCK_TYPES[block_type]
+        self.output_filters = filters * expansion
+        common = {"activation_order": activation_order, "momentum": momentum, "epsilon": epsilon}
+        strided = self.stride_conv if block_type == "bottleneck" else 1
+        deep = {
+            "filters": (filters,) * (len(kernel_sizes) - 1) + (self.output_filters,),
+            "kernel_sizes": kernel_sizes,
+            "strides": [strides if i + 1 == strided else 1 for i in range(len(kernel_sizes))],
+            "normalization": normalization,
+        }
+        shallow = {
+            "filters": (self.output_filters,),
+            "kernel_sizes": (1,),
+            "strides": (strides,),
+        }
+        gate = deep if gate_type == "stack" else {**shallow, "normalization": None}
+        dtype = self.dtype_policy
+
+        # === Layers ===
+        self.preactivation = None
+        self.transform = Stack(**deep, **common, dtype=dtype, name="transform")
+        self.transform_gate = self.carry_gate = None
+        if "transform" in rule.free:
+            self.transform_gate = Stack(
+                **gate, **common, output_bias=transform_bias, dtype=dtype, name="transform_gate"
+            )
+        if "carry" in rule.free:
+            self.carry_gate = Stack(
+                **gate, **common, output_bias=carry_bias, dtype=dtype, name="carry_gate"
+            )
+        self.projection = None
+        self.projection_options = {**shallow, **common, "normalization": normalization}
+        self.drop = LayerDropout(
+            layer_dropout, unit=layer_dropout_unit, dtype=dtype, name="layer_dropout"
+        )
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        self.changes_shape = self.strides != 1 or channels != self.output_filters
+        if self.activation_order == "pre":
+            self.preactivation = make_normalization(
+                self.normalization,
+                channels,
+                momentum=self.momentum,
+                epsilon=self.epsilon,
+                dtype=self.dtype_policy,
+                name="preactivation",
+            )
+        if self.changes_shape and GATINGS[self.gating].carries:
+            if self.shortcut == "projection":
+                self.projection = Stack(
+                    **self.projection_options, dtype=self.dtype_policy, name="projection"
+                )
+            elif channels > self.output_filters:
+                raise checks.InputError(
+                    "Expected a padding shortcut to add channels. Received: an input of "
+                    f"{channels} channels and a block that puts out {self.output_filters}. "
+                    "Use shortcut='projection'."
+                )
+        for layer in (self.preactivation, *self._stacks()):
+            if layer is not None:
+                layer.build(input_shape)
+        self.built = True
+
+    def _stacks(self):
+        return [
+            stack
+            for stack in (self.transform, self.transform_gate, self.carry_gate, self.projection)
+            if stack is not None
+        ]
+
+    def parts(self, x, training=None):
+        """Every named intermediate of the block.
+
+        Args:
+            x: tensor of shape `(batch, height, width, channels)`.
+            training: bool, mode of normalisation and layer dropout.
+
+        Returns:
+            A dict of tensors of the output's shape: "shortcut" (the x that is mixed),
+            "transform" (H), "transform_gate" (T) and "carry_gate" (C) where they are free,
+            in float32 at least, "mix" (before the last ReLU) and "output".
+        """
+        found = {}
+        entry = x
+        if self.activation_order == "pre":
+            if self.preactivation is not None:
+                entry = self.preactivation(x, training=training)
+            entry = ops.relu(entry)
+        h = self.transform(entry, training=training)
+        if self.transform_relu:
+            h = ops.relu(h)
+        found["transform"] = h
+        transform = carry = None
+        if self.transform_gate is not None:
+            transform = open_gate(self.transform_gate(entry, training=training))
+            found["transform_gate"] = transform
+            transform = self.drop(transform, training=training)
+        else:
+            h = self.drop(h, training=training)
+        if self.carry_gate is not None:
+            carry = open_gate(self.carry_gate(entry, training=training))
+            found["carry_gate"] = carry
+        if GATINGS[self.gating].carries:
+            if self.projection is not None:
+                x = self.projection(entry, training=training)
+            elif self.changes_shape:
+                x = self._pad(x)
+            found["shortcut"] = x
+        found["mix"] = mix(self.gating, h, x, transform, carry)
+        found["output"] = ops.relu(found["mix"]) if self.mix_relu else found["mix"]
+        return found
+
+    def call(self, x, training=None):
+        return self.parts(x, training=training)["output"]
+
+    def _pad(self, x):
+        # New channels come last, as in fb.resnet.torch's shortcut of type A.
+        x = x[:, :: self.strides, :: self.strides, :]
+        return ops.pad(x, [(0, 0), (0, 0), (0, 0), (0, self.output_filters - x.shape[-1])])
+
+    def compute_output_shape(self, input_shape):
+        return self.transform.compute_output_shape(input_shape)
+
+    def count_macs(self, input_shape):
+        """Multiply-accumulates of the convolutions for one example of `(1, h, w, c)`."""
+        return sum(stack.count_macs(input_shape) for stack in self._stacks())
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "strides": self.strides,
+            "block_type": self.block_type,
+            "gating": self.gating,
+            "gate_type": self.gate_type,
+            "transform_bias": self.transform_bias,
+            "carry_bias": self.carry_bias,
+            "normalization": self.normalization,
+            "activation_order": self.activation_order,
+            "transform_relu": self.transform_relu,
+            "mix_relu": self.mix_relu,
+            "shortcut": self.shortcut,
+            "stride_conv": self.stride_conv,
+            "layer_dropout": self.layer_dropout,
+            "layer_dropout_unit": self.layer_dropout_unit,
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+        }

@@ -1,0 +1,37 @@
+"""The convolution of the published residual nets."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_unrolled")
+class SymmetricConv2D(keras.layers.Conv2D):
+    """A `keras.layers.Conv2D` that pads `kernel_size // 2` zeros on every side.
+
+    TensorFlow's `"same"` pads a strided convolution more at the end than at the start, so
+    that weights of the published nets, which were trained with equal padding, would see
+    every map shifted by a pixel. Output sizes are those of `"same"`: `ceil(size / stride)`.
+
+    Takes the arguments of `keras.layers.Conv2D` but `padding`, `data_format` (always
+    channels last), `dilation_rate` and `groups`; the kernel size must be odd.
+
+    Input: `(batch, height, width, channels)`. Output: `(batch, height / stride,
+    width / stride, filters)`, sizes rounded up.
+    """
+
+    def __init__(self, filters, kernel_size, **kwargs):
+        kwargs = {**kwargs, "padding": "same", "data_format": "channels_last"}
+        super().__init__(filters, kernel_size, **kwargs)
+
+    def convolution_op(self, inputs, kernel):
+        pads = [size // 2 if step > 1 else 0 for size, step in zip(self.kernel_size, self.strides)]
+        if not any(pads):
+            return super().convolution_op(inputs, kernel)
+        inputs = ops.pad(inputs, [(0, 0), *((pad, pad) for pad in pads), (0, 0)])
+        return ops.conv(
+            inputs,
+            kernel,
+            strides=list(self.strides),
+            padding="valid",
+            data_format=self.data_format,
+        )

@@ -1,0 +1,131 @@
+"""The dense Highway layer."""
+
+import keras
+
+from keras_unrolled import checks
+from keras_unrolled.layers.layer_dropout import LayerDropout
+from keras_unrolled.layers.mixing import GATINGS, mix, open_gate
+
+
+@keras.saving.register_keras_serializable(package="keras_unrolled")
+class Highway(keras.layers.Layer):
+    """Densely connected Highway layer (Srivastava et al. 2015) of any gating.
+
+    `y = H * T + x * C` with `H = activation(x W + b)` and free gates
+    `sigmoid(x W' + b')`. With the defaults it is the `Highway` layer of Keras 1, which
+    Keras 2 dropped, but for the activation: that one's was linear.
+
+    Args:
+        gating: "plain", "residual", "full", "coupled", "c_only" or "t_only".
+        activation: of H, a name or a callable; "relu" as in Kim et al. 2016.
+        use_bias: bool, whether H and the gates have biases.
+        transform_bias: float, initial bias of a free T: -2 in Kim et al. 2016 and in Keras 1.
+        carry_bias: float, initial bias of a free C: 1, mostly open (ours).
+        kernel_initializer: of every kernel.
+        bias_initializer: of H's bias.
+        kernel_regularizer: of every kernel.
+        bias_regularizer: of every bias.
+        layer_dropout: float in [0, 1), probability of leaving the layer out in training.
+        layer_dropout_unit: "batch" or "sample", see `LayerDropout`.
+
+    Input and output: float tensors of shape `(..., features)`, of the same dtype.
+
+    Raises:
+        InputError: for an unknown gating or a rate outside [0, 1).
+    """
+
+    def __init__(
+        self,
+        *,
+        gating="coupled",
+        activation="relu",
+        use_bias=True,
+        transform_bias=-2.0,
+        carry_bias=1.0,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        layer_dropout=0.0,
+        layer_dropout_unit="batch",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.gating = checks.one_of("gating", gating, GATINGS)
+        self.activation = keras.activations.get(activation)
+        self.use_bias = checks.flag("use_bias", use_bias)
+        self.transform_bias = checks.real("transform_bias", transform_bias, least=-100, most=100)
+        self.carry_bias = checks.real("carry_bias", carry_bias, least=-100, most=100)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.bias_regularizer = keras.regularizers.get(bias_regularizer)
+        self.layer_dropout = layer_dropout
+        self.layer_dropout_unit = layer_dropout_unit
+        if layer_dropout and not GATINGS[gating].carries:
+            raise checks.InputError(
+                "Expected a gating that carries its input, for a dropped plain layer passes "
+                f"nothing on. Received: layer_dropout={layer_dropout}, gating={gating!r}. "
+                "Set layer_dropout=0 or choose another gating."
+            )
+        self.drop = LayerDropout(
+            layer_dropout, unit=layer_dropout_unit, dtype=self.dtype_policy, name="layer_dropout"
+        )
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        free = GATINGS[self.gating].free
+        self.transform = self._dense(input_shape, "transform", self.bias_initializer)
+        self.transform_gate = self.carry_gate = None
+        if "transform" in free:
+            bias = keras.initializers.Constant(self.transform_bias)
+            self.transform_gate = self._dense(input_shape, "transform_gate", bias)
+        if "carry" in free:
+            bias = keras.initializers.Constant(self.carry_bias)
+            self.carry_gate = self._dense(input_shape, "carry_gate", bias)
+        self.built = True
+
+    def _dense(self, input_shape, name, bias_initializer):
+        dense = keras.layers.Dense(
+            input_shape[-1],
+            use_bias=self.use_bias,
+            # A copy each: an initialiser with a seed would repeat itself.
+            kernel_initializer=self.kernel_initializer.clone(),
+            bias_initializer=bias_initializer,
+            kernel_regularizer=self.kernel_regularizer,
+            bias_regularizer=self.bias_regularizer,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+        dense.build(input_shape)
+        return dense
+
+    def call(self, x, training=None):
+        h = self.activation(self.transform(x))
+        transform = carry = None
+        if self.transform_gate is not None:
+            transform = self.drop(open_gate(self.transform_gate(x)), training=training)
+        else:
+            h = self.drop(h, training=training)
+        if self.carry_gate is not None:
+            carry = open_gate(self.carry_gate(x))
+        return mix(self.gating, h, x, transform, carry)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "gating": self.gating,
+            "activation": keras.activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "transform_bias": self.transform_bias,
+            "carry_bias": self.carry_bias,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+            "bias_regularizer": keras.regularizers.serialize(self.bias_regularizer),
+            "layer_dropout": self.layer_dropout,
+            "layer_dropout_unit": self.layer_dropout_unit,
+        }

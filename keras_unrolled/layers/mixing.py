@@ -1,0 +1,79 @@
+"""Six gatings as one table, and the one function that mixes.
+
+Every block of every network here is `y = H(x) * T(x) + x * C(x)` (Greff et al. 2017,
+eqs. 2-5). The networks differ only in where T and C come from, and that is data.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import keras
+from keras import ops
+
+
+@dataclass(frozen=True)
+class Gating:
+    """Where the transform gate T and the carry gate C of a block come from."""
+
+    transform: Literal["one", "free"]
+    carry: Literal["zero", "one", "free", "coupled"]
+
+    @property
+    def carries(self) -> bool:
+        """Whether a block passes its input on at all (a plain one does not)."""
+        return self.carry != "zero"
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """The gates that have weights of their own, among "transform" and "carry"."""
+        return tuple(gate for gate in ("transform", "carry") if getattr(self, gate) == "free")
+
+
+GATINGS = {
+    "plain": Gating("one", "zero"),  # y = H          (eq. 2)
+    "residual": Gating("one", "one"),  # y = H + x      (eq. 5)
+    "full": Gating("free", "free"),  # y = H*T + x*C  (eq. 3)
+    "coupled": Gating("free", "coupled"),  # C = 1 - T      (eq. 4)
+    "c_only": Gating("one", "free"),  # y = H + x*C    (section 5.2)
+    "t_only": Gating("free", "one"),  # y = H*T + x    (section 5.2)
+}
+
+
+def mix(gating, h, x, transform=None, carry=None):
+    """Mixes a new estimate `h` with the old one `x`: `h * T + x * C`.
+
+    Gated sums are computed in float32 at least, and rounded to `x`'s dtype once: in
+    bfloat16 the carry `1 - T` of a nearly closed gate would round to 1, and a deep stack
+    would no longer forget.
+
+    Args:
+        gating: string, a key of `GATINGS`.
+        h: tensor of any shape, the transform H(x).
+        x: tensor of `h`'s shape, the block's input, projected where the block changes shape.
+        transform: tensor that broadcasts to `h`, the gate T in 0..1; only where T is free.
+        carry: tensor that broadcasts to `x`, the gate C in 0..1; only where C is free.
+
+    Returns:
+        A tensor of `x`'s shape and dtype.
+    """
+    rule = GATINGS[gating]
+    if not rule.carries:
+        return h
+    if not rule.free:
+        return ops.add(h, x)
+    dtype = keras.backend.standardize_dtype(x.dtype)
+    wide = keras.backend.result_type(dtype, "float32")
+    h, x = ops.cast(h, wide), ops.cast(x, wide)
+    if rule.carry == "coupled":
+        # The same as h * T + x * (1 - T), and exactly x where the gate is closed.
+        return ops.cast(ops.add(x, ops.multiply(transform, ops.subtract(h, x))), dtype)
+    new = ops.multiply(h, transform) if rule.transform == "free" else h
+    old = ops.multiply(x, carry) if rule.carry == "free" else x
+    return ops.cast(ops.add(new, old), dtype)
+
+
+def open_gate(preactivation):
+    """The logistic gate of a pre-activation of any shape, in float32 at least, in 0..1."""
+    dtype = keras.backend.standardize_dtype(preactivation.dtype)
+    wide = keras.backend.result_type(dtype, "float32")
+    return ops.sigmoid(ops.cast(preactivation, wide))

@@ -1,0 +1,126 @@
+"""Normalisation layers: a batch normalisation on fused kernels, and who gets which."""
+
+import math
+
+import keras
+from keras import ops
+
+# Group normalisation with 16 channels a group does as well as the best of its neighbours
+# (Wu & He 2018, table 3), and suits widths in multiples of 16.
+CHANNELS_PER_GROUP = 16
+
+
+@keras.saving.register_keras_serializable(package="keras_unrolled")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """`keras.layers.BatchNormalization` that calls the backend's fused kernel.
+
+    Weights, configuration and results are those of Keras's layer, which computes moments
+    and normalises in a dozen separate operations, and in float32 under mixed precision. The
+    fused kernels of TensorFlow and torch read the input once in its own dtype and keep
+    statistics in float32. Where no fused kernel fits (JAX, float64, masks, `synchronized`,
+    `renorm`, inputs that are not `(batch, height, width, channels)`), Keras's own code runs.
+
+    `synchronized` is read at each call, so that a training loop may switch it on for
+    several replicas and leave a preset's configuration alone.
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        kernel = _FUSED.get(keras.backend.backend())
+        stock = mask is not None or self.synchronized or self.renorm or self.axis not in (-1, 3)
+        narrow = keras.backend.standardize_dtype(inputs.dtype) in ("float32", "bfloat16", "float16")
+        if kernel is None or stock or not narrow or len(inputs.shape) != 4:
+            return super().call(inputs, training=training, mask=mask)
+        use_batch = bool(training and self.trainable)
+        channels = inputs.shape[-1]
+        # Read without autocast: statistics and affine weights stay in float32.
+        gamma = ops.cast(self.gamma, "float32") if self.scale else ops.ones((channels,), "float32")
+        beta = ops.cast(self.beta, "float32") if self.center else ops.zeros((channels,), "float32")
+        mean = ops.cast(self.moving_mean, "float32")
+        variance = ops.cast(self.moving_variance, "float32")
+        outputs, batch_mean, batch_variance = kernel(
+            inputs, gamma, beta, mean, variance, self.epsilon, use_batch
+        )
+        if use_batch:
+            keep = self.momentum
+            self.moving_mean.assign(mean * keep + batch_mean * (1.0 - keep))
+            self.moving_variance.assign(variance * keep + batch_variance * (1.0 - keep))
+        return ops.cast(outputs, self.compute_dtype)
+
+
+def _fused_tensorflow(x, gamma, beta, mean, variance, epsilon, training):
+    import tensorflow as tf
+
+    if not training:
+        y, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=x,
+            scale=gamma,
+            offset=beta,
+            mean=mean,
+            variance=variance,
+            epsilon=epsilon,
+            is_training=False,
+        )
+        return y, mean, variance
+    empty = tf.zeros((0,), "float32")
+    y, batch_mean, batch_variance, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=x,
+        scale=gamma,
+        offset=beta,
+        mean=empty,
+        variance=empty,
+        epsilon=epsilon,
+        is_training=True,
+    )
+    # The kernel states the unbiased variance; Keras's moving statistics keep the biased one.
+    count = tf.cast(tf.size(x) // tf.shape(x)[-1], "float32")
+    return y, batch_mean, batch_variance * (count - 1.0) / count
+
+
+def _fused_torch(x, gamma, beta, mean, variance, epsilon, training):
+    import torch
+
+    x = x.permute(0, 3, 1, 2)  # a view: torch takes channels-last strides as they are
+    count = x.numel() // x.shape[1]
+    if training and count == 1:  # torch refuses it; the moments of one value are known
+        centred = torch.zeros_like(x) + beta.to(x.dtype).reshape(1, -1, 1, 1)
+        value = x.detach().float().reshape(-1)
+        return centred.permute(0, 2, 3, 1), value, torch.zeros_like(value)
+    if training:  # momentum 1 leaves the batch's own moments in the buffers
+        mean, variance = torch.zeros_like(mean), torch.ones_like(variance)
+    y = torch.nn.functional.batch_norm(
+        x, mean, variance, gamma, beta, training=training, momentum=1.0, eps=epsilon
+    )
+    if training:
+        variance = variance * ((count - 1) / count)
+    return y.permute(0, 2, 3, 1), mean, variance
+
+
+_FUSED = {"tensorflow": _fused_tensorflow, "torch": _fused_torch}
+
+
+def make_normalization(kind, filters, *, momentum, epsilon, beta=0.0, dtype=None, name=None):
+    """The normalisation layer called `kind`, or None.
+
+    Args:
+        kind: "batch", "group" (16 channels a group where `filters` allows) or None.
+        filters: int, channels that it will normalise.
+        momentum: float, of batch normalisation's moving statistics.
+        epsilon: float, added to the variance.
+        beta: float, initial value of the shift.
+        dtype: dtype policy.
+        name: the layer's name.
+
+    Returns:
+        A Keras layer, or None where `kind` is None.
+    """
+    shift = keras.initializers.Constant(beta)
+    if kind == "batch":
+        return BatchNormalization(
+            momentum=momentum, epsilon=epsilon, beta_initializer=shift, dtype=dtype, name=name
+        )
+    if kind == "group":
+        groups = filters // math.gcd(CHANNELS_PER_GROUP, filters)
+        return keras.layers.GroupNormalization(
+            groups, epsilon=epsilon, beta_initializer=shift, dtype=dtype, name=name
+        )
+    return None

@@ -1,0 +1,156 @@
+"""Builders for the published depths; all that differs between networks is in two tables."""
+
+import inspect
+
+from keras_unrolled import checks
+from keras_unrolled.models.image_backbone import ImageBackbone
+from keras_unrolled.models.image_classifier import (
+    ImageClassifier,
+    ImageClassifierPreprocessor,
+    ImageConverter,
+)
+
+# He et al. 2015, table 1: block type and blocks of each stage.
+IMAGENET_DEPTHS = {
+    18: ("basic", [2, 2, 2, 2]),
+    34: ("basic", [3, 4, 6, 3]),
+    50: ("bottleneck", [3, 4, 6, 3]),
+    101: ("bottleneck", [3, 4, 23, 3]),
+    152: ("bottleneck", [3, 8, 36, 3]),
+}
+
+# Channel statistics of the training sets on a scale of 0 to 1, and how images are cut.
+DATASETS = {
+    "imagenet": {
+        "num_classes": 1000,
+        "image_size": (224, 224),
+        "crop_fraction": 0.875,
+        "mean": (0.485, 0.456, 0.406),
+        "std": (0.229, 0.224, 0.225),
+    },
+    "cifar": {
+        "num_classes": 10,
+        "image_size": (32, 32),
+        "crop_fraction": 1.0,
+        "mean": (0.4914, 0.4822, 0.4465),
+        "std": (0.2470, 0.2435, 0.2616),
+    },
+}
+
+# What a Highway net has by default that a Residual net has not (paper, section 5.1; no
+# ReLU after the mix, projections in transition blocks: the authors' CIFAR-10 code of 2025).
+HIGHWAY = {"mix_relu": False, "shortcut": "projection"}
+
+_BACKBONE_OPTIONS = {
+    name
+    for name, parameter in inspect.signature(ImageBackbone.__init__).parameters.items()
+    if parameter.kind is parameter.KEYWORD_ONLY
+} | {"trainable"}
+_CLASSIFIER_OPTIONS = {"labels", "dropout", "compile", "name"}
+
+
+def resnet(depth, *, dataset="imagenet", num_classes=None, **options):
+    """A residual net (He et al. 2015).
+
+    Args:
+        depth: int, one of 18, 34, 50, 101, 152 for imagenet; `6n + 2` for cifar.
+        dataset: "imagenet" (224 pixels, 1,000 classes) or "cifar" (32 pixels, 10 classes,
+            three stages of 16, 32 and 64 filters, padding shortcut).
+        num_classes: optional int, another number of classes.
+        **options: arguments of `ImageBackbone`, which override the depth's own, and
+            `labels`, `dropout`, `name` and `compile` of `ImageClassifier`.
+
+    Returns:
+        An `ImageClassifier` with random weights and the data set's preprocessor.
+
+    Raises:
+        InputError: for a depth that the data set does not have or an unknown option.
+    """
+    return _classifier(depth, dataset, num_classes, {"gating": "residual"}, options)
+
+
+def highway(depth, *, gating="coupled", dataset="imagenet", num_classes=None, **options):
+    """A Highway net of the depth and width of `resnet`, whose arguments it takes.
+
+    Without `width_multiplier` it has the Residual net's widths and so more parameters:
+    46,278,952 at depth 50, coupled, where ResNet-50 has 25,557,032.
+
+    Args:
+        depth: int, as in `resnet`.
+        gating: "coupled" (the default Highway), "full", "c_only" or "t_only".
+        dataset: "imagenet" or "cifar".
+        num_classes: optional int, another number of classes.
+        **options: as in `resnet`.
+
+    Returns:
+        An `ImageClassifier` with random weights and the data set's preprocessor.
+
+    Raises:
+        InputError: for a depth that the data set does not have or an unknown option.
+    """
+    return _classifier(depth, dataset, num_classes, {"gating": gating, **HIGHWAY}, options)
+
+
+def plain(depth, *, dataset="imagenet", num_classes=None, **options):
+    """A net of the shape of `resnet`, whose arguments it takes, without shortcuts."""
+    return _classifier(depth, dataset, num_classes, {"gating": "plain"}, options)
+
+
+def _classifier(depth, dataset, num_classes, network, options):
+    checks.one_of("dataset", dataset, DATASETS)
+    checks.known(options, _BACKBONE_OPTIONS | _CLASSIFIER_OPTIONS, "the builder")
+    facts = DATASETS[dataset]
+    head = {name: options.pop(name) for name in _CLASSIFIER_OPTIONS & options.keys()}
+    backbone = ImageBackbone(**{**_shape(depth, dataset), **network, **options})
+    return ImageClassifier(
+        backbone,
+        facts["num_classes"] if num_classes is None else num_classes,
+        preprocessor=make_preprocessor(dataset),
+        **head,
+    )
+
+
+def make_preprocessor(dataset):
+    """The preprocessor of "imagenet" or "cifar": resize, centre crop, normalise."""
+    facts = DATASETS[dataset]
+    converter = ImageConverter(
+        image_size=facts["image_size"],
+        crop_fraction=facts["crop_fraction"],
+        scale=[1 / (255 * std) for std in facts["std"]],
+        offset=[-mean / std for mean, std in zip(facts["mean"], facts["std"])],
+        antialias=True,
+        dtype="float32",
+        name="image_converter",
+    )
+    return ImageClassifierPreprocessor(converter, name="preprocessor")
+
+
+def _shape(depth, dataset):
+    if dataset == "imagenet":
+        if depth not in IMAGENET_DEPTHS:
+            raise checks.InputError(
+                f"Expected a depth of {', '.join(map(str, IMAGENET_DEPTHS))} for imagenet. "
+                f"Received: depth={depth!r}. Choose one, or build an ImageBackbone."
+            )
+        block_type, blocks = IMAGENET_DEPTHS[depth]
+        return {
+            "stackwise_num_filters": [64, 128, 256, 512],
+            "stackwise_num_blocks": blocks,
+            "stackwise_num_strides": [1, 2, 2, 2],
+            "block_type": block_type,
+            "stem": "imagenet",
+        }
+    checks.whole("depth", depth, least=8, most=6_000)
+    if depth % 6 != 2:
+        raise checks.InputError(
+            "Expected a depth of 6n + 2 for cifar (20, 32, 44, 56, 110, ...). "
+            f"Received: depth={depth!r}. The nearest is {6 * round((depth - 2) / 6) + 2}."
+        )
+    return {
+        "stackwise_num_filters": [16, 32, 64],
+        "stackwise_num_blocks": [depth // 6] * 3,
+        "stackwise_num_strides": [1, 2, 2],
+        "block_type": "basic",
+        "stem": "cifar",
+        "shortcut": "pad",
+    }

@@ -1,0 +1,398 @@
+"""A stack of stages, every stage a stack of blocks: every image network of this package."""
+
+import math
+
+import keras
+import keras_hub
+from keras import ops
+
+from keras_unrolled import checks
+from keras_unrolled.layers.block import BLOCK_TYPES, MOST_FILTERS, Block
+from keras_unrolled.layers.convolution import SymmetricConv2D
+from keras_unrolled.layers.mixing import GATINGS
+from keras_unrolled.layers.normalization import make_normalization
+
+MOST_BLOCKS = 2_000
+MOST_WEIGHTS = 2**31
+
+
+@keras.saving.register_keras_serializable(package="keras_unrolled")
+class Stem(keras.layers.Layer):
+    """What stands before the first block.
+
+    `imagenet`: 7x7 convolution with stride 2, norm, ReLU, 3x3 max pooling with stride 2;
+    `cifar`: 3x3 convolution, norm, ReLU (He et al. 2015, table 1 and section 4.2). In
+    pre-activation norm and ReLU belong to the first block and are left out here.
+
+    Args:
+        kind: "imagenet" or "cifar".
+        filters: int, output channels.
+        normalization: "batch", "group" or None.
+        activation_order: "post" or "pre".
+        momentum: float, of batch normalisation's moving statistics.
+        epsilon: float, of the normalisation.
+
+    Input: `(batch, height, width, channels)`. Output: `(batch, height / s, width / s,
+    filters)` with s = 4 for imagenet and 1 for cifar, sizes rounded up.
+    """
+
+    def __init__(
+        self,
+        kind,
+        filters,
+        *,
+        normalization="batch",
+        activation_order="post",
+        momentum=0.9,
+        epsilon=1e-5,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.kind = kind
+        self.filters = filters
+        self.normalization = normalization
+        self.activation_order = activation_order
+        self.momentum = momentum
+        self.epsilon = epsilon
+        size, strides = (7, 2) if kind == "imagenet" else (3, 1)
+        self.conv = SymmetricConv2D(
+            filters,
+            size,
+            strides=strides,
+            use_bias=normalization is None,
+            kernel_initializer="he_normal",
+            dtype=self.dtype_policy,
+            name="conv",
+        )
+        self.norm = None
+        if activation_order == "post":
+            self.norm = make_normalization(
+                normalization,
+                filters,
+                momentum=momentum,
+                epsilon=epsilon,
+                dtype=self.dtype_policy,
+                name="norm",
+            )
+
+    def build(self, input_shape):
+        self.conv.build(input_shape)
+        if self.norm is not None:
+            self.norm.build(self.conv.compute_output_shape(input_shape))
+        self.built = True
+
+    def call(self, x, training=None):
+        x = self.conv(x)
+        if self.norm is not None:
+            x = self.norm(x, training=training)
+        if self.activation_order == "post":
+            x = ops.relu(x)
+        if self.kind == "imagenet":
+            # The border must never win: a pre-activated stem has negative values.
+            x = ops.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)], constant_values=-math.inf)
+            x = ops.max_pool(x, 3, strides=2, padding="valid", data_format="channels_last")
+        return x
+
+    def compute_output_shape(self, input_shape):
+        batch, *sizes, filters = self.conv.compute_output_shape(input_shape)
+        if self.kind == "imagenet":
+            sizes = [None if size is None else -(-size // 2) for size in sizes]
+        return (batch, *sizes, filters)
+
+    def count_macs(self, input_shape):
+        """Multiply-accumulates of the convolution for one example of `(1, h, w, c)`."""
+        positions = math.prod(self.conv.compute_output_shape(input_shape)[1:])
+        return positions * math.prod(self.conv.kernel_size) * input_shape[-1]
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "kind": self.kind,
+            "filters": self.filters,
+            "normalization": self.normalization,
+            "activation_order": self.activation_order,
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_unrolled")
+class ImageBackbone(keras_hub.models.Backbone):
+    """Stem, stages of blocks, and in pre-activation a last norm and ReLU.
+
+    Layers are named `stem`, `stage1_block1`, ..., `head_norm`, `head_relu`, whatever the
+    options, so that a checkpoint's names mean the same in every network.
+
+    Args:
+        stackwise_num_filters: list of int, filters of each stage's blocks, before
+            `width_multiplier`; a bottleneck puts out four times as many channels.
+        stackwise_num_blocks: list of int, blocks of each stage.
+        stackwise_num_strides: list of int, stride of each stage's first block.
+        block_type: "basic" or "bottleneck".
+        gating: "plain", "residual", "full", "coupled", "c_only" or "t_only".
+        gate_type: "stack" or "pointwise".
+        transform_bias: float, initial bias of a free T.
+        carry_bias: float, initial bias of a free C.
+        normalization: "batch", "group" or None.
+        activation_order: "post" or "pre".
+        transform_relu: bool, whether H ends in one more ReLU.
+        mix_relu: bool or None, whether a ReLU follows the mix; None: in post-activation.
+        shortcut: "projection" or "pad", of transition blocks.
+        stride_conv: 1 or 2, which convolution of a bottleneck strides.
+        stem: "imagenet" or "cifar".
+        stem_filters: int or None; None means 64 for imagenet and 16 for cifar (He et al.
+            2015). `width_multiplier` leaves the stem alone.
+        width_multiplier: float, scales the filters of every stage, rounded.
+        layer_dropout: float in [0, 1), 1 - p_L of Huang et al. 2016: block l of L is left
+            out in training with probability `l / L * layer_dropout`.
+        layer_dropout_unit: "batch" or "sample".
+        momentum: float, of batch normalisation's moving statistics.
+        epsilon: float, of the normalisation.
+        image_shape: `(height, width, channels)`, sizes may be None.
+        dtype: dtype or dtype policy of the computation, such as "mixed_bfloat16".
+
+    The options of a block are explained in `keras_unrolled.layers.Block`.
+
+    Input: float tensor `(batch, height, width, channels)`, normalised. Output: the last
+    feature map, `(batch, height / s, width / s, features)`.
+
+    Raises:
+        InputError: for a value out of range, for lists of different lengths, and for a
+            network of more than 2**31 weights; before anything is allocated.
+    """
+
+    def __init__(
+        self,
+        *,
+        stackwise_num_filters,
+        stackwise_num_blocks,
+        stackwise_num_strides,
+        block_type="basic",
+        gating="residual",
+        gate_type="stack",
+        transform_bias=-1.0,
+        carry_bias=1.0,
+        normalization="batch",
+        activation_order="post",
+        transform_relu=False,
+        mix_relu=None,
+        shortcut="projection",
+        stride_conv=2,
+        stem="imagenet",
+        stem_filters=None,
+        width_multiplier=1.0,
+        layer_dropout=0.0,
+        layer_dropout_unit="batch",
+        momentum=0.9,
+        epsilon=1e-5,
+        image_shape=(None, None, 3),
+        dtype=None,
+        **kwargs,
+    ):
+        checks.known(kwargs, ("name", "trainable"), "ImageBackbone")
+        filters = _stagewise("stackwise_num_filters", stackwise_num_filters, MOST_FILTERS)
+        blocks = _stagewise("stackwise_num_blocks", stackwise_num_blocks, MOST_BLOCKS)
+        strides = _stagewise("stackwise_num_strides", stackwise_num_strides, 16)
+        if not len(filters) == len(blocks) == len(strides):
+            raise checks.InputError(
+                "Expected as many filters, blocks and strides as there are stages. Received: "
+                f"stackwise_num_filters of {len(filters)}, stackwise_num_blocks of "
+                f"{len(blocks)}, stackwise_num_strides of {len(strides)}. "
+                "Give each list one number a stage."
+            )
+        checks.whole("the sum of stackwise_num_blocks", sum(blocks), least=1, most=MOST_BLOCKS)
+        checks.real("width_multiplier", width_multiplier, least=0.01, most=100)
+        checks.one_of("stem", stem, ("imagenet", "cifar"))
+        checks.one_of("gating", gating, GATINGS)
+        checks.one_of("block_type", block_type, BLOCK_TYPES)
+        checks.real("layer_dropout", layer_dropout, least=0, most=1, below=True)
+        if stem_filters is None:
+            stem_filters = 64 if stem == "imagenet" else 16
+        checks.whole("stem_filters", stem_filters, least=1, most=MOST_FILTERS)
+        image_shape = _image_shape(image_shape)
+        widths = [
+            checks.whole("filters", max(1, round(f * width_multiplier)), least=1, most=MOST_FILTERS)
+            for f in filters
+        ]
+        _refuse_absurd(widths, blocks, block_type, gating)
+        options = {
+            "block_type": block_type,
+            "gating": gating,
+            "gate_type": gate_type,
+            "transform_bias": transform_bias,
+            "carry_bias": carry_bias,
+            "normalization": normalization,
+            "activation_order": activation_order,
+            "transform_relu": transform_relu,
+            "mix_relu": mix_relu,
+            "shortcut": shortcut,
+            "stride_conv": stride_conv,
+            "layer_dropout_unit": layer_dropout_unit,
+            "momentum": momentum,
+            "epsilon": epsilon,
+        }
+
+        # === Layers ===
+        total, count, stages = sum(blocks), 0, []
+        for s, (width, depth, stride) in enumerate(zip(widths, blocks, strides), start=1):
+            stage = []
+            for b in range(1, depth + 1):
+                count += 1
+                stage.append(
+                    Block(
+                        width,
+                        strides=stride if b == 1 else 1,
+                        layer_dropout=count / total * layer_dropout,
+                        dtype=dtype,
+                        name=f"stage{s}_block{b}",
+                        **options,
+                    )
+                )
+            stages.append(stage)
+        common = {"momentum": momentum, "epsilon": epsilon, "dtype": dtype}
+        stem_layer = Stem(
+            stem,
+            stem_filters,
+            normalization=normalization,
+            activation_order=activation_order,
+            name="stem",
+            **common,
+        )
+
+        # === Functional Model ===
+        inputs = keras.Input(image_shape, name="images")
+        x = stem_layer(inputs)
+        for stage in stages:
+            for block in stage:
+                x = block(x)
+        if activation_order == "pre":
+            norm = make_normalization(normalization, x.shape[-1], name="head_norm", **common)
+            if norm is not None:
+                x = norm(x)
+            x = keras.layers.ReLU(dtype=dtype, name="head_relu")(x)
+        super().__init__(inputs=inputs, outputs=x, dtype=dtype, **kwargs)
+
+        # === Config ===
+        self.stackwise_num_filters = filters
+        self.stackwise_num_blocks = blocks
+        self.stackwise_num_strides = strides
+        self.stem = stem
+        self.stem_filters = stem_filters
+        self.width_multiplier = width_multiplier
+        self.layer_dropout = layer_dropout
+        self.image_shape = image_shape
+        self.data_format = "channels_last"
+        self.options = {**options, "mix_relu": stages[0][0].mix_relu}
+
+    @property
+    def gating(self):
+        """The gating of every block, a key of `keras_unrolled.layers.GATINGS`."""
+        return self.options["gating"]
+
+    @property
+    def stages(self):
+        """The blocks of each stage, a list of lists of `keras_unrolled.layers.Block`."""
+        return [
+            [self.get_layer(f"stage{s}_block{b}") for b in range(1, depth + 1)]
+            for s, depth in enumerate(self.stackwise_num_blocks, start=1)
+        ]
+
+    def forward_intermediates(self, images, training=False):
+        """Runs the network and keeps every named intermediate.
+
+        Args:
+            images: float tensor `(batch, height, width, channels)`, normalised as the
+                preset's preprocessor does it.
+            training: bool, mode of normalisation and layer dropout.
+
+        Returns:
+            A dict from name to tensor, in order of computation: "stem"; for each block
+            its parts, "stage1_block1/transform", ".../shortcut", ".../transform_gate",
+            ".../carry_gate" and ".../mix" where it has them (`Block.parts`), and its output
+            "stage1_block1"; "head" where the network ends in a norm and ReLU; last
+            "features", which equals what calling the backbone returns.
+        """
+        x = self.get_layer("stem")(ops.convert_to_tensor(images), training=training)
+        found = {"stem": x}
+        for stage in self.stages:
+            for block in stage:
+                parts = block.parts(x, training=training)
+                x = parts.pop("output")
+                found |= {f"{block.name}/{part}": value for part, value in parts.items()}
+                found[block.name] = x
+        for layer in self.layers:
+            if layer.name in ("head_norm", "head_relu"):
+                x = layer(x, training=training) if layer.name == "head_norm" else layer(x)
+                found["head"] = x
+        found["features"] = x
+        return found
+
+    def count_macs(self, image_size):
+        """Multiply-accumulates of every convolution for one image of `(height, width)`."""
+        shape = (1, *image_size, self.image_shape[-1])
+        macs = 0
+        for layer in (self.get_layer("stem"), *(block for stage in self.stages for block in stage)):
+            macs += layer.count_macs(shape)
+            shape = layer.compute_output_shape(shape)
+        return macs
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "stackwise_num_filters": self.stackwise_num_filters,
+            "stackwise_num_blocks": self.stackwise_num_blocks,
+            "stackwise_num_strides": self.stackwise_num_strides,
+            **self.options,
+            "stem": self.stem,
+            "stem_filters": self.stem_filters,
+            "width_multiplier": self.width_multiplier,
+            "layer_dropout": self.layer_dropout,
+            "image_shape": self.image_shape,
+        }
+
+
+def _stagewise(argument, values, most):
+    try:
+        values = list(values)
+    except TypeError:
+        values = []
+    if not 1 <= len(values) <= 100:
+        raise checks.InputError(
+            f"Expected `{argument}` to be a list of 1 to 100 whole numbers, one a stage. "
+            f"Received {len(values)} of them. Write for instance [16, 32, 64]."
+        )
+    return [checks.whole(argument, value, least=1, most=most) for value in values]
+
+
+def _image_shape(shape):
+    try:
+        *sizes, channels = shape
+    except TypeError:
+        sizes, channels = [], None
+    if len(sizes) != 2:
+        raise checks.InputError(
+            "Expected `image_shape` to be (height, width, channels), where sizes may be None. "
+            f"Received: image_shape={shape!r}. Write for instance (None, None, 3)."
+        )
+    checks.whole("channels", channels, least=1, most=MOST_FILTERS)
+    for size in sizes:
+        if size is not None:
+            checks.whole("image size", size, least=1, most=MOST_FILTERS)
+    return (*sizes, channels)
+
+
+def _refuse_absurd(widths, blocks, block_type, gating):
+    """Refuses what no machine here could hold, by a lower bound on the stacks' weights."""
+    kernels, _ = BLOCK_TYPES[block_type]
+    stacks = 1 + len(GATINGS[gating].free)
+    # Every convolution of a block reads and writes `width` channels at least.
+    weights = sum(
+        depth * stacks * width * width * (sum(k * k for k in kernels))
+        for width, depth in zip(widths, blocks)
+    )
+    if weights > MOST_WEIGHTS:
+        raise checks.InputError(
+            f"Expected a network of at most {MOST_WEIGHTS:,} weights. Received one of more "
+            f"than {weights:,}: filters {widths}, blocks {blocks}, gating {gating!r}. "
+            "Use fewer or narrower blocks."
+        )

@@ -1,0 +1,184 @@
+"""The image classifier, its preprocessor and its image converter, on KerasHub's classes."""
+
+import keras
+import keras_hub
+import numpy as np
+
+from keras_unrolled import checks
+from keras_unrolled.models.image_backbone import ImageBackbone
+
+MOST_CLASSES = 1_000_000
+
+
+@keras.saving.register_keras_serializable(package="keras_unrolled")
+class ImageConverter(keras_hub.layers.ImageConverter):
+    """Resizes, crops the centre and normalises: `x * scale + offset`, channel by channel.
+
+    Args:
+        image_size: `(height, width)` of the output, or None to keep the size.
+        crop_fraction: float in (0, 1]. The image is first resized to
+            `image_size / crop_fraction`, then its centre is cut out: 0.875 makes 224 of
+            256, the usual evaluation on ImageNet (He et al. 2015).
+        **kwargs: of `keras_hub.layers.ImageConverter`: scale, offset, interpolation, ...
+
+    Input: uint8 or float images of any size, `(height, width, 3)` or a batch of them.
+    Output: float32 images of `image_size`.
+
+    Raises:
+        InputError: if `crop_fraction` is outside (0, 1].
+    """
+
+    backbone_cls = ImageBackbone
+
+    def __init__(self, image_size=None, crop_fraction=1.0, **kwargs):
+        checks.real("crop_fraction", crop_fraction, least=0.01, most=1)
+        if image_size is not None:
+            image_size = tuple(
+                checks.whole("image_size", size, least=1, most=16_384) for size in image_size
+            )
+        self.crop_fraction = crop_fraction
+        self.output_size = image_size
+        kwargs.setdefault("data_format", "channels_last")
+        resized = image_size and tuple(round(size / crop_fraction) for size in image_size)
+        super().__init__(image_size=resized, **kwargs)
+
+    def _call_python(self, inputs):
+        images = super()._call_python(inputs)
+        if self.output_size is None or self.crop_fraction == 1:
+            return images
+        (h, w), (full_h, full_w) = self.output_size, self.image_size
+        top, left = (full_h - h) // 2, (full_w - w) // 2
+        return images[..., top : top + h, left : left + w, :]
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "image_size": self.output_size,
+            "crop_fraction": self.crop_fraction,
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_unrolled")
+class ImageClassifierPreprocessor(keras_hub.models.ImageClassifierPreprocessor):
+    """Turns raw images into the backbone's input; labels and weights pass through."""
+
+    backbone_cls = ImageBackbone
+    image_converter_cls = ImageConverter
+
+
+@keras.saving.register_keras_serializable(package="keras_unrolled")
+class ImageClassifier(keras_hub.models.ImageClassifier):
+    """A backbone, global pooling and a dense layer; images in, class scores out.
+
+    Args:
+        backbone: an `ImageBackbone`.
+        num_classes: int, 2 or more.
+        preprocessor: optional `ImageClassifierPreprocessor`; with one, `fit`, `evaluate`
+            and `predict` take uint8 images of any size.
+        labels: optional list of `num_classes` strings, the classes' names.
+        pooling: "avg" or "max".
+        activation: of the scores; None gives logits.
+        dropout: float in [0, 1), before the dense layer.
+        **kwargs: "name", "trainable", and "compile", whether to compile with defaults.
+
+    Scores are computed in the backbone's variable dtype: float32 under mixed precision.
+
+    Input: float tensor `(batch, height, width, channels)`. Output: `(batch, num_classes)`.
+
+    Raises:
+        InputError: for an unknown argument, an impossible number of classes, or labels of
+            another number.
+    """
+
+    backbone_cls = ImageBackbone
+    preprocessor_cls = ImageClassifierPreprocessor
+
+    def __init__(
+        self,
+        backbone,
+        num_classes,
+        *,
+        preprocessor=None,
+        labels=None,
+        pooling="avg",
+        activation=None,
+        dropout=0.0,
+        **kwargs,
+    ):
+        checks.known(kwargs, ("name", "trainable", "compile"), "ImageClassifier")
+        checks.whole("num_classes", num_classes, least=2, most=MOST_CLASSES)
+        checks.one_of("pooling", pooling, ("avg", "max"))
+        checks.real("dropout", dropout, least=0, most=1, below=True)
+        if labels is not None:
+            labels = [str(label) for label in labels]
+            if len(labels) != num_classes:
+                raise checks.InputError(
+                    f"Expected one label for each of {num_classes} classes. "
+                    f"Received {len(labels)} labels. Give as many, or none."
+                )
+        super().__init__(
+            backbone,
+            num_classes,
+            preprocessor=preprocessor,
+            pooling=pooling,
+            activation=activation,
+            dropout=dropout,
+            head_dtype=backbone.dtype_policy.variable_dtype,
+            **kwargs,
+        )
+        self.labels = labels
+
+    def compile(self, *args, jit_compile=None, **kwargs):
+        """Configures training as KerasHub does, without XLA on TensorFlow's CPU.
+
+        There XLA makes convolutional nets 1.5 to 1.9 times slower. Arguments are those of
+        `keras_hub.models.ImageClassifier.compile`; an explicit `jit_compile` is obeyed.
+        """
+        if jit_compile is None:
+            jit_compile = False if _tensorflow_on_cpu() else "auto"
+        super().compile(*args, jit_compile=jit_compile, **kwargs)
+
+    def decode(self, scores, top=5):
+        """The most likely classes of each image, with their probabilities.
+
+        Args:
+            scores: array `(batch, num_classes)`, what `predict` returned.
+            top: int, how many classes to name.
+
+        Returns:
+            For each image a list of up to `top` pairs (label, probability), best first.
+        """
+        scores = np.asarray(scores, "float64")
+        if self.activation is None:
+            scores = np.exp(scores - scores.max(-1, keepdims=True))
+            scores /= scores.sum(-1, keepdims=True)
+        names = self.labels or [f"class {i}" for i in range(self.num_classes)]
+        order = np.argsort(-scores, axis=-1, kind="stable")[:, :top]
+        return [[(names[i], float(row[i])) for i in best] for row, best in zip(scores, order)]
+
+    def count_macs(self, image_size=None):
+        """Multiply-accumulates for one image of `(height, width)`.
+
+        The size defaults to the preprocessor's. Counted are convolutions and the dense
+        layer, as is usual; norms, gates' sigmoids and the mix are not.
+        """
+        converter = getattr(self.preprocessor, "image_converter", None)
+        image_size = image_size or getattr(converter, "output_size", None)
+        if image_size is None:
+            raise checks.InputError(
+                "Expected an image size to count for. Received none, and the model has no "
+                "preprocessor with one. Pass image_size=(height, width)."
+            )
+        features = self.backbone.output.shape[-1]
+        return self.backbone.count_macs(image_size) + features * self.num_classes
+
+    def get_config(self):
+        return {**super().get_config(), "labels": self.labels}
+
+
+def _tensorflow_on_cpu():
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.config.list_physical_devices("GPU")

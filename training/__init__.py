@@ -1,0 +1,1 @@
+"""The tools of a checkout that make presets; not installed."""
