@@ -1,0 +1,55 @@
+"""Highway and Residual nets as unrolled iterative estimation: a Keras 3 model zoo.
+
+Names are imported on first use, so that `import keras_unrolled` costs milliseconds.
+"""
+
+import importlib
+import importlib.metadata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from keras_unrolled import analysis, layers, models, presets
+    from keras_unrolled.checks import InputError
+    from keras_unrolled.presets import (
+        Record,
+        from_preset,
+        list_presets,
+        load_record,
+        save_preset,
+    )
+
+__all__ = [
+    "InputError",
+    "Record",
+    "analysis",
+    "from_preset",
+    "layers",
+    "list_presets",
+    "load_record",
+    "models",
+    "presets",
+    "save_preset",
+]
+
+_PLACES = {
+    "InputError": "keras_unrolled.checks",
+    "Record": "keras_unrolled.presets.record",
+    "from_preset": "keras_unrolled.presets.loading",
+    "list_presets": "keras_unrolled.presets.registry",
+    "load_record": "keras_unrolled.presets.registry",
+    "save_preset": "keras_unrolled.presets.saving",
+}
+
+
+def __getattr__(name):
+    if name == "__version__":
+        return importlib.metadata.version("keras-unrolled")
+    if name in _PLACES:
+        return getattr(importlib.import_module(_PLACES[name]), name)
+    if name in __all__:
+        return importlib.import_module(f"keras_unrolled.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*__all__, "__version__"])

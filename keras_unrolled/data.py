@@ -34,6 +34,27 @@ class Examples:
         """The examples at the indices `chosen`, in that order."""
         return Examples(self.images[chosen], self.labels[chosen], self.names, self.split)
 
+    def part(self, split, start, stop=None):
+        """The examples `start:stop`, named as a TFDS split, "train[45000:]"."""
+        start, stop, _ = slice(start, stop).indices(len(self))
+        ends = (start or "", "" if stop == len(self) else stop)
+        name = split if stop - start == len(self) else f"{split}[{ends[0]}:{ends[1]}]"
+        part = slice(start, stop)
+        return Examples(self.images[part], self.labels[part], self.names, name)
+
+
+def load_sample():
+    """The 1,000 images of the CIFAR-10 test set that come with the package, 100 a class."""
+    from keras_unrolled.presets.registry import zoo
+
+    with np.load(zoo() / "samples" / "cifar10.npz", allow_pickle=False) as file:
+        return Examples(
+            file["images"],
+            file["labels"].astype("int64"),
+            tuple(str(name) for name in file["names"]),
+            "1,000 images of test",
+        )
+
 
 def load_cifar10(data_dir, split):
     """CIFAR-10 (Krizhevsky 2009) as TFDS prepared it.
@@ -167,8 +188,8 @@ def resize(image, converter):
     return np.clip(np.rint(resized), 0, 255).astype("uint8")
 
 
-def split_examples(examples, fraction, seed):
-    """Splits at random, class by class.
+def split_indices(examples, fraction, seed):
+    """Splits examples at random, class by class.
 
     Args:
         examples: `Examples`; every class needs two or more.
@@ -176,7 +197,7 @@ def split_examples(examples, fraction, seed):
         seed: int.
 
     Returns:
-        Two `Examples`: to train on, and held out.
+        Two sorted lists of indices: to train on, and held out.
 
     Raises:
         InputError: if a class has a single example.
@@ -194,4 +215,29 @@ def split_examples(examples, fraction, seed):
         count = min(max(1, round(len(members) * fraction)), len(members) - 1)
         held += members[:count]
         kept += members[count:]
-    return examples.take(sorted(kept)), examples.take(sorted(held))
+    return sorted(kept), sorted(held)
+
+
+def align(examples, labels):
+    """Renumbers examples by a network's labels.
+
+    Args:
+        examples: `Examples`.
+        labels: list of the network's class names, or None for a network without names.
+
+    Returns:
+        `Examples` whose labels are indices into `labels`.
+
+    Raises:
+        InputError: if a class is not among the network's.
+    """
+    if labels is None or list(examples.names) == list(labels):
+        return examples
+    unknown = [name for name in examples.names if name not in labels]
+    if unknown:
+        raise checks.InputError(
+            f"Expected the classes of the network: {', '.join(labels[:20])}. Found others in "
+            f"the data: {', '.join(unknown[:20])}. Rename them, or fine-tune on the data first."
+        )
+    places = np.array([labels.index(name) for name in examples.names])
+    return Examples(examples.images, places[examples.labels], tuple(labels), examples.split)

@@ -84,10 +84,11 @@ def run(name, recipe, options):
     from training.data.cifar import make_stream
 
     train = data.load_cifar10(options.data_dir, "train")
-    held = train.take(slice(len(train) - recipe.holdout, None)) if recipe.holdout else None
-    train = train.take(slice(0, len(train) - recipe.holdout))
+    held = None
+    if recipe.holdout:
+        train, held = train.part("train", 0, -recipe.holdout), train.part("train", -recipe.holdout)
     if options.smoke:
-        train = train.take(slice(0, SMOKE_EXAMPLES))
+        train = train.part("train", 0, SMOKE_EXAMPLES)
     if recipe.batch_size > len(train):
         raise checks.InputError(
             f"Expected a batch of at most {len(train)} training examples. "
@@ -125,10 +126,8 @@ def run(name, recipe, options):
         folder=Path(options.workdir) / "preset",
         dataset="cifar10",
         command=shlex.join(["python", "training/cifar10.py", *sys.argv[1:]]),
-        trained_on=f"train[:{len(train)}]",
-        reports=[*([("train[45000:]", held)] if held else []), ("test", None)],
-        load=lambda split: data.load_cifar10(options.data_dir, split),
-        strategy=strategy,
+        trained_on=train.split,
+        reports=[*([held] if held else []), data.load_cifar10(options.data_dir, "test")],
     )
 
 

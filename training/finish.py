@@ -1,6 +1,12 @@
 """From a recipe to a network, and from a trained network to its preset."""
 
-from keras_unrolled import checks, models
+import tempfile
+from pathlib import Path
+
+from keras_unrolled import checks, evaluation, models
+from keras_unrolled.presets.loading import from_preset
+from keras_unrolled.presets.record import hardware
+from keras_unrolled.presets.saving import save_preset
 
 BUILDERS = {"resnet": models.resnet, "highway": models.highway, "plain": models.plain}
 
@@ -10,3 +16,63 @@ def build(recipe, **options):
     network = dict(recipe.network)
     builder = checks.one_of("network.builder", network.pop("builder", None), BUILDERS)
     return BUILDERS[builder](**network, **options)
+
+
+def write_preset(model, name, recipe, state, *, folder, dataset, command, trained_on, reports):
+    """Scores a trained network as its users will load it, and writes its preset.
+
+    Args:
+        model: the trained `ImageClassifier`.
+        name: the preset's name.
+        recipe: the `Recipe`.
+        state: the run's state, with "commit" and "hours".
+        folder: path of the preset's folder.
+        dataset: name of the data set of the reports.
+        command: string, what was typed.
+        trained_on: string, the split that the weights have seen.
+        reports: list of `Examples` to score, each named by its split.
+
+    Returns:
+        The `Record`.
+    """
+    training = {
+        "recipe": recipe.to_dict(),
+        "command": command,
+        "dataset": dataset,
+        "split": trained_on,
+        "commit": state["commit"],
+        "seed": recipe.seed,
+        "hours": round(state["hours"], 3),
+        "hardware": hardware(),
+    }
+    facts = {"name": name, "training": training}
+    with tempfile.TemporaryDirectory() as scratch:
+        staged = Path(scratch) / name
+        save_preset(model, staged, **facts)
+        loaded = from_preset(staged)
+    metrics = []
+    for examples in reports:
+        scores = evaluation.predict(loaded, examples.images, progress=examples.split)
+        metrics.append(
+            {
+                "dataset": dataset,
+                "split": examples.split,
+                "n": len(examples),
+                "metric": "accuracy",
+                "value": evaluation.accuracy(scores, examples.labels),
+                "resolution": loaded.preprocessor.image_converter.output_size[0],
+                "origin": "measured once, after training, on the preset reloaded in float32",
+            }
+        )
+    record = save_preset(
+        model,
+        folder,
+        overwrite=True,
+        description=f"{recipe.network['builder']}-{recipe.network['depth']} on {dataset}",
+        metrics=tuple(metrics),
+        **facts,
+    )
+    for row in metrics:
+        print(f"{name}: {row['value']:.2%} on {row['dataset']} {row['split']} ({row['n']} images)")
+    print(f"preset: {folder}")
+    return record

@@ -270,7 +270,7 @@ class ImageBackbone(keras_hub.models.Backbone):
             if norm is not None:
                 x = norm(x)
             x = keras.layers.ReLU(dtype=dtype, name="head_relu")(x)
-        super().__init__(inputs=inputs, outputs=x, dtype=dtype, **kwargs)
+        super().__init__(inputs=inputs, outputs=x, dtype=dtype, **{"name": "backbone", **kwargs})
 
         # === Config ===
         self.stackwise_num_filters = filters

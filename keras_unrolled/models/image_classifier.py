@@ -124,7 +124,7 @@ class ImageClassifier(keras_hub.models.ImageClassifier):
             activation=activation,
             dropout=dropout,
             head_dtype=backbone.dtype_policy.variable_dtype,
-            **kwargs,
+            **{"name": "classifier", **kwargs},
         )
         self.labels = labels
 

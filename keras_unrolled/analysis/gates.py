@@ -1,0 +1,43 @@
+"""How far the gates of each block are open."""
+
+import keras
+import numpy as np
+
+from keras_unrolled.layers.mixing import GATINGS
+
+BATCH_SIZE = 250
+
+
+def gate_openings(model, images):
+    """Mean opening of every block's gates, over images, height, width and channels.
+
+    A fixed gate has its fixed value (section 3 of Greff et al. 2017): T = C = 1 in a
+    Residual net, C = 1 - T in a coupled one.
+
+    Args:
+        model: an `ImageClassifier` with a preprocessor.
+        images: uint8 array `(n, height, width, 3)`.
+
+    Returns:
+        A dict from a block's name to a pair of floats in 0..1, the mean T and the mean C,
+        in order of computation.
+    """
+    rule = GATINGS[model.backbone.gating]
+    fixed = {"one": 1.0, "zero": 0.0}
+    sums = {}
+    for start in range(0, len(images), BATCH_SIZE):
+        batch = images[start : start + BATCH_SIZE]
+        found = model.backbone.forward_intermediates(model.preprocessor(batch))
+        for stage in model.backbone.stages:
+            for block in stage:
+                means = sums.setdefault(block.name, np.zeros(2))
+                for i, gate in enumerate(("transform", "carry")):
+                    if gate in rule.free:
+                        value = keras.ops.mean(found[f"{block.name}/{gate}_gate"])
+                        means[i] += float(keras.ops.convert_to_numpy(value)) * len(batch)
+    openings = {}
+    for name, (transform, carry) in sums.items():
+        t = fixed.get(rule.transform, transform / len(images))
+        c = 1 - t if rule.carry == "coupled" else fixed.get(rule.carry, carry / len(images))
+        openings[name] = (float(t), float(c))
+    return openings

@@ -1,0 +1,92 @@
+"""Pictures, as PNG files."""
+
+import os
+from pathlib import Path
+
+
+def _figure(*args, **kwargs):
+    # No pyplot: nothing global, no window, no backend to choose.
+    from matplotlib.figure import Figure
+
+    return Figure(*args, layout="constrained", **kwargs)
+
+
+def _save(figure, path):
+    path = Path(path)
+    aside = path.with_name(f".{path.name}.part")
+    figure.savefig(aside, dpi=120, format="png")
+    os.replace(aside, path)
+    return path
+
+
+def plot_curves(history, path):
+    """Loss and accuracy over the epochs of a training.
+
+    Args:
+        history: dict of lists with one number an epoch: "loss", "accuracy", and the same
+            with "val_" before it for the held-out part.
+        path: where the PNG goes.
+
+    Returns:
+        The path.
+    """
+    figure = _figure(figsize=(9, 3.6))
+    for axis, key in zip(figure.subplots(1, 2), ("loss", "accuracy")):
+        for name, label in ((key, "training"), (f"val_{key}", "held out")):
+            if name in history:
+                epochs = range(1, len(history[name]) + 1)
+                axis.plot(epochs, history[name], marker="o", markersize=3, label=label)
+        axis.set(xlabel="epoch", title=key)
+        axis.grid(alpha=0.3)
+        axis.legend()
+    return _save(figure, path)
+
+
+def plot_predictions(images, truth, predictions, openings, path):
+    """Images with what each network says of them, and how far its gates are open.
+
+    Args:
+        images: uint8 array `(n, height, width, 3)`.
+        truth: list of n strings, the right classes.
+        predictions: dict from a network's name to a list of n pairs (label, probability).
+        openings: dict from a network's name to what `gate_openings` returns for it.
+        path: where the PNG goes.
+
+    Returns:
+        The path.
+    """
+    columns = min(len(images), 8)
+    rows = -(-len(images) // columns)
+    figure = _figure(figsize=(1.75 * columns, 2.6 * rows + 3.4))
+    above, below = figure.subfigures(2, 1, height_ratios=[2.6 * rows, 3.4])
+    axes = list(above.subplots(rows, columns, squeeze=False).flat)
+    for axis in axes:
+        axis.set_axis_off()
+    for i, (axis, image) in enumerate(zip(axes, images)):
+        axis.imshow(image)
+        axis.set_title(truth[i], fontsize=10, fontweight="bold")
+        for line, (network, said) in enumerate(predictions.items()):
+            label, probability = said[i]
+            axis.text(
+                0.5,
+                -0.06 - 0.13 * line,
+                f"{network.split('_')[0]}: {label} {probability:.0%}",
+                transform=axis.transAxes,
+                ha="center",
+                va="top",
+                fontsize=8,
+                color="tab:green" if label == truth[i] else "tab:red",
+            )
+    axes = below.subplots(1, len(openings), sharey=True, squeeze=False).flat
+    for axis, (network, blocks) in zip(axes, openings.items()):
+        places = range(len(blocks))
+        t, c = zip(*blocks.values())
+        axis.bar([p - 0.2 for p in places], t, 0.4, label="T, on the new estimate H(x)")
+        axis.bar([p + 0.2 for p in places], c, 0.4, label="C, on the old estimate x")
+        labels = [name.replace("stage", "").replace("_block", ".") for name in blocks]
+        axis.set(xticks=places, xlabel="stage.block", ylim=(0, 1.05), title=network)
+        axis.set_xticklabels(labels, fontsize=8)
+        axis.grid(axis="y", alpha=0.3)
+        axis.legend(fontsize=8, loc="lower right")
+    next(iter(below.axes)).set_ylabel("mean gate opening")
+    return _save(figure, path)

@@ -1,0 +1,227 @@
+"""The command line: `keras-unrolled list | show | evaluate | predict | finetune | demo`.
+
+Figures go to standard output, with `--json` for machines; progress goes to standard error.
+Exit codes: 0 done, 2 bad input, 1 a fault of ours.
+"""
+
+import argparse
+import json
+import os
+import sys
+
+from keras_unrolled import checks
+
+
+def main(arguments=None):
+    """Runs one command; returns its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.run not in (_list, _show):
+            _import_quietly()
+        result, text = options.run(options)
+    except checks.InputError as error:
+        print(f"keras-unrolled {options.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"keras-unrolled {options.command}: interrupted", file=sys.stderr)
+        return 130
+    try:
+        print(
+            json.dumps(result, indent=1, ensure_ascii=False) if options.json else text, flush=True
+        )
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _import_quietly():
+    """Imports Keras without the lines that TensorFlow's libraries write as they load."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0":
+        return
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with open(os.devnull, "w") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        import keras
+        import keras_hub  # noqa: F401
+
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow
+
+            tensorflow.config.list_logical_devices()  # it looks for GPUs now, not later
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="keras-unrolled",
+        description="Highway and Residual nets as unrolled iterative estimation.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(run, name, text):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--json", action="store_true", help="print JSON")
+        command.set_defaults(run=run)
+        return command
+
+    command = add(_list, "list", "List presets.")
+    command.add_argument("pattern", nargs="?", default="*", help='such as "highway*"')
+
+    command = add(_show, "show", "Show the record of a preset.")
+    command.add_argument("preset", help="name or folder")
+
+    command = add(_evaluate, "evaluate", "Score a preset on labelled images.")
+    command.add_argument("preset", help="name or folder")
+    command.add_argument(
+        "--dataset",
+        default="sample",
+        metavar="cifar10|sample|FOLDER",
+        help="CIFAR-10's test set; the 1,000 images of it that come with the package "
+        "(default); or a folder of class folders",
+    )
+    command.add_argument("--data-dir", help="TFDS's data directory, for cifar10")
+    command.add_argument("--limit", type=int, metavar="N", help="the first N images only")
+
+    command = add(_predict, "predict", "Name what is in image files.")
+    command.add_argument("preset", help="name or folder")
+    command.add_argument("files", nargs="+", metavar="FILE")
+    command.add_argument("--top", type=int, default=5, metavar="K", help="classes to name (5)")
+
+    command = add(_finetune, "finetune", "Fine-tune a preset on a folder of class folders.")
+    command.add_argument("preset", help="name or folder")
+    command.add_argument("--data", required=True, metavar="DIR", help="one folder a class")
+    command.add_argument("--out", required=True, metavar="FOLDER", help="the preset to make")
+    command.add_argument("--epochs", type=int, default=15, help="passes over the images (15)")
+    command.add_argument("--batch-size", type=int, default=32, help="images a step (32)")
+    command.add_argument("--learning-rate", type=float, default=1e-3, help="of Adam (0.001)")
+    command.add_argument("--held-out", type=float, default=0.2, help="part to score on (0.2)")
+    command.add_argument("--head-only", action="store_true", help="freeze all but the head")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--overwrite", action="store_true", help="replace a preset at FOLDER")
+
+    command = add(_demo, "demo", "See the whole job done on what comes with the package.")
+    command.add_argument(
+        "--out", default="keras-unrolled-demo", help="folder of the files that it makes"
+    )
+    return parser
+
+
+def _list(options):
+    from keras_unrolled.presets.registry import list_presets
+
+    found = list_presets(options.pattern)
+    return [record.to_dict() for record in found], str(found)
+
+
+def _show(options):
+    from keras_unrolled.presets.registry import load_record
+
+    record = load_record(options.preset)
+    lines = []
+    for key, value in record.to_dict().items():
+        if isinstance(value, dict):
+            lines.append(f"{key}:")
+            lines += [f"  {k}: {v}" for k, v in value.items()]
+        elif key in ("metrics", "papers", "labels"):
+            lines.append(f"{key}:")
+            lines += [f"  {item}" for item in value]
+        else:
+            lines.append(f"{key}: {value}")
+    return record.to_dict(), "\n".join(lines)
+
+
+def _evaluate(options):
+    from keras_unrolled import data, evaluation
+    from keras_unrolled.presets.loading import from_preset
+
+    if options.limit is not None:
+        checks.whole("--limit", options.limit, least=1, most=10**9)
+    model = from_preset(options.preset)
+    dataset = options.dataset
+    if dataset == "sample":
+        examples, dataset = data.load_sample(), "cifar10"
+    elif dataset == "cifar10":
+        examples = data.load_cifar10(options.data_dir, "test")
+    else:
+        examples = data.load_folder(dataset, model.preprocessor.image_converter)
+    examples = data.align(examples, model.labels)
+    if options.limit is not None:
+        examples = examples.part(examples.split, 0, options.limit)
+    scores = evaluation.predict(model, examples.images, progress=str(options.preset))
+    result = {
+        "preset": str(options.preset),
+        "dataset": dataset,
+        "split": examples.split,
+        "n": len(examples),
+        "accuracy": evaluation.accuracy(scores, examples.labels),
+    }
+    text = "{preset}: {accuracy:.2%} of {n} images, {dataset}, {split}".format(**result)
+    return result, text
+
+
+def _predict(options):
+    import numpy as np
+
+    from keras_unrolled import data
+    from keras_unrolled.presets.loading import from_preset
+
+    checks.whole("--top", options.top, least=1, most=10**6)
+    images = [data.read_image(file) for file in options.files]
+    model = from_preset(options.preset)
+    result, lines = [], []
+    for file, image in zip(options.files, images):
+        scores = model.predict(np.asarray(image)[None], verbose=0)
+        (best,) = model.decode(scores, top=options.top)
+        found = [{"label": label, "probability": p} for label, p in best]
+        result.append({"file": file, "predictions": found})
+        lines.append(f"{file}: " + ", ".join(f"{label} {p:.1%}" for label, p in best))
+    return result, "\n".join(lines)
+
+
+def _finetune(options):
+    from keras_unrolled.finetune import finetune
+
+    result = finetune(
+        options.preset,
+        options.data,
+        options.out,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        held_out=options.held_out,
+        head_only=options.head_only,
+        seed=options.seed,
+        overwrite=options.overwrite,
+    )
+    text = (
+        "{preset}: {accuracy:.1%} of {n} images held out, {0} classes\n"
+        "preset, curves.png, history.csv and held_out.csv: {out}"
+    ).format(len(result["classes"]), **result)
+    return result, text
+
+
+def _demo(options):
+    from keras_unrolled.demo import demo
+
+    result = demo(options.out)
+    lines = [
+        "{preset}: {accuracy:.1%} of {n} test images; {recorded:.2%} of all, by its record".format(
+            **row
+        )
+        for row in result["presets"]
+    ]
+    lines.append(
+        "five classes renamed: {accuracy:.1%} of {n} held out".format(**result["finetuned"])
+    )
+    lines.append(f"made in {result['seconds']:.0f} seconds:")
+    lines += [f"  {path}" for path in result["files"]]
+    return result, "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

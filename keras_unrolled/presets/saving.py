@@ -1,0 +1,117 @@
+"""From a model to a preset's folder: written aside, then renamed."""
+
+import math
+import shutil
+import tempfile
+from pathlib import Path
+
+import keras
+
+from keras_unrolled import checks
+from keras_unrolled.presets import record as records
+
+
+def save_preset(model, folder, *, name=None, overwrite=False, extras=None, **facts):
+    """Writes a preset's folder: configurations, weights and record.
+
+    The folder is KerasHub's, so that `keras_hub.models.ImageClassifier.from_preset` reads
+    it too, and leaves out what is of no use to others: the optimizer's state, frozen
+    layers and mixed precision. It appears whole or not at all.
+
+    Args:
+        model: an `ImageClassifier`.
+        folder: path of the folder to make.
+        name: the preset's name; defaults to the folder's.
+        overwrite: bool, whether an existing preset may be replaced.
+        extras: optional function of the folder's path, called before the record is made;
+            what it writes there is not part of the preset.
+        **facts: what else the record shall say: "description", "metrics", "training",
+            "licence", "papers", "origin" (default "trained").
+
+    Returns:
+        The `Record`.
+
+    Raises:
+        InputError: if the folder exists and may not be replaced, or is something else.
+    """
+    folder = Path(folder).expanduser()
+    check_target(folder, overwrite=overwrite)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        model = portable(model)
+        model.save_to_preset(str(aside))
+        files = {path.name: records.fingerprint(path) for path in sorted(aside.iterdir())}
+        if extras is not None:
+            extras(aside)
+        record = describe(model, name or folder.name, files, **facts)
+        record.write(aside / records.FILE)
+        aside.chmod(0o755)  # mkdtemp makes it private
+        if folder.exists():
+            shutil.rmtree(folder)
+        aside.rename(folder)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    return record
+
+
+def check_target(folder, *, overwrite):
+    """Refuses to replace what is not a preset, or one that may not be replaced."""
+    folder = Path(folder).expanduser()
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not (folder / records.FILE).is_file():
+        raise checks.InputError(
+            f"Expected a new folder for the preset. Found something else at {folder}. "
+            "Choose another place."
+        )
+    if not overwrite:
+        raise checks.InputError(
+            f"Expected a new folder for the preset. Found one at {folder}. "
+            "Choose another place, or allow it to be replaced (overwrite)."
+        )
+
+
+def portable(model):
+    """A copy of a model without optimizer, in its variables' dtype, with nothing frozen."""
+    config = model.get_config()
+    backbone = config["backbone"]["config"]
+    backbone["trainable"] = True
+    backbone["dtype"] = keras.dtype_policies.serialize(
+        keras.DTypePolicy(model.backbone.dtype_policy.variable_dtype)
+    )
+    copy = type(model).from_config({**config, "compile": False})
+    for ours, theirs in zip(copy.variables, model.variables, strict=True):
+        ours.assign(theirs)
+    return copy
+
+
+def describe(model, name, files, *, origin="trained", **facts):
+    """The record of a model whose files have the given fingerprints."""
+    converter = getattr(model.preprocessor, "image_converter", None)
+    preprocessing = {}
+    if converter is not None:
+        preprocessing = {
+            "image_size": converter.output_size,
+            "crop_fraction": converter.crop_fraction,
+            "interpolation": converter.interpolation,
+            "antialias": converter.antialias,
+            "scale": converter.scale,
+            "offset": converter.offset,
+        }
+    network = model.backbone.get_config()
+    for key in ("name", "trainable", "dtype"):
+        network.pop(key)
+    return records.Record(
+        name=name,
+        origin=origin,
+        parameters=sum(math.prod(v.shape) for v in model.trainable_variables),
+        macs=model.count_macs() if preprocessing else None,
+        network=network,
+        preprocessing=preprocessing,
+        labels=tuple(model.labels or ()),
+        files=files,
+        versions=records.library_versions(),
+        **facts,
+    )
