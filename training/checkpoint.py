@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from keras_unrolled import checks
@@ -13,8 +15,12 @@ FILE = "checkpoint.npz"
 
 
 def _named(variables):
-    # Paths alone are not unique across a model and its optimizer; order is stable.
-    return {f"{i:05d} {variable.path}": variable for i, variable in enumerate(variables)}
+    # Order makes names unique. Keras numbers its automatic names through a process
+    # ("seed_generator_12"); the numbers mean nothing in the next one.
+    return {
+        f"{i:05d} {re.sub(r'_[0-9]+(?=/|$)', '', variable.path)}": variable
+        for i, variable in enumerate(variables)
+    }
 
 
 def save(folder, variables, state):
@@ -27,7 +33,7 @@ def save(folder, variables, state):
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = {name: np.asarray(variable) for name, variable in _named(variables).items()}
+    arrays = {n: keras.ops.convert_to_numpy(v) for n, v in _named(variables).items()}
     handle, aside = tempfile.mkstemp(dir=folder, prefix=".checkpoint-", suffix=".npz")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -58,7 +64,7 @@ def restore(folder, variables, recipe):
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         state = json.loads(str(arrays.pop("state")))
     except Exception as error:

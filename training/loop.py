@@ -23,7 +23,7 @@ STEPS_PER_CALL = 10
 
 
 class NonFiniteLossError(ArithmeticError):
-    """The loss was NaN or infinite; the message says at which step."""
+    """The loss or its gradient was NaN or infinite; the message says at which step."""
 
 
 def commit():
@@ -84,15 +84,17 @@ def make_step(model, optimizer, recipe, strategy):
         gradients = tape.gradient(loss, variables)
         context = tf.distribute.get_replica_context()
         gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        norm = tf.linalg.global_norm(gradients)
         if recipe.clip_norm is not None:
-            gradients, _ = tf.clip_by_global_norm(gradients, recipe.clip_norm)
+            gradients, _ = tf.clip_by_global_norm(gradients, recipe.clip_norm, use_norm=norm)
+        # A ReLU turns NaN into 0, so that the loss alone may stay finite in a ruined network.
+        loss = tf.where(tf.math.is_finite(norm), loss, tf.cast(float("nan"), loss.dtype))
         gradients = [
             g + tf.cast(recipe.weight_decay, g.dtype) * v.value if decays else g
             for g, v, decays in zip(gradients, variables, decayed)
         ]
-        # Across replicas the optimizer takes gradients as they are; within one it would
-        # reduce them once more.
-        context.merge_call(lambda _, reduced: optimizer.apply(reduced), args=(gradients,))
+        # Keras's optimizer sums over the replicas once more: each hands in its share.
+        optimizer.apply([g / strategy.num_replicas_in_sync for g in gradients])
         hits = tf.equal(tf.argmax(logits, -1, output_type=labels.dtype), labels)
         return loss, tf.reduce_sum(tf.cast(hits, loss.dtype)) / recipe.batch_size
 
@@ -139,7 +141,7 @@ def train(build, recipe, dataset, *, steps_per_epoch, strategy, workdir, evaluat
     Raises:
         InputError: if the batch does not divide by the replicas, or for a checkpoint of
             another recipe.
-        NonFiniteLossError: at the first loss that is NaN or infinite.
+        NonFiniteLossError: at the first loss or gradient that is NaN or infinite.
     """
     workdir = Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
@@ -191,8 +193,9 @@ def _run(model, optimizer, recipe, dataset, steps_per_epoch, strategy, workdir, 
                 bad = np.flatnonzero(~np.isfinite(new_losses))
                 if bad.size:
                     raise NonFiniteLossError(
-                        f"Expected a finite loss. Step {state['step'] + bad[0] + 1} (epoch "
-                        f"{epoch}) gave {new_losses[bad[0]]}. Lower the learning rate (now "
+                        "Expected a finite loss and gradient. Step "
+                        f"{state['step'] + bad[0] + 1} (epoch {epoch}) gave "
+                        f"{new_losses[bad[0]]}. Lower the learning rate (now "
                         f"at most {recipe.learning_rate}), lengthen the warm-up or clip the "
                         f"gradient; the last checkpoint in {workdir} stands."
                     )

@@ -89,7 +89,7 @@ class Highway(keras.layers.Layer):
         dense = keras.layers.Dense(
             input_shape[-1],
             use_bias=self.use_bias,
-            # A copy each: an initialiser with a seed would repeat itself.
+            # A copy each: one without a seed returns the same draw whenever it is called.
             kernel_initializer=self.kernel_initializer.clone(),
             bias_initializer=bias_initializer,
             kernel_regularizer=self.kernel_regularizer,

@@ -138,6 +138,18 @@ class ImageClassifier(keras_hub.models.ImageClassifier):
             jit_compile = False if _tensorflow_on_cpu() else "auto"
         super().compile(*args, jit_compile=jit_compile, **kwargs)
 
+    def save_task_weights(self, filepath):
+        """Saves the head's weights to a `.weights.h5` file, without the optimizer's state."""
+        keras.saving.save_weights(self, filepath, objects_to_skip=self._not_of_the_head())
+
+    def load_task_weights(self, filepath):
+        """Loads the head's weights from a `.weights.h5` file."""
+        keras.saving.load_weights(self, filepath, objects_to_skip=self._not_of_the_head())
+
+    def _not_of_the_head(self):
+        optimizer = [self.optimizer] if getattr(self, "optimizer", None) is not None else []
+        return [*self.backbone._flatten_layers(), *optimizer]
+
     def decode(self, scores, top=5):
         """The most likely classes of each image, with their probabilities.
 

@@ -52,15 +52,12 @@ def from_preset(preset, *, num_classes=None, labels=None, load_weights=True, dty
         num_classes = len(labels) if num_classes is None else num_classes
     if num_classes is not None:
         config |= {"num_classes": num_classes, "labels": labels}
-    # Compiled only when loaded: Keras would look for the optimizer's state in the files.
-    config["compile"] = False
     model = keras.saving.deserialize_keras_object(task)
     if load_weights:
         _load(model.backbone, folder / BACKBONE_WEIGHTS, model.backbone.load_weights, [])
         if num_classes is None:
             skipped = model.backbone.variables
             _load(model, folder / HEAD_WEIGHTS, model.load_task_weights, skipped)
-    model.compile()
     return model
 
 

@@ -53,7 +53,7 @@ def save_preset(model, folder, *, name=None, overwrite=False, extras=None, **fac
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
-    return record
+    return records.Record.read(folder / records.FILE)
 
 
 def check_target(folder, *, overwrite):

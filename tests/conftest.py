@@ -1,0 +1,35 @@
+"""What tests share: where the real data lies, and nets small enough to sweep over."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+import keras
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def tfds_dir():
+    """TFDS's data directory with CIFAR-10."""
+    folder = Path(os.environ.get("KERAS_UNROLLED_TFDS", DATA / "tfds"))
+    if not (folder / "cifar10").is_dir():
+        pytest.skip(f"needs CIFAR-10 as TFDS prepares it, in {folder} (KERAS_UNROLLED_TFDS)")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    """Every test starts from one seed and from float32."""
+    keras.utils.set_random_seed(1)
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)

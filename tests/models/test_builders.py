@@ -1,0 +1,105 @@
+import math
+
+import numpy as np
+import pytest
+
+from keras_unrolled import InputError, models
+
+
+def trainable(model):
+    return sum(math.prod(v.shape) for v in model.trainable_variables)
+
+
+@pytest.mark.parametrize(
+    ("depth", "count"),
+    [
+        (18, 11_689_512),
+        (34, 21_797_672),
+        (50, 25_557_032),
+        (101, 44_549_160),
+        (152, 60_192_808),
+    ],
+)
+def test_imagenet_resnets_have_the_published_number_of_parameters(depth, count):
+    assert trainable(models.resnet(depth)) == count
+
+
+@pytest.mark.parametrize(
+    ("depth", "count"),
+    [(20, 269_722), (32, 464_154), (44, 658_586), (56, 853_018), (110, 1_727_962)],
+)
+def test_cifar_resnets_with_padding_shortcuts_have_the_published_number(depth, count):
+    assert trainable(models.resnet(depth, dataset="cifar")) == count
+
+
+def test_highway_50_at_full_width():
+    assert trainable(models.highway(50)) == 46_278_952
+
+
+def test_highway_50_is_as_large_as_resnet_50_at_the_papers_width():
+    assert trainable(models.highway(50, width_multiplier=0.734375)) == pytest.approx(
+        25.38e6, rel=1e-3
+    )
+
+
+def test_highway_110_of_the_authors_cifar_comparison():
+    model = models.highway(
+        110, dataset="cifar", width_multiplier=0.875, transform_relu=True, transform_bias=-6.0
+    )
+    assert [stage[0].output_filters for stage in model.backbone.stages] == [14, 28, 56]
+    assert trainable(model) == 2_649_918
+
+
+def test_the_shipped_pair_is_of_one_size():
+    resnet = trainable(models.resnet(20, dataset="cifar"))
+    highway = trainable(models.highway(20, dataset="cifar", stackwise_num_filters=[16, 16, 48]))
+    assert abs(highway / resnet - 1) < 0.05
+
+
+def test_macs_are_the_published_ones():
+    assert models.resnet(50).count_macs() == pytest.approx(4.09e9, rel=2e-3)
+    assert models.resnet(18).count_macs() == pytest.approx(1.814e9, rel=2e-3)
+    assert models.resnet(20, dataset="cifar").count_macs() == pytest.approx(40.55e6, rel=1e-3)
+
+
+def test_builders_differ_in_their_gating():
+    gatings = [
+        models.plain(8, dataset="cifar"),
+        models.resnet(8, dataset="cifar"),
+        models.highway(8, dataset="cifar"),
+        models.highway(8, dataset="cifar", gating="c_only"),
+    ]
+    assert [m.backbone.gating for m in gatings] == ["plain", "residual", "coupled", "c_only"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ((51,), {}, "depth of 18, 34, 50"),
+        ((21,), {"dataset": "cifar"}, "nearest is 20"),
+        ((20,), {"dataset": "cifar100"}, "Did you mean 'cifar'"),
+        ((20,), {"dataset": "cifar", "widht_multiplier": 2}, "Did you mean 'width_multiplier'"),
+        ((20,), {"dataset": "cifar", "num_classes": 1}, "Expected `num_classes`"),
+        ((20,), {"dataset": "cifar", "labels": ["a"]}, "one label for each of 10"),
+        ((20,), {"dataset": "cifar", "stem": "mnist"}, "Expected `stem`"),
+        ((20,), {"dataset": "cifar", "stackwise_num_filters": [16]}, "as many filters"),
+        ((20,), {"dataset": "cifar", "stackwise_num_filters": [10**7] * 3}, "whole number from"),
+        ((20,), {"dataset": "cifar", "stackwise_num_filters": [60_000] * 3}, "2,147,483,648"),
+        ((20,), {"dataset": "cifar", "stackwise_num_blocks": [10**6] * 3}, "whole number from"),
+        ((20,), {"dataset": "cifar", "width_multiplier": 1e9}, "Expected `width_multiplier`"),
+        ((20,), {"dataset": "cifar", "image_shape": 32}, "Expected `image_shape`"),
+        ((20,), {"dataset": "cifar", "layer_dropout": 1.0}, "Expected `layer_dropout`"),
+    ],
+    ids=str,
+)
+def test_unknown_and_absurd_arguments_are_refused(arguments, options, message):
+    with pytest.raises(InputError, match=message):
+        models.resnet(*arguments, **options)
+
+
+def test_a_highway_net_starts_close_to_a_copy(rng):
+    # Gates start at sigmoid(-1) = 0.27: a stack changes its input by a part only.
+    model = models.highway(20, dataset="cifar")
+    found = model.backbone.forward_intermediates(rng.normal(size=(2, 16, 16, 3)).astype("float32"))
+    gate = np.asarray(found["stage2_block2/transform_gate"])
+    assert 0.2 < gate.mean() < 0.35

@@ -1,0 +1,107 @@
+import keras
+import keras_hub
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_unrolled import InputError, models
+from tests.nets import OPTIONS, SMALL, make_net, randomize
+
+
+def images(rng, side=12):
+    return rng.normal(size=(2, side, side, 3)).astype("float32")
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_option_survives_saving_without_a_difference(name, tmp_path, rng):
+    net = make_net(name)
+    randomize(net)
+    x = images(rng)
+    expected = np.asarray(net(x))
+    assert np.isfinite(expected).all()
+    net.save_to_preset(str(tmp_path))
+    again = keras_hub.models.Backbone.from_preset(str(tmp_path))
+    assert type(again) is models.ImageBackbone
+    assert again.get_config() == net.get_config()
+    assert np.abs(np.asarray(again(x)) - expected).max() == 0.0
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_option_trains_in_mixed_precision(name, rng):
+    net = make_net(name, dtype="mixed_bfloat16", layer_dropout=0.0)
+    x = tf.constant(images(rng))
+    with tf.GradientTape() as tape:
+        y = net(x, training=True)
+        loss = tf.reduce_sum(tf.cast(y, "float32") ** 2)
+    assert y.dtype == tf.bfloat16
+    variables = net.trainable_variables
+    for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
+        assert gradient is not None, variable.path
+        assert bool(tf.reduce_all(tf.math.is_finite(gradient))), variable.path
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_intermediates_end_in_what_the_network_returns(name, rng):
+    net = make_net(name)
+    randomize(net)
+    x = images(rng)
+    found = net.forward_intermediates(x)
+    np.testing.assert_allclose(
+        np.asarray(found["features"]), np.asarray(net(x)), rtol=1e-5, atol=1e-5
+    )
+    blocks = [block.name for stage in net.stages for block in stage]
+    assert blocks == ["stage1_block1", "stage2_block1", "stage2_block2"]
+    assert {"stem", "features", *blocks} <= found.keys()
+    shapes = {found[f"{b}/transform"].shape for b in blocks[1:]}
+    assert len(shapes) == 1  # the blocks of a stage estimate the same features
+
+
+def test_names_do_not_depend_on_what_was_built_before():
+    first, second = ([layer.name for layer in make_net("full").layers] for _ in range(2))
+    assert first == second == ["images", "stem", "stage1_block1", "stage2_block1", "stage2_block2"]
+    paths = [w.path for w in make_net("full").weights]
+    assert paths == [w.path for w in make_net("full").weights]
+    assert "stage2_block1/transform_gate/conv2/kernel" in paths
+    assert "stage2_block1/projection/norm1/moving_mean" in paths
+
+
+def test_a_pre_activated_network_ends_in_norm_and_relu(rng):
+    net = make_net("pre")
+    assert [layer.name for layer in net.layers][-2:] == ["head_norm", "head_relu"]
+    assert np.asarray(net(images(rng))).min() >= 0
+
+
+def test_layer_dropout_rises_linearly_with_depth():
+    net = make_net("layer_dropout")
+    rates = [block.layer_dropout for stage in net.stages for block in stage]
+    np.testing.assert_allclose(rates, [0.5 / 3, 1.0 / 3, 0.5])
+
+
+def test_a_stem_for_imagenet_pools_without_letting_the_border_win():
+    net = make_net("imagenet_stem_pre")
+    stem = net.get_layer("stem")
+    stem.conv.kernel.assign(np.full(stem.conv.kernel.shape, -1.0))
+    y = np.asarray(stem(np.ones((1, 16, 16, 3), "float32")))
+    assert y.shape == (1, 4, 4, 8)
+    assert y.max() < 0
+
+
+def test_unknown_arguments_are_refused_and_known_ones_named():
+    with pytest.raises(InputError, match="Did you mean|Remove it"):
+        models.ImageBackbone(**SMALL, colour="red")
+
+
+def test_any_image_size_is_taken(rng):
+    net = make_net("coupled")
+    for side in (8, 13):
+        assert net(images(rng, side)).shape == (2, -(-side // 2), -(-side // 2), 16)
+
+
+def test_the_fast_normalization_is_what_the_network_uses():
+    norms = [
+        layer
+        for layer in make_net("residual")._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    assert norms
+    assert {type(layer).__module__ for layer in norms} == {"keras_unrolled.layers.normalization"}

@@ -1,0 +1,68 @@
+"""The presets that come with the package."""
+
+import numpy as np
+import pytest
+
+import keras_unrolled as ku
+from keras_unrolled import analysis, data, evaluation
+
+NAMES = ["highway_bn_cifar10", "resnet_bn_cifar10"]
+
+
+def test_both_presets_are_listed_with_their_figures():
+    found = ku.list_presets()
+    assert [record.name for record in found] == NAMES
+    assert "highway_bn_cifar10" in str(found)
+    assert [r.name for r in ku.list_presets("highway*", dataset="cifar10")] == NAMES[:1]
+    assert list(ku.list_presets("nothing*")) == []
+    for record in found:
+        assert record.origin == "trained"
+        assert record.training["commit"]
+        assert record.score("cifar10") >= 0.905
+
+
+def test_the_pair_is_of_one_size_and_of_one_accuracy():
+    highway, resnet = (ku.load_record(name) for name in NAMES)
+    assert abs(highway.parameters / resnet.parameters - 1) < 0.05
+    assert resnet.score("cifar10") >= 0.91
+    assert highway.score("cifar10") >= resnet.score("cifar10") - 0.005
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_sample_is_classified_as_well_as_the_record_says(name):
+    sample = data.load_sample()
+    model = ku.from_preset(name)
+    assert tuple(model.labels) == sample.names
+    accuracy = evaluation.accuracy(evaluation.predict(model, sample.images), sample.labels)
+    # Within three standard deviations of a thousand draws at about 91 %.
+    assert abs(accuracy - ku.load_record(name).score("cifar10")) < 0.027
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_whole_test_set_gives_the_recorded_accuracy(name, tfds_dir):
+    test = data.load_cifar10(tfds_dir, "test")
+    accuracy = evaluation.accuracy(
+        evaluation.predict(ku.from_preset(name), test.images), test.labels
+    )
+    # Another processor may round a near tie the other way: two images of ten thousand.
+    assert abs(accuracy - ku.load_record(name).score("cifar10")) <= 2e-4
+
+
+def test_the_sample_is_of_the_test_set(tfds_dir):
+    sample, test = data.load_sample(), data.load_cifar10(tfds_dir, "test")
+    assert np.bincount(sample.labels).tolist() == [100] * 10
+    known = {image.tobytes(): label for image, label in zip(test.images, test.labels)}
+    for image, label in zip(sample.images, sample.labels):
+        assert known[image.tobytes()] == label
+
+
+def test_gates_of_a_trained_highway_net_have_left_their_bias():
+    images = data.load_sample().images[:100]
+    openings = analysis.gate_openings(ku.from_preset("highway_bn_cifar10"), images)
+    assert len(openings) == 9
+    transform = np.array([t for t, _ in openings.values()])
+    carry = np.array([c for _, c in openings.values()])
+    np.testing.assert_allclose(transform + carry, 1, atol=1e-6)
+    assert np.ptp(transform) > 0.02
+    fixed = analysis.gate_openings(ku.from_preset("resnet_bn_cifar10"), images)
+    assert set(fixed.values()) == {(1.0, 1.0)}

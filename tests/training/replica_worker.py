@@ -1,0 +1,76 @@
+"""Trains a small net for ten steps on some replicas: see test_loop.py.
+
+python replica_worker.py REPLICAS DTYPE OUT.npz
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+
+import numpy as np
+
+from training import loop
+from training.data.cifar import make_stream
+from training.recipe import Recipe
+from training.strategy import make_strategy
+
+
+def main(replicas, dtype, out):
+    strategy = make_strategy(int(replicas))  # before TensorFlow has looked at its devices
+
+    import csv
+
+    import keras
+
+    from training import finish
+
+    keras.config.set_floatx("float64" if dtype == "float64" else "float32")
+    recipe = Recipe(
+        network={
+            "builder": "highway",
+            "depth": 8,
+            "dataset": "cifar",
+            "stackwise_num_filters": [8, 8, 8],
+        },
+        epochs=5,
+        warmup_epochs=1,
+        batch_size=16,
+        learning_rate=0.5,
+        clip_norm=0.5,  # small enough to bite at every step
+        precision=dtype,
+        ema=0.9,
+        seed=5,
+    )
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (32, 12, 12, 3)).astype("uint8")
+    labels = rng.integers(0, 10, 32)
+    import tensorflow as tf
+
+    stream = make_stream(
+        images,
+        labels,
+        batch_size=16,
+        total_steps=10,
+        seed=5,
+        augment=True,
+        preprocess=lambda x: tf.cast(x, dtype) / 255,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        model, _ = loop.train(
+            lambda: finish.build(recipe, dtype=dtype),
+            recipe,
+            stream,
+            steps_per_epoch=2,
+            strategy=strategy,
+            workdir=folder,
+        )
+        with open(Path(folder) / "log.csv", newline="") as file:
+            losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    weights = {f"weight {i}": keras.ops.convert_to_numpy(w) for i, w in enumerate(model.weights)}
+    np.savez(out, losses=losses, replicas=strategy.num_replicas_in_sync, **weights)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,246 @@
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_unrolled import InputError
+from training import finish, loop
+from training.data.cifar import make_stream
+from training.recipe import Recipe
+
+WORKER = Path(__file__).parent / "replica_worker.py"
+
+
+def run_worker(replicas, dtype, folder):
+    out = folder / f"{replicas}-{dtype}.npz"
+    done = subprocess.run(
+        [sys.executable, str(WORKER), str(replicas), dtype, str(out)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    with np.load(out) as file:
+        return dict(file)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("float64", 1e-9)])
+def test_two_replicas_give_what_one_device_gives(dtype, tolerance, tmp_path):
+    one, two = (run_worker(n, dtype, tmp_path) for n in (1, 2))
+    assert (one.pop("replicas"), two.pop("replicas")) == (1, 2)
+    assert one.keys() == two.keys()
+    for name, expected in one.items():
+        difference = np.abs(two[name] - expected).max() / max(1, np.abs(expected).max())
+        assert difference < tolerance, (name, difference)
+
+
+def make_recipe(**options):
+    network = {
+        "builder": "highway",
+        "depth": 8,
+        "dataset": "cifar",
+        "stackwise_num_filters": [16, 16, 16],
+        "layer_dropout": 0.2,
+    }
+    options = {"epochs": 4, "warmup_epochs": 1, "batch_size": 16, "seed": 1, **options}
+    return Recipe(network=network, **options)
+
+
+def data(recipe, preprocess=lambda x: tf.cast(x, "float32") / 255):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (48, 12, 12, 3)).astype("uint8")
+    return make_stream(
+        images,
+        rng.integers(0, 10, 48),
+        batch_size=recipe.batch_size,
+        total_steps=recipe.epochs * 3,
+        seed=recipe.seed,
+        augment=True,
+        preprocess=preprocess,
+    )
+
+
+def train(recipe, workdir, stream=None, **options):
+    return loop.train(
+        lambda: finish.build(recipe, dtype=recipe.precision),
+        recipe,
+        stream or data(recipe),
+        steps_per_epoch=3,
+        strategy=tf.distribute.get_strategy(),
+        workdir=workdir,
+        **options,
+    )
+
+
+def weights(model):
+    return [keras.ops.convert_to_numpy(v) for v in model.variables]
+
+
+def rows(folder):
+    with open(folder / "log.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_the_same_seed_gives_the_same_run_to_the_bit(precision, tmp_path):
+    recipe = make_recipe(precision=precision)
+    first, second = (train(recipe, tmp_path / str(i))[0] for i in range(2))
+    for a, b in zip(weights(first), weights(second), strict=True):
+        np.testing.assert_array_equal(a, b)
+    losses = [[row["loss"] for row in rows(tmp_path / str(i))] for i in range(2)]
+    assert losses[0] == losses[1]
+    other, _ = train(make_recipe(precision=precision, seed=2), tmp_path / "other")
+    assert any(not np.array_equal(a, b) for a, b in zip(weights(first), weights(other)))
+
+
+def test_a_run_that_was_interrupted_ends_where_an_unbroken_one_does(tmp_path):
+    recipe = make_recipe()
+    unbroken, _ = train(recipe, tmp_path / "unbroken")
+
+    class PowerCutError(Exception):
+        pass
+
+    def cut(model, epochs=[]):
+        epochs.append(1)
+        if len(epochs) == 3:
+            raise PowerCutError
+        return {}
+
+    with pytest.raises(PowerCutError):
+        train(recipe, tmp_path / "broken", evaluate=cut)
+    assert len(rows(tmp_path / "broken")) == 2
+    resumed, state = train(recipe, tmp_path / "broken")
+    assert state["step"] == 12
+    for a, b in zip(weights(unbroken), weights(resumed), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert [r["loss"] for r in rows(tmp_path / "broken")] == [
+        r["loss"] for r in rows(tmp_path / "unbroken")
+    ]
+    assert not list((tmp_path / "broken").glob(".checkpoint*"))
+
+
+def test_a_finished_run_is_not_run_again(tmp_path):
+    recipe = make_recipe()
+    first, _ = train(recipe, tmp_path)
+    again, _ = train(recipe, tmp_path, stream=lambda step: pytest.fail("the data was asked for"))
+    for a, b in zip(weights(first), weights(again), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_resuming_with_another_recipe_is_refused_with_the_difference(tmp_path):
+    train(make_recipe(epochs=1), tmp_path)
+    with pytest.raises(InputError, match="learning_rate: 0.2 there, 0.1 here"):
+        train(make_recipe(epochs=1, learning_rate=0.1), tmp_path)
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    train(make_recipe(epochs=1), tmp_path)
+    path = tmp_path / "checkpoint.npz"
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(InputError, match="cannot be read"):
+        train(make_recipe(epochs=1), tmp_path)
+
+
+def test_the_first_loss_that_is_not_finite_stops_the_run_and_names_its_step(tmp_path):
+    recipe = make_recipe(precision="float32")
+    clean = data(recipe)
+
+    def poisoned(start):
+        # Step 5, the second of the second epoch, sees NaN.
+        steps = tf.data.Dataset.range(start, 100)
+        stream = tf.data.Dataset.zip(steps, clean(start))
+        return stream.map(lambda i, xy: (tf.where(i == 4, float("nan"), 1.0) * xy[0], xy[1]))
+
+    with pytest.raises(loop.NonFiniteLossError, match=r"Step 5 \(epoch 2\) gave nan"):
+        train(recipe, tmp_path, stream=poisoned)
+    assert len(rows(tmp_path)) == 1
+    with np.load(tmp_path / "checkpoint.npz") as file:  # of the last good epoch
+        assert all(np.isfinite(file[n]).all() for n in file.files if n != "state")
+
+
+def test_a_batch_that_does_not_divide_by_the_replicas_is_refused(tmp_path):
+    class Two:
+        num_replicas_in_sync = 2
+
+    recipe = make_recipe(batch_size=15)
+    with pytest.raises(InputError, match="divides by 2 replicas.*such as 16"):
+        loop.train(None, recipe, None, steps_per_epoch=1, strategy=Two(), workdir=tmp_path)
+
+
+def reference_step(model, recipe, images, labels, momenta, rate):
+    """One step by its definition: L2 decay on kernels, Nesterov's momentum, plain NumPy."""
+    with tf.GradientTape() as tape:
+        logits = model(images, training=True)
+        targets = (
+            tf.one_hot(labels, 10) * (1 - recipe.label_smoothing) + recipe.label_smoothing / 10
+        )
+        loss = -tf.reduce_mean(tf.reduce_sum(targets * tf.nn.log_softmax(logits), -1))
+    gradients = tape.gradient(loss, model.trainable_variables)
+    if recipe.clip_norm:
+        norm = np.sqrt(sum(np.sum(np.square(g.numpy(), dtype="float64")) for g in gradients))
+        gradients = [g * min(1, recipe.clip_norm / norm) for g in gradients]
+    for i, (v, g) in enumerate(zip(model.trainable_variables, gradients)):
+        w = keras.ops.convert_to_numpy(v)
+        g = g.numpy() + (recipe.weight_decay * w if v.path.endswith("kernel") else 0)
+        momenta[i] = recipe.momentum * momenta[i] - rate * g
+        v.assign(w + recipe.momentum * momenta[i] - rate * g)
+    return float(loss)
+
+
+def test_a_step_is_sgd_with_nesterov_l2_decay_clipping_and_smoothing(tmp_path):
+    recipe = make_recipe(
+        precision="float32", epochs=2, warmup_epochs=0, weight_decay=0.01, clip_norm=0.3, ema=0.0
+    )
+    recipe = recipe.override(["network.layer_dropout=0"])
+    model, _ = train(recipe, tmp_path)
+    keras.utils.set_random_seed(recipe.seed)
+    expected = finish.build(recipe)
+    momenta, losses = [0.0] * len(expected.trainable_variables), []
+    for step, (images, labels) in enumerate(data(recipe)(0)):
+        rate = recipe.learning_rate * 0.5 * (1 + np.cos(np.pi * step / 6))
+        losses.append(reference_step(expected, recipe, images, labels, momenta, rate))
+    np.testing.assert_allclose(
+        [float(r["loss"]) for r in rows(tmp_path)], np.reshape(losses, (2, 3)).mean(1), rtol=1e-4
+    )
+    for a, b in zip(weights(model), weights(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-4)
+
+
+def test_averaged_weights_are_the_exponential_mean_of_the_steps(tmp_path):
+    kernels = []
+
+    def record(model):
+        kernels.append(keras.ops.convert_to_numpy(model.output_dense.kernel).copy())
+        return {}
+
+    # One step an epoch, so that every step is seen.
+    recipe = make_recipe(precision="float32", epochs=5, batch_size=48, ema=0.8)
+    model, _ = loop.train(
+        lambda: finish.build(recipe),
+        recipe,
+        data(recipe),
+        steps_per_epoch=1,
+        strategy=tf.distribute.get_strategy(),
+        workdir=tmp_path,
+        evaluate=record,
+    )
+    expected = kernels[0]
+    for kernel in kernels[1:]:
+        expected = 0.8 * expected + 0.2 * kernel
+    found = keras.ops.convert_to_numpy(model.output_dense.kernel)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    assert not np.allclose(found, kernels[-1], atol=1e-4)
+
+
+def test_logs_are_kept_for_people_and_for_tensorboard(tmp_path):
+    train(make_recipe(epochs=2), tmp_path, evaluate=lambda model: {"held_out_accuracy": 0.5})
+    found = rows(tmp_path)
+    assert [row["epoch"] for row in found] == ["1", "2"]
+    assert {"learning_rate", "loss", "accuracy", "images_per_second", "held_out_accuracy"} <= set(
+        found[0]
+    )
+    assert list((tmp_path / "tensorboard").iterdir())
