@@ -10,13 +10,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from keras_unrolled import analysis, layers, models, presets
     from keras_unrolled.checks import InputError
-    from keras_unrolled.presets import (
-        Record,
-        from_preset,
-        list_presets,
-        load_record,
-        save_preset,
-    )
+    from keras_unrolled.presets.loading import from_preset
+    from keras_unrolled.presets.record import Record
+    from keras_unrolled.presets.registry import list_presets, load_record
+    from keras_unrolled.presets.saving import save_preset
 
 __all__ = [
     "InputError",

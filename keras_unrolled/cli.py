@@ -148,7 +148,7 @@ def _evaluate(options):
     elif dataset == "cifar10":
         examples = data.load_cifar10(options.data_dir, "test")
     else:
-        examples = data.load_folder(dataset, model.preprocessor.image_converter)
+        examples = data.load_folder(dataset)
     examples = data.align(examples, model.labels)
     if options.limit is not None:
         examples = examples.part(examples.split, 0, options.limit)
@@ -165,21 +165,18 @@ def _evaluate(options):
 
 
 def _predict(options):
-    import numpy as np
-
-    from keras_unrolled import data
+    from keras_unrolled import data, evaluation
     from keras_unrolled.presets.loading import from_preset
 
     checks.whole("--top", options.top, least=1, most=10**6)
     images = [data.read_image(file) for file in options.files]
     model = from_preset(options.preset)
+    best = model.decode(evaluation.predict(model, images), top=options.top)
     result, lines = [], []
-    for file, image in zip(options.files, images):
-        scores = model.predict(np.asarray(image)[None], verbose=0)
-        (best,) = model.decode(scores, top=options.top)
-        found = [{"label": label, "probability": p} for label, p in best]
+    for file, pairs in zip(options.files, best):
+        found = [{"label": label, "probability": p} for label, p in pairs]
         result.append({"file": file, "predictions": found})
-        lines.append(f"{file}: " + ", ".join(f"{label} {p:.1%}" for label, p in best))
+        lines.append(f"{file}: " + ", ".join(f"{label} {p:.1%}" for label, p in pairs))
     return result, "\n".join(lines)
 
 

@@ -1,10 +1,12 @@
 """Images to evaluate and fine-tune on: CIFAR-10 as TFDS has it, a folder, single files."""
 
 import random
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from keras_unrolled import checks
 
@@ -16,13 +18,13 @@ class Examples:
     """Labelled images in memory.
 
     Args:
-        images: uint8 array `(n, height, width, 3)`.
+        images: uint8 array `(n, height, width, 3)`, or `Files`.
         labels: int64 array `(n,)`, indices into `names`.
         names: tuple of the classes' names.
         split: what part of which data this is, for a report.
     """
 
-    images: np.ndarray
+    images: "np.ndarray | Files"
     labels: np.ndarray
     names: tuple[str, ...]
     split: str
@@ -39,8 +41,11 @@ class Examples:
         start, stop, _ = slice(start, stop).indices(len(self))
         ends = (start or "", "" if stop == len(self) else stop)
         name = split if stop - start == len(self) else f"{split}[{ends[0]}:{ends[1]}]"
-        part = slice(start, stop)
-        return Examples(self.images[part], self.labels[part], self.names, name)
+        if isinstance(self.images, Files):
+            return Examples(
+                Files(self.images.paths[start:stop]), self.labels[start:stop], self.names, name
+            )
+        return Examples(self.images[start:stop], self.labels[start:stop], self.names, name)
 
 
 def load_sample():
@@ -156,36 +161,61 @@ def list_folder(folder):
     return paths, labels, tuple(classes)
 
 
-def load_folder(folder, converter, progress=None):
-    """Reads a folder of class folders, each image resized for a network.
+class Files:
+    """The images of a list of files, read when they are asked for.
 
     Args:
-        folder: as in `list_folder`.
-        converter: an `ImageConverter` of the network that the images are for. Images are
-            kept at the size to which it resizes, so that they fit into one array; its own
-            resizing and cropping then changes nothing, or only cuts the centre.
-        progress: optional function of an iterable that returns it, such as `tqdm`.
+        paths: list of paths.
 
-    Returns:
-        `Examples`.
+    A slice gives a list of uint8 arrays `(height, width, 3)`, each of its own size.
+    """
+
+    def __init__(self, paths):
+        self.paths = list(paths)
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, chosen):
+        if isinstance(chosen, slice):
+            return [read_image(path) for path in self.paths[chosen]]
+        return Files(self.paths[i] for i in chosen)
+
+
+def load_folder(folder):
+    """A folder of class folders as `Examples` whose images are `Files`.
 
     Raises:
-        InputError: as `list_folder` and `read_image`.
+        InputError: as `list_folder`.
     """
     paths, labels, names = list_folder(folder)
-    read = [read_image(path) for path in (progress(paths) if progress else paths)]
-    images = np.stack([resize(image, converter) for image in read])
-    return Examples(images, np.asarray(labels, "int64"), names, str(folder))
+    return Examples(Files(paths), np.asarray(labels, "int64"), names, str(folder))
 
 
-def resize(image, converter):
-    """Resizes a uint8 image `(height, width, 3)` as `converter` would, kept in uint8."""
-    if converter is None or converter.image_size in (None, image.shape[:2]):
-        return image
+def resize(files, converter, progress):
+    """Reads images and resizes each as a network's converter would, rounded to uint8.
+
+    Args:
+        files: `Files`.
+        converter: an `ImageConverter`.
+        progress: string, title of a progress bar on standard error.
+
+    Returns:
+        uint8 array `(n, height, width, 3)`, of the size before the centre is cut out.
+
+    Raises:
+        InputError: for an image that does not decode.
+    """
     import keras
 
-    resized = keras.ops.convert_to_numpy(converter.resizing(image))
-    return np.clip(np.rint(resized), 0, 255).astype("uint8")
+    images = []
+    with tqdm(files.paths, desc=progress, unit=" images", file=sys.stderr) as bar:
+        for path in bar:
+            image = read_image(path)
+            if converter.image_size not in (None, image.shape[:2]):
+                image = keras.ops.convert_to_numpy(converter.resizing(image))
+            images.append(np.clip(np.rint(image), 0, 255).astype("uint8"))
+    return np.stack(images)
 
 
 def split_indices(examples, fraction, seed):

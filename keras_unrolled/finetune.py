@@ -1,6 +1,7 @@
 """Fine-tuning: a preset's network with a new head, on a folder of one's own images."""
 
 import csv
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -132,20 +133,21 @@ def finetune(
     checks.real("held_out", held_out, least=1e-6, most=1, below=True)
     check_target(out, overwrite=overwrite)
     registry.resolve(preset)
-    paths, _, names = data.list_folder(folder)
+    examples = data.load_folder(folder)
+    parts = data.split_indices(examples, held_out, seed)
     keras.utils.set_random_seed(seed)
-    model = from_preset(preset, labels=names)
+    model = from_preset(preset, labels=examples.names)
     converter = model.preprocessor.image_converter
-    examples = data.load_folder(
-        folder, converter, lambda found: tqdm(found, desc="reading", unit=" images")
+    cached = dataclasses.replace(
+        examples, images=data.resize(examples.images, converter, "reading")
     )
-    indices = data.split_indices(examples, held_out, seed)
-    train, held = (examples.take(part) for part in indices)
+    train, cached_held = (cached.take(part) for part in parts)
+    held = examples.take(parts[1])
     model.backbone.trainable = not head_only
     history = fit_examples(
         model,
         train,
-        held,
+        cached_held,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -153,7 +155,7 @@ def finetune(
     )
     settings = {
         "base": str(preset),
-        "data": f"{len(train)} images of {len(names)} classes",
+        "data": f"{len(train)} images of {len(held.names)} classes",
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
@@ -182,24 +184,23 @@ def finetune(
         with (place / "held_out.csv").open("w", newline="") as file:
             rows = csv.writer(file)
             rows.writerow(["file", "label", "predicted", "probability"])
-            for i, index, ((said, probability),) in zip(
-                range(len(held)), indices[1], model.decode(scores, top=1)
-            ):
-                rows.writerow([paths[index], names[held.labels[i]], said, f"{probability:.6f}"])
+            best = model.decode(scores, top=1)
+            for path, label, (said,) in zip(held.images.paths, held.labels, best):
+                rows.writerow([path, held.names[label], *said])
 
     record = save_preset(
         model,
         out,
         overwrite=overwrite,
         extras=extras,
-        description=f"{Path(out).name}: {preset} fine-tuned to {len(names)} classes",
+        description=f"{Path(out).name}: {preset} fine-tuned to {len(held.names)} classes",
         training=settings,
         metrics=(metric,),
     )
     return {
         "preset": record.name,
         "base": str(preset),
-        "classes": list(names),
+        "classes": list(held.names),
         "n": len(held),
         "accuracy": accuracy,
         "epochs": epochs,

@@ -106,6 +106,7 @@ def run(name, recipe, options):
     )
 
     def held_out_score(model):
+        assert held is not None
         scores = evaluation.predict(model, held.images)
         return {"held_out_accuracy": evaluation.accuracy(scores, held.labels)}
 
@@ -125,10 +126,19 @@ def run(name, recipe, options):
         state,
         folder=Path(options.workdir) / "preset",
         dataset="cifar10",
-        command=shlex.join(["python", "training/cifar10.py", *sys.argv[1:]]),
+        command=command(name, options),
         trained_on=train.split,
         reports=[*([held] if held else []), data.load_cifar10(options.data_dir, "test")],
     )
+
+
+def command(name, options):
+    """What makes this preset again, without the places of this machine."""
+    words = ["--preset", name, "--data-dir", "DIR", "--workdir", "DIR"]
+    words += ["--smoke"] if options.smoke else []
+    words += ["--replicas", str(options.replicas)] if options.replicas else []
+    words += ["--set", *options.set] if options.set else []
+    return shlex.join(["python", "training/cifar10.py", *words])
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def gate_openings(model, images):
     """
     rule = GATINGS[model.backbone.gating]
     fixed = {"one": 1.0, "zero": 0.0}
-    sums = {}
+    sums: dict[str, np.ndarray] = {}
     for start in range(0, len(images), BATCH_SIZE):
         batch = images[start : start + BATCH_SIZE]
         found = model.backbone.forward_intermediates(model.preprocessor(batch))

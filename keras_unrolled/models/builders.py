@@ -1,6 +1,7 @@
 """Builders for the published depths; all that differs between networks is in two tables."""
 
 import inspect
+from typing import Any
 
 from keras_unrolled import checks
 from keras_unrolled.models.image_backbone import ImageBackbone
@@ -20,7 +21,7 @@ IMAGENET_DEPTHS = {
 }
 
 # Channel statistics of the training sets on a scale of 0 to 1, and how images are cut.
-DATASETS = {
+DATASETS: dict[str, dict[str, Any]] = {
     "imagenet": {
         "num_classes": 1000,
         "image_size": (224, 224),

@@ -20,7 +20,13 @@ PAPERS = (
     "https://arxiv.org/abs/1512.03385",  # He et al. 2015, Residual
 )
 _PACKAGES = ("keras-unrolled", "keras", "keras-hub", "tensorflow", "tensorflow-datasets", "numpy")
-_METRIC = {"dataset": str, "split": str, "n": int, "metric": str, "value": (int, float)}
+_METRIC: dict[str, Any] = {
+    "dataset": str,
+    "split": str,
+    "n": int,
+    "metric": str,
+    "value": (int, float),
+}
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def test_a_stem_for_imagenet_pools_without_letting_the_border_win():
 
 
 def test_unknown_arguments_are_refused_and_known_ones_named():
-    with pytest.raises(InputError, match="Did you mean|Remove it"):
+    with pytest.raises(InputError, match="unknown one: colour"):
         models.ImageBackbone(**SMALL, colour="red")
 
 

@@ -104,7 +104,9 @@ def test_a_run_that_was_interrupted_ends_where_an_unbroken_one_does(tmp_path):
     class PowerCutError(Exception):
         pass
 
-    def cut(model, epochs=[]):
+    epochs = []
+
+    def cut(model):
         epochs.append(1)
         if len(epochs) == 3:
             raise PowerCutError
@@ -133,7 +135,7 @@ def test_a_finished_run_is_not_run_again(tmp_path):
 
 def test_resuming_with_another_recipe_is_refused_with_the_difference(tmp_path):
     train(make_recipe(epochs=1), tmp_path)
-    with pytest.raises(InputError, match="learning_rate: 0.2 there, 0.1 here"):
+    with pytest.raises(InputError, match=r"learning_rate: 0\.2 there, 0\.1 here"):
         train(make_recipe(epochs=1, learning_rate=0.1), tmp_path)
 
 
@@ -167,7 +169,7 @@ def test_a_batch_that_does_not_divide_by_the_replicas_is_refused(tmp_path):
         num_replicas_in_sync = 2
 
     recipe = make_recipe(batch_size=15)
-    with pytest.raises(InputError, match="divides by 2 replicas.*such as 16"):
+    with pytest.raises(InputError, match=r"divides by 2 replicas.*such as 16"):
         loop.train(None, recipe, None, steps_per_epoch=1, strategy=Two(), workdir=tmp_path)
 
 

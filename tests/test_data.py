@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_unrolled import InputError, data, models
+
+
+def write(path, image=None, mode="RGB"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = np.full((10, 12, 3), 200, "uint8") if image is None else image
+    Image.fromarray(image).convert(mode).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "pets"
+    for name in ("dog", "cat"):
+        for i in range(4):
+            write(root / name / f"{i}.png")
+    return root
+
+
+def test_a_folder_of_class_folders_is_read_in_alphabetical_order(folder):
+    write(folder / "dog" / "more" / "9.JPG")
+    (folder / "dog" / "notes.txt").write_text("not an image")
+    (folder / ".cache").mkdir()
+    paths, labels, names = data.list_folder(folder)
+    assert names == ("cat", "dog")
+    assert labels == [0] * 4 + [1] * 5
+    assert paths == sorted(paths)
+
+
+def test_images_are_resized_for_the_network(folder):
+    converter = models.make_preprocessor("cifar").image_converter
+    examples = data.load_folder(folder)
+    images = data.resize(examples.images, converter, "reading")
+    assert images.shape == (8, 32, 32, 3)
+    assert images.dtype == "uint8"
+    np.testing.assert_array_equal(images, 200)
+    assert examples.labels.tolist() == [0] * 4 + [1] * 4
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "P"])
+def test_every_colour_mode_becomes_rgb(mode, tmp_path):
+    write(tmp_path / "x.tiff", mode=mode)
+    image = data.read_image(tmp_path / "x.tiff")
+    assert image.shape == (10, 12, 3)
+    assert abs(int(image.mean()) - 200) < 3
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(InputError, match="Found no folder at"):
+        data.list_folder(tmp_path / "nowhere")
+
+
+def test_a_folder_without_images_is_refused(tmp_path):
+    (tmp_path / "cats").mkdir()
+    with pytest.raises(InputError, match="Found no image in it"):
+        data.list_folder(tmp_path)
+
+
+def test_one_class_only_is_refused(tmp_path):
+    write(tmp_path / "cat" / "1.png")
+    (tmp_path / "dog").mkdir()
+    with pytest.raises(InputError, match="one class only, 'cat'"):
+        data.list_folder(tmp_path)
+
+
+def test_an_image_that_does_not_decode_is_named(folder):
+    path = folder / "cat" / "broken.png"
+    whole = (folder / "cat" / "0.png").read_bytes()
+    for damaged in (b"\x89PNG\r\n\x1a\nrubbish", whole[: len(whole) // 2], b""):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"broken\.png does not"):
+            data.load_folder(folder).images[:5]
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match="Found none at"):
+        data.read_image(tmp_path / "no.png")
+
+
+def test_a_split_holds_out_a_part_of_every_class():
+    labels = np.repeat([0, 1, 2], [10, 20, 2])
+    examples = data.Examples(np.zeros((32, 1, 1, 3), "uint8"), labels, ("a", "b", "c"), "x")
+    kept, held = data.split_indices(examples, 0.2, seed=1)
+    assert sorted(kept + held) == list(range(32))
+    assert np.bincount(labels[held]).tolist() == [2, 4, 1]
+    assert data.split_indices(examples, 0.2, seed=1) == (kept, held)
+    assert data.split_indices(examples, 0.2, seed=2) != (kept, held)
+
+
+def test_a_class_of_one_image_cannot_be_split():
+    examples = data.Examples(np.zeros((3, 1, 1, 3), "uint8"), np.array([0, 0, 1]), ("a", "b"), "x")
+    with pytest.raises(InputError, match="1 of 'b'"):
+        data.split_indices(examples, 0.2, seed=1)
+
+
+def test_parts_are_named_as_tfds_names_them():
+    examples = data.Examples(np.zeros((10, 1, 1, 3)), np.arange(10), ("a",), "train")
+    assert examples.part("train", 0, -3).split == "train[:7]"
+    assert examples.part("train", -3).split == "train[7:]"
+    assert examples.part("train", -3).labels.tolist() == [7, 8, 9]
+    assert examples.part("train", 0).split == "train"
+    assert examples.part("test", 2, 4).split == "test[2:4]"
+
+
+def test_labels_are_aligned_with_the_networks():
+    examples = data.Examples(np.zeros((3, 1, 1, 3)), np.array([0, 1, 1]), ("b", "a"), "x")
+    assert data.align(examples, ["a", "b", "c"]).labels.tolist() == [1, 0, 0]
+    with pytest.raises(InputError, match=r"others in\s+the data: b"):
+        data.align(examples, ["a", "c"])
+
+
+def test_cifar10_has_its_known_size_and_content(tfds_dir):
+    test = data.load_cifar10(tfds_dir, "test")
+    assert test.images.shape == (10_000, 32, 32, 3)
+    assert np.bincount(test.labels).tolist() == [1000] * 10
+    held = data.load_cifar10(tfds_dir, "train[45000:]")
+    assert len(held) == 5_000
+
+
+def test_a_directory_without_cifar10_is_refused_with_what_to_do(tmp_path):
+    with pytest.raises(InputError, match="download_and_prepare"):
+        data.load_cifar10(tmp_path, "test")

@@ -1,0 +1,22 @@
+import json
+
+from PIL import Image
+
+import keras_unrolled as ku
+from keras_unrolled import cli
+
+
+def test_the_demo_does_the_whole_job_offline(tmp_path, capsys):
+    out = tmp_path / "demo"
+    assert cli.main(["demo", "--out", str(out), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    for row in found["presets"]:
+        assert row["n"] == 1000
+        assert abs(row["accuracy"] - row["recorded"]) < 0.027
+    assert found["finetuned"]["accuracy"] > 0.8
+    assert found["files"] == [str(out / n) for n in ("demo.png", "curves.png", "renamed")]
+    with Image.open(out / "demo.png") as picture:
+        assert min(picture.size) > 500
+    model = ku.from_preset(out / "renamed")
+    assert model.labels == ["kitty", "puppy", "croaker", "pony", "boat"]
+    assert cli.main(["demo", "--out", str(out)]) == 0  # again, in the same place

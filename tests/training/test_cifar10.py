@@ -1,0 +1,64 @@
+"""The program that makes a preset, from its arguments to its preset's folder."""
+
+import pytest
+
+import keras_unrolled as ku
+from training import cifar10
+
+
+def run(tmp_path, *arguments, preset="resnet_bn_cifar10", data_dir=None):
+    return cifar10.main(
+        [
+            *("--preset", preset),
+            *("--data-dir", str(data_dir or tmp_path)),
+            *("--workdir", str(tmp_path / "work")),
+            *arguments,
+        ]
+    )
+
+
+def test_a_smoke_run_ends_with_a_preset_and_its_record(tmp_path, tfds_dir, capsys):
+    settings = ["--smoke", "--set", "network.depth=8", "holdout=5000", "seed=3"]
+    assert run(tmp_path, *settings, data_dir=tfds_dir) == 0
+    folder = tmp_path / "work" / "preset"
+    record = ku.load_record(folder)
+    assert record.name == "resnet_bn_cifar10"
+    assert [(m["split"], m["n"]) for m in record.metrics] == [
+        ("train[45000:]", 5000),
+        ("test", 10_000),
+    ]
+    assert record.training["recipe"]["holdout"] == 5000
+    assert record.training["seed"] == 3
+    assert record.training["split"] == "train[:1000]"
+    assert record.training["hardware"]
+    # Enough to do it again, and nothing of this machine.
+    assert record.training["command"] == (
+        "python training/cifar10.py --preset resnet_bn_cifar10 --data-dir DIR --workdir DIR "
+        "--smoke --set network.depth=8 holdout=5000 seed=3"
+    )
+    assert str(tmp_path) not in (folder / "record.json").read_text()
+    assert record.licence == "Apache-2.0"
+    assert record.labels[0] == "airplane"
+    assert ku.from_preset(folder).num_classes == 10
+    assert "on cifar10 test (10000 images)" in capsys.readouterr().out
+    # The same command finds the run finished and makes the same preset again.
+    assert run(tmp_path, *settings, data_dir=tfds_dir) == 0
+    again = ku.load_record(folder)
+    assert again.metrics == record.metrics
+    assert run(tmp_path, "--smoke", "--set", "seed=4", data_dir=tfds_dir) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"preset": "resnet_bn_cifar100"}, "Did you mean 'resnet_bn_cifar10'"),
+        ({}, "download_and_prepare"),
+    ],
+    ids=str,
+)
+def test_bad_input_is_answered_with_code_2(options, message, tmp_path, capsys):
+    assert run(tmp_path, **options) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "work").exists()
