@@ -33,15 +33,13 @@ def test_mix_follows_the_papers_equations(gating):
     np.testing.assert_allclose(to_numpy(mix(gating, *tensors)), EXPECTED[gating], rtol=1e-6)
 
 
-def test_a_nearly_closed_gate_still_forgets_in_bfloat16():
+def test_a_nearly_open_carry_still_forgets_in_bfloat16():
     # 1 - 2^-9 is 1 in bfloat16: a carry of that dtype would never decay.
-    gate = keras.ops.full((1,), 2.0**-9)
-    x = keras.ops.cast(keras.ops.full((1,), 3.0), "bfloat16")
-    h = keras.ops.cast(keras.ops.full((1,), -509.0), "bfloat16")
-    mixed = mix("coupled", h, x, gate)
-    assert keras.backend.standardize_dtype(mixed.dtype) == "bfloat16"
-    # -509 rounds to -508 in bfloat16: 3 + (-508 - 3) / 512 = 2.002, which is 2 there.
-    np.testing.assert_allclose(to_numpy(mixed), 2.0, atol=0.01)
+    carry = keras.ops.full((1,), 1 - 2.0**-9)
+    h, x = (keras.ops.cast(keras.ops.full((1,), value), "bfloat16") for value in (-255.0, 256.0))
+    for mixed in (mix("c_only", h, x, carry=carry), mix("full", h, x, 1.0, carry)):
+        assert keras.backend.standardize_dtype(mixed.dtype) == "bfloat16"
+        np.testing.assert_allclose(to_numpy(mixed), 0.5)  # and not 1
 
 
 def test_gates_are_float32_under_mixed_precision_and_float64_in_float64():
