@@ -5,6 +5,7 @@ Exit codes: 0 done, 2 bad input, 1 a fault of ours.
 """
 
 import argparse
+import importlib.metadata
 import json
 import os
 import sys
@@ -61,6 +62,8 @@ def _parser():
         prog="keras-unrolled",
         description="Highway and Residual nets as unrolled iterative estimation.",
     )
+    version = importlib.metadata.version("keras-unrolled")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(run, name, text):
@@ -98,7 +101,12 @@ def _parser():
     command.add_argument("--out", required=True, metavar="FOLDER", help="the preset to make")
     command.add_argument("--epochs", type=int, default=15, help="passes over the images (15)")
     command.add_argument("--batch-size", type=int, default=32, help="images a step (32)")
-    command.add_argument("--learning-rate", type=float, default=1e-3, help="of Adam (0.001)")
+    command.add_argument(
+        "--learning-rate", type=float, default=1e-4, help="of the whole network (0.0001)"
+    )
+    command.add_argument(
+        "--head-learning-rate", type=float, default=1e-2, help="of the head, trained first (0.01)"
+    )
     command.add_argument("--held-out", type=float, default=0.2, help="part to score on (0.2)")
     command.add_argument("--head-only", action="store_true", help="freeze all but the head")
     command.add_argument("--seed", type=int, default=0)
@@ -190,6 +198,7 @@ def _finetune(options):
         epochs=options.epochs,
         batch_size=options.batch_size,
         learning_rate=options.learning_rate,
+        head_learning_rate=options.head_learning_rate,
         held_out=options.held_out,
         head_only=options.head_only,
         seed=options.seed,

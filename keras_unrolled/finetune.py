@@ -89,6 +89,14 @@ def fit_examples(model, train, held, *, epochs, batch_size, learning_rate, seed)
     return history
 
 
+def freeze(model, *, whole):
+    """Frees the whole network but its batch normalisation, or the head alone."""
+    model.backbone.trainable = whole
+    for layer in model.backbone._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+
+
 def finetune(
     preset,
     folder,
@@ -96,13 +104,17 @@ def finetune(
     *,
     epochs=15,
     batch_size=32,
-    learning_rate=1e-3,
+    learning_rate=1e-4,
+    head_learning_rate=1e-2,
     held_out=0.2,
     head_only=False,
     seed=0,
     overwrite=False,
 ):
     """Fine-tunes a preset on a folder of class folders and writes a new preset.
+
+    The first third of the epochs trains the new head alone, the rest the whole network but
+    its batch normalisation, which stays in inference mode.
 
     Beside the preset its folder gets `curves.png`, `history.csv` and `held_out.csv`, the
     network's answer for each image held out.
@@ -113,7 +125,8 @@ def finetune(
         out: path of the preset's folder to make.
         epochs: int, passes over the training images.
         batch_size: int.
-        learning_rate: float, of Adam, where its cosine begins.
+        learning_rate: float, of Adam on the whole network, where its cosine begins.
+        head_learning_rate: float, of Adam on the head alone.
         held_out: float in (0, 1), the part of each class that is held out to score.
         head_only: bool, whether everything but the new head is frozen.
         seed: int, of split, head, order and augmentation.
@@ -130,6 +143,7 @@ def finetune(
     checks.whole("epochs", epochs, least=1, most=100_000)
     checks.whole("batch_size", batch_size, least=1, most=100_000)
     checks.real("learning_rate", learning_rate, least=0, most=100)
+    checks.real("head_learning_rate", head_learning_rate, least=0, most=100)
     checks.real("held_out", held_out, least=1e-6, most=1, below=True)
     check_target(out, overwrite=overwrite)
     registry.resolve(preset)
@@ -143,22 +157,32 @@ def finetune(
     )
     train, cached_held = (cached.take(part) for part in parts)
     held = examples.take(parts[1])
-    model.backbone.trainable = not head_only
-    history = fit_examples(
-        model,
-        train,
-        cached_held,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        seed=seed,
-    )
+    # The head first, then all: a random head would distort the features (Kumar et al. 2022).
+    head_epochs = epochs if head_only else -(-epochs // 3)
+    history: dict[str, list[float]] = {}
+    for phase_epochs, rate, whole in (
+        (head_epochs, head_learning_rate, False),
+        (epochs - head_epochs, learning_rate, True),
+    ):
+        if phase_epochs:
+            freeze(model, whole=whole)
+            found = fit_examples(
+                model,
+                train,
+                cached_held,
+                epochs=phase_epochs,
+                batch_size=batch_size,
+                learning_rate=rate,
+                seed=seed,
+            )
+            history = {key: history.get(key, []) + values for key, values in found.items()}
     settings = {
         "base": str(preset),
         "data": f"{len(train)} images of {len(held.names)} classes",
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
+        "head_learning_rate": head_learning_rate,
         "held_out": held_out,
         "head_only": head_only,
         "seed": seed,
