@@ -49,11 +49,3 @@ def _prepare(model, images):
 def accuracy(scores, labels):
     """The share of rows of `scores`, `(n, num_classes)`, whose largest entry is `labels`."""
     return float(np.mean(np.argmax(scores, -1) == labels))
-
-
-def loss(scores, labels):
-    """Mean cross-entropy in nats of logits `(n, num_classes)` for int labels `(n,)`."""
-    scores = np.asarray(scores, "float64")
-    top = scores.max(-1, keepdims=True)
-    log_sum = np.log(np.exp(scores - top).sum(-1)) + top[:, 0]
-    return float(np.mean(log_sum - scores[np.arange(len(labels)), labels]))

@@ -134,7 +134,7 @@ def finetune(
 
     Returns:
         A dict: "preset", "base", "classes", "n" and "accuracy" of the held-out images as
-        the saved preset, loaded anew, classifies them, "epochs", "parameters", "out".
+        the network that was saved classifies them, "epochs", "parameters", "out".
 
     Raises:
         InputError: for a preset, folder, image, place or number that will not do; nothing
@@ -145,8 +145,9 @@ def finetune(
     checks.real("learning_rate", learning_rate, least=0, most=100)
     checks.real("head_learning_rate", head_learning_rate, least=0, most=100)
     checks.real("held_out", held_out, least=1e-6, most=1, below=True)
+    checks.whole("seed", seed, least=0, most=2**31 - 1)
     check_target(out, overwrite=overwrite)
-    registry.resolve(preset)
+    place, base = registry.resolve(preset)
     examples = data.load_folder(folder)
     parts = data.split_indices(examples, held_out, seed)
     keras.utils.set_random_seed(seed)
@@ -177,7 +178,7 @@ def finetune(
             )
             history = {key: history.get(key, []) + values for key, values in found.items()}
     settings = {
-        "base": str(preset),
+        "base": base.name if base is not None else place.name,
         "data": f"{len(train)} images of {len(held.names)} classes",
         "epochs": epochs,
         "batch_size": batch_size,
@@ -190,7 +191,7 @@ def finetune(
     scores = evaluation.predict(model, held.images, progress="held out")
     accuracy = evaluation.accuracy(scores, held.labels)
     metric = {
-        "dataset": Path(folder).name,
+        "dataset": Path(folder).resolve().name,
         "split": "held out",
         "n": len(held),
         "metric": "accuracy",
@@ -217,13 +218,13 @@ def finetune(
         out,
         overwrite=overwrite,
         extras=extras,
-        description=f"{Path(out).name}: {preset} fine-tuned to {len(held.names)} classes",
+        description=f"{settings['base']} fine-tuned to {len(held.names)} classes",
         training=settings,
         metrics=(metric,),
     )
     return {
         "preset": record.name,
-        "base": str(preset),
+        "base": settings["base"],
         "classes": list(held.names),
         "n": len(held),
         "accuracy": accuracy,

@@ -118,7 +118,7 @@ def test_finetune_learns_saves_and_reloads_to_the_bit(capsys, preset, pictures, 
         assert curves.size[0] > 400
     assert len((out_folder / "history.csv").read_text().splitlines()) == 7
     record = ku.load_record(out_folder)
-    assert record.training["base"] == str(preset)
+    assert record.training["base"] == found["base"] == "small"
     assert record.metrics[0]["value"] == found["accuracy"]
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
     # The new preset scores its own folder, too.

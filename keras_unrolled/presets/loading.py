@@ -39,8 +39,14 @@ def from_preset(preset, *, num_classes=None, labels=None, load_weights=True, dty
     task = records.read_json(folder / TASK)
     checks.one_of(f"registered_name in {folder / TASK}", task.get("registered_name"), CLASSES)
     try:
-        config = task["config"]
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+    except (TypeError, ValueError) as error:
+        raise checks.InputError(
+            f"Expected a dtype policy, such as 'float32' or 'mixed_bfloat16'. Received: "
+            f"dtype={dtype!r}. Leave it out for Keras's current one."
+        ) from error
+    try:
+        config = task["config"]
         config["backbone"]["config"]["dtype"] = keras.dtype_policies.serialize(policy)
     except (KeyError, TypeError) as error:
         raise checks.InputError(

@@ -34,7 +34,7 @@ def save_preset(model, folder, *, name=None, overwrite=False, extras=None, **fac
     Raises:
         InputError: if the folder exists and may not be replaced, or is something else.
     """
-    folder = Path(folder).expanduser()
+    folder = Path(folder).expanduser().resolve()
     check_target(folder, overwrite=overwrite)
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))

@@ -119,6 +119,12 @@ def test_a_precision_can_be_chosen(saved):
     np.testing.assert_allclose(scores, expected, atol=0.05 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("dtype", ["bf16", "mixed", 32])
+def test_a_dtype_that_is_none_is_refused(saved, dtype):
+    with pytest.raises(InputError, match="Expected a dtype policy"):
+        ku.from_preset(saved[0], dtype=dtype)
+
+
 def test_what_was_trained_is_saved_in_float32_unfrozen_and_without_the_optimizer(tmp_path):
     model = make_model(dtype="mixed_bfloat16")
     model.backbone.trainable = False

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from keras_unrolled import data, evaluation, models
+from tests.nets import randomize
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = models.highway(8, dataset="cifar")
+    randomize(model)
+    return model
+
+
+def test_scores_are_those_of_keras_predict(model, rng):
+    images = rng.integers(0, 256, (260, 32, 32, 3)).astype("uint8")
+    expected = model.predict(images, verbose=0, batch_size=250)
+    np.testing.assert_allclose(evaluation.predict(model, images), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_an_array_a_list_and_files_give_the_same_scores(model, tmp_path, rng):
+    from PIL import Image
+
+    images = rng.integers(0, 256, (6, 40, 28, 3)).astype("uint8")
+    paths = [tmp_path / f"{i}.png" for i in range(6)]
+    for image, path in zip(images, paths):
+        Image.fromarray(image).save(path)
+    expected = evaluation.predict(model, images)
+    for same in (list(images), data.Files(paths)):
+        np.testing.assert_array_equal(evaluation.predict(model, same), expected)
+
+
+def test_images_of_different_sizes_are_taken_together(model, rng):
+    sizes = [(32, 32), (64, 48), (20, 33)]
+    images = [rng.integers(0, 256, (*size, 3)).astype("uint8") for size in sizes]
+    scores = evaluation.predict(model, images)
+    assert scores.shape == (3, 10)
+    alone = evaluation.predict(model, [images[1]])
+    np.testing.assert_allclose(scores[1:2], alone, rtol=1e-5, atol=1e-6)
+
+
+def test_accuracy_is_the_share_of_right_answers():
+    scores = np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
+    assert evaluation.accuracy(scores, np.array([1, 0, 0, 0])) == 0.75
