@@ -53,7 +53,7 @@ def with_keras_normalization(build):
         model = build()
         for layer in model._flatten_layers():
             if isinstance(layer, normalization.BatchNormalization):
-                layer.call = super(normalization.BatchNormalization, layer).call
+                layer.call = super(normalization.BatchNormalization, layer).call  # type: ignore
         return model
 
     return stock

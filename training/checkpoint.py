@@ -83,7 +83,10 @@ def restore(folder, variables, recipe):
             f"{'; '.join(differences)}. Use another --workdir, or the same settings."
         )
     named = _named(variables)
-    if named.keys() != arrays.keys():
+    fits = named.keys() == arrays.keys() and all(
+        tuple(named[name].shape) == array.shape for name, array in arrays.items()
+    )
+    if not fits:
         raise checks.InputError(
             f"Expected a checkpoint of {len(named)} variables in {path}. Found "
             f"{len(arrays)}, of another network. Use another --workdir."
