@@ -8,7 +8,7 @@ import importlib.metadata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from keras_unrolled import analysis, layers, models, presets
+    from keras_unrolled import analysis, convert, layers, models, presets
     from keras_unrolled.checks import InputError
     from keras_unrolled.presets.loading import from_preset
     from keras_unrolled.presets.record import Record
@@ -19,6 +19,7 @@ __all__ = [
     "InputError",
     "Record",
     "analysis",
+    "convert",
     "from_preset",
     "layers",
     "list_presets",

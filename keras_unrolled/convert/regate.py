@@ -1,0 +1,138 @@
+"""Regate: another gating, the same function.
+
+A Residual net becomes a Highway net that computes the same, to be trained further from there
+(the idea of Net2Net, Chen et al. 2016). Gates start as constants t and c. Suppose that a
+block receives s times what it received in the original. Then
+
+- what reads the block's input is divided by s, so that H is as before;
+- the mix must be a multiple s' of the original one, `t * H' + c * (s * x) = s' * (H + x)`:
+  s' = c * s, and H's last affine layer is multiplied by s' / t;
+- a ReLU commutes with s' > 0;
+- a projection takes s in and 1 / c on, so that s is 1 again after a transition block;
+- what reads the last block's output divides the last s out.
+"""
+
+import keras
+import numpy as np
+
+from keras_unrolled import checks
+from keras_unrolled.layers.mixing import GATINGS
+
+
+def regate(model, gating="coupled", *, transform_bias=-1.0, carry_bias=1.0):
+    """A classifier of another gating that computes what a Residual one does.
+
+    The free gates are open by a constant, `sigmoid(bias)`, whatever the input; their last
+    layers have weights of zero and everything before these is random, so that training
+    moves them.
+
+    Args:
+        model: an `ImageClassifier` of the gating "residual".
+        gating: "full", "coupled", "c_only" or "t_only".
+        transform_bias: float, of a free T; -1 as in the paper, section 5.1.
+        carry_bias: float, of a free C; 1, mostly open.
+
+    Returns:
+        A new, compiled `ImageClassifier` with the model's head, labels and preprocessor.
+
+    Raises:
+        InputError: if the model is not Residual or the gating cannot be reached.
+    """
+    rule = GATINGS[checks.one_of("gating", gating, ("full", "coupled", "c_only", "t_only"))]
+    if model.backbone.gating != "residual":
+        raise checks.InputError(
+            "Expected a model of the gating 'residual'. Received one of the gating "
+            f"{model.backbone.gating!r}. Start from a Residual net."
+        )
+    config = model.get_config()
+    config["backbone"]["config"] |= {
+        "gating": gating,
+        "transform_bias": transform_bias,
+        "carry_bias": carry_bias,
+    }
+    new = type(model).from_config(config)
+    t = _sigmoid(transform_bias) if rule.transform == "free" else 1.0
+    c = {"one": 1.0, "free": _sigmoid(carry_bias), "coupled": 1.0 - t}[rule.carry]
+    _copy(model.backbone.get_layer("stem"), new.backbone.get_layer("stem"))
+    s = 1.0
+    for old_stage, new_stage in zip(model.backbone.stages, new.backbone.stages, strict=True):
+        for old, block in zip(old_stage, new_stage, strict=True):
+            _copy(old.transform, block.transform)
+            readers = [block.transform]
+            if block.projection is not None:
+                _copy(old.projection, block.projection)
+                readers.append(block.projection)
+            for gate in (block.transform_gate, block.carry_gate):
+                if gate is not None:
+                    _close_on_its_bias(gate)
+                    readers.append(gate)
+            if block.preactivation is not None:
+                _copy(old.preactivation, block.preactivation)
+                _read_scaled(block.preactivation, s)
+            else:
+                for stack in readers:
+                    _scale(stack.convs[0].kernel, 1 / s)
+            if block.projection is not None:
+                s = 1.0
+                _scale_output(block.projection, 1 / c)
+            else:
+                s *= c
+            _scale_output(block.transform, s / t)
+    norms = [layer for layer in new.backbone.layers if layer.name == "head_norm"]
+    if norms:
+        _copy(model.backbone.get_layer("head_norm"), norms[0])
+        _read_scaled(norms[0], s)
+    _copy(model.output_dense, new.output_dense)
+    if not norms:
+        _scale(new.output_dense.kernel, 1 / s)
+    return new
+
+
+def _sigmoid(x):
+    return 1 / (1 + np.exp(-float(x)))
+
+
+def _copy(old, new):
+    for source, target in zip(old.weights, new.weights, strict=True):
+        target.assign(source)
+
+
+def _scale(variable, factor):
+    # In float64: the factors of many blocks would otherwise round one after the other.
+    values = keras.ops.convert_to_numpy(variable.value).astype("float64")
+    variable.assign(values * factor)
+
+
+def _last(stack):
+    """The layer that ends a stack: a normalisation or a convolution."""
+    return stack.norms[-1] if len(stack.norms) == len(stack.convs) else stack.convs[-1]
+
+
+def _affine(layer):
+    """The weights of a layer that its output is linear in."""
+    names = ("gamma", "beta", "kernel", "bias")
+    return [w for w in (getattr(layer, name, None) for name in names) if w is not None]
+
+
+def _scale_output(stack, factor):
+    for weight in _affine(_last(stack)):
+        _scale(weight, factor)
+
+
+def _close_on_its_bias(gate):
+    """Takes all weight from a gate's last layer but its bias."""
+    last = _last(gate)
+    weight = last.kernel if hasattr(last, "kernel") else last.gamma
+    _scale(weight, 0.0)
+
+
+def _read_scaled(norm, s):
+    """Lets a normalisation make of `s * x` what it made of x."""
+    if not isinstance(norm, keras.layers.BatchNormalization):
+        raise checks.InputError(
+            "Expected batch normalisation before the activation, whose statistics can be "
+            f"scaled. Received a {type(norm).__name__}. Use a post-activated network."
+        )
+    variance = keras.ops.convert_to_numpy(norm.moving_variance.value).astype("float64")
+    _scale(norm.moving_mean, s)
+    norm.moving_variance.assign(s**2 * (variance + norm.epsilon) - norm.epsilon)

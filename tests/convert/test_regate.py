@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_unrolled as ku
+from keras_unrolled import InputError, data, evaluation, models
+from keras_unrolled.convert import regate
+from tests.nets import randomize
+
+SHAPE = {
+    "stackwise_num_filters": [8, 16],
+    "stackwise_num_blocks": [3, 2],
+    "stackwise_num_strides": [1, 2],
+    "stem": "cifar",
+    "stem_filters": 8,
+}
+
+
+def make(**options):
+    backbone = models.ImageBackbone(**{**SHAPE, **options})
+    model = models.ImageClassifier(backbone, 5, labels=list("abcde"))
+    randomize(model)
+    return model
+
+
+def relative_difference(a, b, x):
+    a, b = (np.asarray(model(x, training=False)) for model in (a, b))
+    return np.abs(a - b).max() / np.abs(a).max()
+
+
+@pytest.mark.parametrize("gating", ["full", "coupled", "c_only", "t_only"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"activation_order": "pre"},
+        {"block_type": "bottleneck"},
+        {"block_type": "bottleneck", "activation_order": "pre"},
+        {"shortcut": "pad"},
+        {"shortcut": "pad", "activation_order": "pre"},
+        {"normalization": None},
+        {"normalization": None, "activation_order": "pre"},
+        {"normalization": "group"},
+        {"gate_type": "pointwise"},
+        {"transform_relu": True},
+    ],
+    ids=str,
+)
+def test_the_function_stays_the_same(gating, options, rng):
+    x = rng.normal(size=(4, 12, 12, 3))
+    old = make(dtype="float64", **options)
+    new = regate(old, gating)
+    assert new.backbone.gating == gating
+    assert new.labels == old.labels
+    assert relative_difference(old, new, x) < 1e-9
+    assert relative_difference(make(**options), regate(make(**options), gating), x) < 1e-4
+
+
+@pytest.mark.parametrize("bias", [-3.0, 0.0, 2.0])
+def test_any_bias_will_do(bias, rng):
+    x = rng.normal(size=(4, 12, 12, 3))
+    old = make(dtype="float64")
+    new = regate(old, "full", transform_bias=bias, carry_bias=-bias)
+    assert relative_difference(old, new, x) < 1e-9
+    gates = new.backbone.forward_intermediates(x)
+    np.testing.assert_allclose(gates["stage1_block2/transform_gate"], 1 / (1 + np.exp(-bias)))
+
+
+def test_gates_learn_from_there(rng):
+    new = regate(make(), "full")
+    x = tf.constant(rng.normal(size=(8, 12, 12, 3)).astype("float32"))
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(new(x, training=True) ** 2)
+    block = new.backbone.stages[0][1]
+    gammas = [g.norms[-1].gamma.value for g in (block.transform_gate, block.carry_gate)]
+    for gradient in tape.gradient(loss, gammas):
+        assert float(tf.reduce_max(tf.abs(gradient))) > 1e-6
+
+
+def test_a_trained_preset_keeps_its_answers():
+    sample = data.load_sample().images[:300]
+    old = ku.from_preset("resnet_bn_cifar10")
+    expected = evaluation.predict(old, sample)
+    for gating in ("coupled", "full", "c_only", "t_only"):
+        scores = evaluation.predict(regate(old, gating), sample)
+        assert np.abs(scores - expected).max() / np.abs(expected).max() < 1e-4
+        np.testing.assert_array_equal(scores.argmax(-1), expected.argmax(-1))
+
+
+def test_what_cannot_be_regated_is_refused():
+    with pytest.raises(InputError, match="Start from a Residual net"):
+        regate(make(gating="coupled"))
+    with pytest.raises(InputError, match="Expected `gating`"):
+        regate(make(), "plain")
+    with pytest.raises(InputError, match="Use a post-activated network"):
+        regate(make(activation_order="pre", normalization="group"))
