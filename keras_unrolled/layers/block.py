@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_unrolled import checks
 from keras_unrolled.layers.convolution import SymmetricConv2D
-from keras_unrolled.layers.layer_dropout import LayerDropout
+from keras_unrolled.layers.layer_dropout import make_layer_dropout
 from keras_unrolled.layers.mixing import GATINGS, mix, open_gate
 from keras_unrolled.layers.normalization import make_normalization
 
@@ -227,21 +227,11 @@ class Block(keras.layers.Layer):
         self.mix_relu = post if mix_relu is None else checks.flag("mix_relu", mix_relu)
         self.shortcut = checks.one_of("shortcut", shortcut, ("projection", "pad"))
         self.stride_conv = checks.whole("stride_conv", stride_conv, least=1, most=2)
-        self.layer_dropout = checks.real(
-            "layer_dropout", layer_dropout, least=0, most=1, below=True
-        )
-        self.layer_dropout_unit = checks.one_of(
-            "layer_dropout_unit", layer_dropout_unit, ("batch", "sample")
-        )
+        self.layer_dropout = layer_dropout
+        self.layer_dropout_unit = layer_dropout_unit
         self.momentum = checks.real("momentum", momentum, least=0, most=1)
         self.epsilon = checks.real("epsilon", epsilon, least=0, most=1)
         rule = GATINGS[gating]
-        if layer_dropout and not rule.carries:
-            raise checks.InputError(
-                "Expected a gating that carries its input, for a dropped plain block passes "
-                f"nothing on. Received: layer_dropout={layer_dropout}, gating={gating!r}. "
-                "Set layer_dropout=0 or choose another gating."
-            )
 
         kernel_sizes, expansion = BLOCK_TYPES[block_type]
         self.output_filters = filters * expansion
@@ -275,9 +265,7 @@ class Block(keras.layers.Layer):
             )
         self.projection = None
         self.projection_options = {**shallow, **common, "normalization": normalization}
-        self.drop = LayerDropout(
-            layer_dropout, unit=layer_dropout_unit, dtype=dtype, name="layer_dropout"
-        )
+        self.drop = make_layer_dropout(gating, layer_dropout, layer_dropout_unit, dtype)
 
     def build(self, input_shape):
         channels = input_shape[-1]

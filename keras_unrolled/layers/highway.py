@@ -3,7 +3,7 @@
 import keras
 
 from keras_unrolled import checks
-from keras_unrolled.layers.layer_dropout import LayerDropout
+from keras_unrolled.layers.layer_dropout import make_layer_dropout
 from keras_unrolled.layers.mixing import GATINGS, mix, open_gate
 
 
@@ -62,15 +62,7 @@ class Highway(keras.layers.Layer):
         self.bias_regularizer = keras.regularizers.get(bias_regularizer)
         self.layer_dropout = layer_dropout
         self.layer_dropout_unit = layer_dropout_unit
-        if layer_dropout and not GATINGS[gating].carries:
-            raise checks.InputError(
-                "Expected a gating that carries its input, for a dropped plain layer passes "
-                f"nothing on. Received: layer_dropout={layer_dropout}, gating={gating!r}. "
-                "Set layer_dropout=0 or choose another gating."
-            )
-        self.drop = LayerDropout(
-            layer_dropout, unit=layer_dropout_unit, dtype=self.dtype_policy, name="layer_dropout"
-        )
+        self.drop = make_layer_dropout(gating, layer_dropout, layer_dropout_unit, self.dtype_policy)
         self.supports_masking = True
 
     def build(self, input_shape):

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_unrolled import checks
+from keras_unrolled.layers.mixing import GATINGS
 
 
 @keras.saving.register_keras_serializable(package="keras_unrolled")
@@ -64,3 +65,18 @@ class LayerDropout(keras.layers.Layer):
             "unit": self.unit,
             "seed": self.seed,
         }
+
+
+def make_layer_dropout(gating, rate, unit, dtype):
+    """The `LayerDropout` of a block or layer of the given gating.
+
+    Raises:
+        InputError: as `LayerDropout`, and for a gating that does not carry its input.
+    """
+    if rate and not GATINGS[gating].carries:
+        raise checks.InputError(
+            "Expected a gating that carries its input, for a plain block that is dropped "
+            f"passes nothing on. Received: layer_dropout={rate}, gating={gating!r}. "
+            "Set layer_dropout=0 or choose another gating."
+        )
+    return LayerDropout(rate, unit=unit, dtype=dtype, name="layer_dropout")

@@ -50,26 +50,15 @@ class BatchNormalization(keras.layers.BatchNormalization):
 def _fused_tensorflow(x, gamma, beta, mean, variance, epsilon, training):
     import tensorflow as tf
 
-    if not training:
-        y, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=x,
-            scale=gamma,
-            offset=beta,
-            mean=mean,
-            variance=variance,
-            epsilon=epsilon,
-            is_training=False,
-        )
-        return y, mean, variance
-    empty = tf.zeros((0,), "float32")
+    empty = tf.zeros((0,), "float32")  # in training the kernel takes its own
     y, batch_mean, batch_variance, *_ = tf.raw_ops.FusedBatchNormV3(
         x=x,
         scale=gamma,
         offset=beta,
-        mean=empty,
-        variance=empty,
+        mean=empty if training else mean,
+        variance=empty if training else variance,
         epsilon=epsilon,
-        is_training=True,
+        is_training=training,
     )
     # The kernel states the unbiased variance; Keras's moving statistics keep the biased one.
     count = tf.cast(tf.size(x) // tf.shape(x)[-1], "float32")
