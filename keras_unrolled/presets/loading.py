@@ -12,11 +12,22 @@ TASK, BACKBONE_WEIGHTS, HEAD_WEIGHTS = "task.json", "model.weights.h5", "task.we
 CLASSES = {keras.saving.get_registered_name(models.ImageClassifier): models.ImageClassifier}
 
 
-def from_preset(preset, *, num_classes=None, labels=None, load_weights=True, dtype=None):
+def from_preset(
+    preset,
+    *,
+    num_classes=None,
+    labels=None,
+    load_weights=True,
+    dtype=None,
+    revision=None,
+    token=None,
+    local_files_only=False,
+):
     """Loads a preset as a classifier: uint8 images of any size in, class scores out.
 
     Args:
-        preset: the name of a preset, or the path of a preset's folder.
+        preset: the name of a preset, the path of a preset's folder, or `hf://org/name` or
+            `hf://org/name@revision` of a repository on the Hugging Face Hub.
         num_classes: optional int; gives the network a new, random head of so many classes,
             for fine-tuning.
         labels: optional list of strings, the names of the new head's classes; implies
@@ -24,6 +35,9 @@ def from_preset(preset, *, num_classes=None, labels=None, load_weights=True, dty
         load_weights: bool; without, the network has random weights.
         dtype: optional dtype policy of the computation, such as "mixed_bfloat16"; None
             means Keras's current one, float32 if nobody has set it.
+        revision: optional string, a repository's branch, tag or commit.
+        token: optional string, for a private repository.
+        local_files_only: bool, whether a repository must be in the cache already.
 
     Returns:
         An `ImageClassifier`, a `keras_hub.models.ImageClassifier`, compiled with
@@ -33,7 +47,9 @@ def from_preset(preset, *, num_classes=None, labels=None, load_weights=True, dty
         InputError: if there is no such preset, if a file is missing, damaged or not the one
             that the record describes, or if the weights do not fit the network.
     """
-    folder, record = registry.resolve(preset)
+    folder, record = registry.resolve(
+        preset, revision=revision, token=token, local_files_only=local_files_only
+    )
     if record is not None:
         records.verify(folder, record)
     task = records.read_json(folder / TASK)

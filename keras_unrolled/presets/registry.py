@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from keras_unrolled import checks
+from keras_unrolled.presets import hub
 from keras_unrolled.presets import record as records
 
 
@@ -61,11 +62,12 @@ def list_presets(pattern="*", *, dataset=None):
     )
 
 
-def resolve(preset):
+def resolve(preset, **hub_options):
     """The folder and the record of a preset.
 
     Args:
-        preset: path of a preset's folder, or the name of a preset.
+        preset: path of a preset's folder, the name of a preset, or `hf://org/name`.
+        **hub_options: "revision", "token" and "local_files_only" of `hub.fetch`.
 
     Returns:
         A path, and a `Record` or None for a folder without one.
@@ -75,6 +77,13 @@ def resolve(preset):
     """
     text = str(preset)
     folder = Path(text).expanduser()
+    if text.startswith(hub.SCHEME):
+        folder = hub.fetch(text, **hub_options)
+    elif hub_options.get("revision"):
+        raise checks.InputError(
+            "Expected a revision for a repository only. Received: revision="
+            f"{hub_options['revision']!r} for {text!r}. Leave it out, or load hf://org/name."
+        )
     if folder.is_dir():
         path = folder / records.FILE
         return folder, records.Record.read(path) if path.exists() else None
@@ -82,8 +91,8 @@ def resolve(preset):
         return zoo() / "checkpoints" / text, _shipped()[text]
     names = ", ".join(_shipped()) or "none in this installation"
     raise checks.InputError(
-        f"Expected the name of a preset ({names}) or a preset's folder. Received: {text!r}, "
-        f"which is neither. {checks.did_you_mean(text, _shipped()) or 'Check the spelling.'}"
+        f"Expected the name of a preset ({names}), a preset's folder or hf://org/name. "
+        f"Received: {text!r}, which is none of them. {checks.did_you_mean(text, _shipped()) or 'Check the spelling.'}"
     )
 
 

@@ -1,0 +1,206 @@
+"""Presets from a Hub: the unmodified client against a server of our own on 127.0.0.1."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import keras_unrolled as ku
+from keras_unrolled import InputError, models
+from keras_unrolled.presets import hub
+from tests.hub_server import running_hub, sha256
+from tests.nets import randomize
+
+CLIENT = Path(__file__).parent / "hub_client.py"
+
+
+@pytest.fixture(scope="module")
+def preset(tmp_path_factory):
+    """Two versions of a preset as files, images, and the second version's scores."""
+    root = tmp_path_factory.mktemp("hub")
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype("uint8")
+    np.save(root / "images.npy", images)
+    versions = []
+    for seed in (1, 2):
+        model = models.highway(8, dataset="cifar", num_classes=3, labels=["a", "b", "c"])
+        randomize(model, seed)
+        ku.save_preset(model, root / f"v{seed}", name="small")
+        files = {p.name: p.read_bytes() for p in (root / f"v{seed}").iterdir()}
+        versions.append((files, model.predict(images, verbose=0)))
+    return root / "images.npy", versions
+
+
+@pytest.fixture
+def server():
+    with running_hub() as server:
+        yield server
+
+
+class Client:
+    """A user with a cache of their own."""
+
+    def __init__(self, home, images, url):
+        self.home, self.images, self.url = home, images, url
+
+    def load(self, uri="hf://ada/small", endpoint=None, **keywords):
+        env = {
+            **os.environ,
+            "HF_ENDPOINT": endpoint or self.url,
+            "HF_HOME": str(self.home / "hf"),
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            **keywords.pop("env", {}),
+        }
+        out = self.home / "scores.npy"
+        command = [sys.executable, str(CLIENT), uri, json.dumps(keywords)]
+        done = subprocess.run(
+            [*command, str(self.images), str(out)], env=env, capture_output=True, text=True
+        )
+        if done.returncode == 0:
+            return np.load(out)
+        assert done.returncode == 2, done.stderr[-3000:]
+        return done.stderr.strip().splitlines()[-1], float(done.stdout)
+
+
+@pytest.fixture
+def client(tmp_path, preset, server):
+    return Client(tmp_path, preset[0], server.url)
+
+
+def test_a_preset_comes_from_the_hub_and_then_from_the_cache(client, server, preset):
+    _, ((old, old_scores), (new, new_scores)) = preset
+    first = server.add("ada/small", old)
+    server.add("ada/small", new)
+    server.repositories["ada/small"].tags["v1"] = first
+    np.testing.assert_array_equal(client.load(), new_scores)
+    np.testing.assert_array_equal(client.load(revision="v1"), old_scores)
+    np.testing.assert_array_equal(client.load("hf://ada/small@v1"), old_scores)
+    np.testing.assert_array_equal(client.load(f"hf://ada/small@{first}"), old_scores)
+    # Neither the network nor the server is needed again.
+    nowhere = "http://127.0.0.1:1"
+    np.testing.assert_array_equal(client.load(endpoint=nowhere), new_scores)
+    before = len(server.requests)
+    np.testing.assert_array_equal(client.load(local_files_only=True), new_scores)
+    np.testing.assert_array_equal(client.load(env={"HF_HUB_OFFLINE": "1"}), new_scores)
+    assert len(server.requests) == before
+
+
+def test_a_private_repository_opens_with_its_owners_token_only(client, server, preset):
+    _, (_, (files, scores)) = preset
+    server.add("ada/small", files, private=True)
+    for token in (None, "token-of-bob"):
+        error, _ = client.load(token=token)
+        assert "this token may not read" in error
+    np.testing.assert_array_equal(client.load(token="token-of-ada"), scores)
+
+
+def test_offline_and_not_cached_is_said_within_two_seconds(client):
+    for options in (
+        {"endpoint": "http://127.0.0.1:1"},
+        {"env": {"HF_HUB_OFFLINE": "1"}},
+        {"local_files_only": True},
+    ):
+        error, seconds = client.load(**options)
+        assert "the Hub cannot be reached" in error
+        assert seconds < 2
+
+
+def test_what_is_not_there_is_named(client, server, preset):
+    server.add("ada/small", preset[1][0][0])
+    assert "Expected a repository ada/smal on the Hub" in client.load("hf://ada/smal")[0]
+    assert "no such branch, tag or commit" in client.load(revision="v9")[0]
+
+
+def test_wrong_bytes_of_the_right_length_are_refused_and_fetched_anew(client, server, preset):
+    _, ((files, scores), _) = preset
+    server.add("ada/small", files)
+
+    def flip(name):
+        def fault(handler, path):
+            if handler.command != "GET" or server.fault is None:
+                return False
+            if not path.endswith(name) and "/objects/" not in path:
+                return False
+            data = files["model.weights.h5"] if "/objects/" in path else files[name]
+            if "/objects/" in path and not path.endswith(sha256(data)):
+                return False
+            server.fault = None
+            wrong = bytearray(data)
+            wrong[len(wrong) // 2] ^= 1
+            handler.send_part(bytes(wrong), ETag='"x"', X_Repo_Commit="0" * 40)
+            return True
+
+        return fault
+
+    for name in ("model.weights.h5", "record.json"):
+        server.fault = flip(name)
+        error, _ = client.load()
+        assert f"Expected {name} with the hash" in error
+        np.testing.assert_array_equal(client.load(), scores)
+        subprocess.run(["rm", "-r", str(client.home / "hf")], check=True)
+
+
+def test_a_body_that_is_cut_short_is_resumed_or_refused(client, server, preset):
+    _, ((files, scores), _) = preset
+    server.add("ada/small", files)
+
+    def cut(handler, path):
+        if handler.command == "GET" and "/objects/" in path:
+            server.fault = None
+            data = server.objects[path.rsplit("/", 1)[1]]
+            handler.answer(200, data[: len(data) // 2], Content_Length=len(data))
+            handler.close_connection = True
+            return True
+        return False
+
+    server.fault = cut
+    first = client.load()
+    if isinstance(first, tuple):
+        assert "Try again later" in first[0]
+        first = client.load()
+    np.testing.assert_array_equal(first, scores)
+
+
+def test_a_server_that_fails_is_said_to(client, server, preset):
+    server.add("ada/small", preset[1][0][0])
+
+    def fail(handler, path):
+        handler.refuse(500, "InternalServerError", "out of order")
+        return True
+
+    server.fault = fail
+    error, _ = client.load(env={"HF_HUB_ETAG_TIMEOUT": "1"})
+    assert "Try again later" in error or "cannot be reached" in error
+
+
+def test_a_commit_that_lands_meanwhile_does_not_mix_versions(client, server, preset):
+    _, ((old, old_scores), (new, new_scores)) = preset
+    server.add("ada/small", old)
+
+    def land(handler, path):
+        if handler.command == "GET" and "/resolve/" in path:
+            server.fault = None
+            server.add("ada/small", new)
+        return False
+
+    server.fault = land
+    np.testing.assert_array_equal(client.load(), old_scores)
+    np.testing.assert_array_equal(client.load(), new_scores)
+
+
+@pytest.mark.parametrize("uri", ["hf://", "hf://name", "hf://a/b/c", "hf://a/b@", "hf://a b/c"])
+def test_what_is_no_address_is_refused(uri):
+    with pytest.raises(InputError, match="hf://org/name@revision"):
+        hub.parse(uri)
+
+
+def test_an_address_names_one_revision():
+    assert hub.parse("hf://a/b@v1") == ("a/b", "v1")
+    assert hub.parse("hf://a/b", "v1") == hub.parse("hf://a/b@v1", "v1") == ("a/b", "v1")
+    with pytest.raises(InputError, match="Expected one revision"):
+        hub.parse("hf://a/b@v1", "v2")
+    with pytest.raises(InputError, match="for a repository only"):
+        ku.from_preset("resnet_bn_cifar10", revision="v2")
