@@ -1,4 +1,4 @@
-"""The command line: `keras-unrolled list | show | evaluate | predict | finetune | demo`.
+"""The command line: `keras-unrolled list | show | evaluate | verify | predict | finetune | demo`.
 
 Figures go to standard output, with `--json` for machines; progress goes to standard error.
 Exit codes: 0 done, 2 bad input, 1 a fault of ours.
@@ -90,6 +90,9 @@ def _parser():
     command.add_argument("--data-dir", help="TFDS's data directory, for cifar10")
     command.add_argument("--limit", type=int, metavar="N", help="the first N images only")
 
+    command = add(_verify, "verify", "Check a preset's files and what it computes.")
+    command.add_argument("preset", help="name, folder or hf://org/name")
+
     command = add(_predict, "predict", "Name what is in image files.")
     command.add_argument("preset", help="name or folder")
     command.add_argument("files", nargs="+", metavar="FILE")
@@ -169,6 +172,18 @@ def _evaluate(options):
         "accuracy": evaluation.accuracy(scores, examples.labels),
     }
     text = "{preset}: {accuracy:.2%} of {n} images, {dataset}, {split}".format(**result)
+    return result, text
+
+
+def _verify(options):
+    from keras_unrolled.presets.golden import verify
+
+    result = verify(options.preset)
+    worst = max(result["differences"].values())
+    text = (
+        f"{result['preset']}: {result['files']} files as recorded, "
+        f"{len(result['differences'])} golden outputs within {worst:.1e}"
+    )
     return result, text
 
 

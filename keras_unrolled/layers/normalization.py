@@ -61,7 +61,7 @@ def _fused_tensorflow(x, gamma, beta, mean, variance, epsilon, training):
         is_training=training,
     )
     # The kernel states the unbiased variance; Keras's moving statistics keep the biased one.
-    count = tf.cast(tf.size(x) // tf.shape(x)[-1], "float32")
+    count = tf.cast(tf.size(x, out_type=tf.int64) // x.shape[-1], "float32")
     return y, batch_mean, batch_variance * (count - 1.0) / count
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 
 from keras_unrolled import checks
+from keras_unrolled.presets import golden
 from keras_unrolled.presets import record as records
 
 
@@ -41,6 +42,7 @@ def save_preset(model, folder, *, name=None, overwrite=False, extras=None, **fac
     try:
         model = portable(model)
         model.save_to_preset(str(aside))
+        golden.write(model, aside / golden.FILE)
         files = {path.name: records.fingerprint(path) for path in sorted(aside.iterdir())}
         if extras is not None:
             extras(aside)

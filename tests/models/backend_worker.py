@@ -43,7 +43,9 @@ def main(out):
 
     narrow = make_net("full", dtype="mixed_bfloat16")
     randomize(narrow)
-    found["mixed_bfloat16"] = keras.ops.cast(narrow(x), "float32")
+    for training in (False, True):
+        name = f"mixed_bfloat16, training={training}"
+        found[name] = keras.ops.cast(narrow(x, training=training), "float32")
     np.savez(out, **{k: keras.ops.convert_to_numpy(v) for k, v in found.items()})
 
 

@@ -1,0 +1,70 @@
+import json
+
+import numpy as np
+import pytest
+
+import keras_unrolled as ku
+from keras_unrolled import InputError, cli, models
+from keras_unrolled.presets import golden
+from keras_unrolled.presets import record as records
+from tests.nets import randomize
+
+
+@pytest.fixture
+def folder(tmp_path):
+    model = models.highway(8, dataset="cifar")
+    randomize(model)
+    ku.save_preset(model, tmp_path / "small")
+    return tmp_path / "small"
+
+
+def rewrite(folder, **changes):
+    """Changes golden outputs and makes the record agree with the file."""
+    with np.load(folder / golden.FILE) as file:
+        arrays = {**file, **{k: change(file[k]) for k, change in changes.items()}}
+    np.savez(folder / golden.FILE, **arrays)
+    record = json.loads((folder / records.FILE).read_text())
+    record["files"][golden.FILE] = records.fingerprint(folder / golden.FILE)
+    (folder / records.FILE).write_text(json.dumps(record))
+
+
+def test_a_preset_computes_its_golden_outputs(folder, capsys):
+    found = golden.verify(folder)
+    assert found["differences"].keys() == {"tensor_features", "tensor_scores", "image_scores"}
+    assert max(found["differences"].values()) < 1e-5
+    assert cli.main(["verify", str(folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["files"] == len(ku.load_record(folder).files)
+
+
+def test_a_network_without_a_preprocessor_has_golden_outputs_too(tmp_path):
+    backbone = models.resnet(8, dataset="cifar").backbone
+    ku.save_preset(models.ImageClassifier(backbone, 3), tmp_path / "bare")
+    assert golden.verify(tmp_path / "bare")["differences"].keys() == {
+        "tensor_features",
+        "tensor_scores",
+    }
+
+
+@pytest.mark.parametrize("name", ["tensor_features", "tensor_scores", "image_scores"])
+def test_another_function_is_found_out(folder, name):
+    rewrite(folder, **{name: lambda a: a + 0.01 * np.abs(a).max()})
+    with pytest.raises(InputError, match=f"golden {name}"):
+        golden.verify(folder)
+
+
+def test_a_damaged_golden_file_is_found_by_its_hash(folder):
+    path = folder / golden.FILE
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(InputError, match=r"golden\.npz to have the sha256"):
+        golden.verify(folder)
+
+
+def test_a_preset_without_golden_outputs_is_refused(folder):
+    (folder / records.FILE).unlink()
+    with pytest.raises(InputError, match="save it anew"):
+        golden.verify(folder)
+
+
+@pytest.mark.parametrize("name", ["highway_bn_cifar10", "resnet_bn_cifar10"])
+def test_the_shipped_presets_compute_what_they_computed_when_they_were_made(name):
+    assert cli.main(["verify", name]) == 0
