@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from keras_unrolled import analysis, convert, layers, models, presets
     from keras_unrolled.checks import InputError
     from keras_unrolled.presets.loading import from_preset
+    from keras_unrolled.presets.publishing import upload_preset
     from keras_unrolled.presets.record import Record
     from keras_unrolled.presets.registry import list_presets, load_record
     from keras_unrolled.presets.saving import save_preset
@@ -27,6 +28,7 @@ __all__ = [
     "models",
     "presets",
     "save_preset",
+    "upload_preset",
 ]
 
 _PLACES = {
@@ -36,6 +38,7 @@ _PLACES = {
     "list_presets": "keras_unrolled.presets.registry",
     "load_record": "keras_unrolled.presets.registry",
     "save_preset": "keras_unrolled.presets.saving",
+    "upload_preset": "keras_unrolled.presets.publishing",
 }
 
 

@@ -1,4 +1,5 @@
-"""The command line: `keras-unrolled list | show | evaluate | verify | predict | finetune | demo`.
+"""The command line: `keras-unrolled list | show | evaluate | verify | predict | finetune | publish |
+demo`.
 
 Figures go to standard output, with `--json` for machines; progress goes to standard error.
 Exit codes: 0 done, 2 bad input, 1 a fault of ours.
@@ -17,7 +18,7 @@ def main(arguments=None):
     """Runs one command; returns its exit code."""
     options = _parser().parse_args(arguments)
     try:
-        if options.run not in (_list, _show):
+        if options.run not in (_list, _show, _publish):
             _import_quietly()
         result, text = options.run(options)
     except checks.InputError as error:
@@ -114,6 +115,14 @@ def _parser():
     command.add_argument("--head-only", action="store_true", help="freeze all but the head")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--overwrite", action="store_true", help="replace a preset at FOLDER")
+
+    command = add(_publish, "publish", "Send a preset to the Hugging Face Hub.")
+    command.add_argument("preset", metavar="FOLDER", help="folder or name")
+    command.add_argument("uri", metavar="hf://ORG/NAME")
+    command.add_argument("--private", action="store_true", help="if the repository is new")
+    command.add_argument("--revision", metavar="BRANCH", help="branch to commit to (main)")
+    command.add_argument("--message", help="of the commit")
+    command.add_argument("--dry-run", action="store_true", help="check, and say what would go")
 
     command = add(_demo, "demo", "See the whole job done on what comes with the package.")
     command.add_argument(
@@ -224,6 +233,24 @@ def _finetune(options):
         "preset, curves.png, history.csv and held_out.csv: {out}"
     ).format(len(result["classes"]), **result)
     return result, text
+
+
+def _publish(options):
+    from keras_unrolled.presets.publishing import upload_preset
+
+    result = upload_preset(
+        options.uri,
+        options.preset,
+        private=options.private,
+        revision=options.revision,
+        commit_message=options.message,
+        dry_run=options.dry_run,
+    )
+    lines = [f"{size:>12,}  {path}" for path, size in result["files"].items()]
+    lines += [f"    left out  {name}" for name in result["left_out"]]
+    where = f"{result['repository']}, {result['revision']}"
+    lines.append(result.get("url") or f"nothing was sent; this would go to {where}")
+    return result, "\n".join(lines)
 
 
 def _demo(options):

@@ -8,7 +8,7 @@ from keras_unrolled import checks
 
 SCHEME = "hf://"
 # What a preset consists of; nothing else of a repository is fetched.
-PATTERNS = ["*.json", "*.weights.h5"]
+PATTERNS = ["*.json", "*.weights.h5", "*.npz"]
 
 
 def parse(uri, revision=None):

@@ -1,0 +1,119 @@
+"""From a folder to the Hub: checked first, sent in one commit, fetched back and compared."""
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from keras_unrolled import checks
+from keras_unrolled.presets import card, hub, registry
+from keras_unrolled.presets import record as records
+
+REQUIRED = {"config.json", "golden.npz", "model.weights.h5", "task.json", "task.weights.h5"}
+
+
+def upload_preset(
+    uri,
+    preset,
+    *,
+    private=False,
+    revision=None,
+    token=None,
+    commit_message=None,
+    dry_run=False,
+):
+    """Publishes a preset on the Hugging Face Hub.
+
+    Before anything is sent, a new process loads the preset, compares its files with the
+    record and recomputes its golden outputs. What the record names is sent, with the record
+    and a card written from it, in one commit; files of an earlier version that this one does
+    not have are deleted in the same commit. Then everything is fetched back and compared.
+    The folder is only read.
+
+    Args:
+        uri: string, `hf://org/name`; the repository is made where there is none.
+        preset: path of a preset's folder, or the name of one that ships with the package.
+        private: bool, whether a new repository is private.
+        revision: optional string, the branch to commit to; the default is "main".
+        token: optional string; the default is the one that the Hub's client was given.
+        commit_message: optional string.
+        dry_run: bool, whether to check only and say what would be sent.
+
+    Returns:
+        A dict: "repository", "revision", "private", "files" (from path to size in bytes),
+        "left_out" (files of the folder that are not the preset's), and, where something was
+        sent, "commit" and "url".
+
+    Raises:
+        InputError: if the preset is incomplete or computes something else than its record
+            says, if the address is none, or if the Hub does not accept or keep it.
+    """
+    name, revision = hub.parse(uri, revision)
+    folder, record = registry.resolve(preset)
+    missing = REQUIRED - (record.files.keys() if record else set())
+    if record is None or missing:
+        raise checks.InputError(
+            f"Expected a whole preset with its record in {folder}. Missing: "
+            f"{', '.join(sorted(missing)) or records.FILE}. Save it with `save_preset`."
+        )
+    _verify_in_a_new_process(folder)
+    sent = {file: (folder / file).read_bytes() for file in (*record.files, records.FILE)}
+    texts = {"README.md": card.make_card(record, name), **card.make_eval_results(record)}
+    sent |= {path: text.encode() for path, text in texts.items()}
+    plan = {
+        "repository": name,
+        "revision": revision or "main",
+        "private": private,
+        "files": {path: len(content) for path, content in sorted(sent.items())},
+        "left_out": sorted(p.name for p in folder.iterdir() if p.name not in sent),
+    }
+    if dry_run:
+        return plan
+    commit = _send(name, sent, private, revision, token, commit_message or f"Publish {record.name}")
+    return {**plan, **commit}
+
+
+def _verify_in_a_new_process(folder):
+    command = [sys.executable, "-m", "keras_unrolled", "verify", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise checks.InputError(done.stderr.strip().splitlines()[-1].split(": ", 1)[-1])
+
+
+def _send(name, sent, private, revision, token, message):
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    api = huggingface_hub.HfApi(token=token)
+    try:
+        api.create_repo(name, private=private, exist_ok=True)
+        if revision not in (None, "main"):
+            api.create_branch(name, branch=revision, exist_ok=True)
+        operations: list = [
+            huggingface_hub.CommitOperationAdd(path, content) for path, content in sent.items()
+        ]
+        for path in api.list_repo_files(name, revision=revision):
+            if path not in sent and any(Path(path).match(pattern) for pattern in hub.PATTERNS):
+                operations.append(huggingface_hub.CommitOperationDelete(path))
+        done = api.create_commit(name, operations, commit_message=message, revision=revision)
+        with tempfile.TemporaryDirectory() as place:
+            api.snapshot_download(name, revision=done.oid, local_dir=place)
+            for path, content in sent.items():
+                found = Path(place) / path
+                if not found.is_file() or _sha256(found.read_bytes()) != _sha256(content):
+                    raise checks.InputError(
+                        f"Expected {name} to give back what was sent. {path} came back "
+                        f"different, in commit {done.oid}. Publish again; until then do not "
+                        "use this commit."
+                    )
+    except (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, OSError) as error:
+        raise checks.InputError(
+            f"Expected the Hub to accept {name}. It did not: {str(error).splitlines()[0]} "
+            "Check the token's rights to write (token=..., HF_TOKEN) and the connection."
+        ) from error
+    return {"commit": done.oid, "url": done.commit_url}
+
+
+def _sha256(content):
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,152 @@
+"""Publishing: checked, sent in one commit, and the same again when it is loaded."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+
+import keras_unrolled as ku
+from keras_unrolled import InputError, models
+from keras_unrolled.presets import card, publishing
+from tests.hub_server import running_hub
+from tests.nets import randomize
+from tests.presets.test_hub import Client
+
+METRIC = {
+    "dataset": "cifar10",
+    "split": "test",
+    "n": 10,
+    "metric": "accuracy",
+    "value": 0.9,
+    "origin": "made up for a test",
+}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    root = tmp_path_factory.mktemp("publishing")
+    model = models.highway(8, dataset="cifar", num_classes=3, labels=["a", "b", "c"])
+    randomize(model)
+    ku.save_preset(model, root / "small", metrics=(METRIC,))
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype("uint8")
+    np.save(root / "images.npy", images)
+    return root / "small", root / "images.npy", model.predict(images, verbose=0)
+
+
+@pytest.fixture
+def folder(saved, tmp_path):
+    shutil.copytree(saved[0], tmp_path / "small")
+    (tmp_path / "small" / "curves.png").write_bytes(b"of no use to others")
+    return tmp_path / "small"
+
+
+@pytest.fixture
+def server():
+    with running_hub() as server:
+        yield server
+
+
+def publish(server, folder, *arguments, token="token-of-ada", uri="hf://ada/small"):
+    env = {
+        **os.environ,
+        "HF_ENDPOINT": server.url,
+        "HF_HOME": str(folder.parent / "publisher"),
+        "HF_TOKEN": token,
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }
+    command = [sys.executable, "-m", "keras_unrolled", "publish", str(folder), uri, "--json"]
+    done = subprocess.run([*command, *arguments], env=env, capture_output=True, text=True)
+    if done.returncode:
+        return done.returncode, done.stderr
+    return 0, json.loads(done.stdout)
+
+
+def test_what_was_published_is_what_is_loaded(server, folder, saved, tmp_path):
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    # An earlier version left files that this one does not have.
+    server.add("ada/small", {"old.weights.h5": b"old", "notes.md": b"the author's"})
+    code, found = publish(server, folder)
+    assert code == 0, found
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+    assert found["left_out"] == ["curves.png"]
+    repository = server.repositories["ada/small"]
+    assert len(repository.commits) == 3  # empty, the earlier version, and one more
+    sha, files = repository.commits[-1]
+    assert sha == found["commit"]
+    expected = {*ku.load_record(folder).files, "record.json", "README.md", "notes.md"}
+    assert files.keys() == expected | {".eval_results/cifar10.yaml"}
+    scores = Client(tmp_path, saved[1], server.url).load()
+    assert np.abs(scores - saved[2]).max() == 0.0
+
+
+def test_a_dry_run_sends_nothing(server, folder):
+    code, found = publish(server, folder, "--dry-run", "--private")
+    assert code == 0, found
+    assert found["private"] is True
+    assert {"record.json", "README.md", "model.weights.h5", "golden.npz"} <= found["files"].keys()
+    assert "commit" not in found
+    assert server.repositories == {}
+    assert not [r for r in server.requests if r[0] in ("POST", "PUT")]
+
+
+def test_strangers_cannot_publish_and_nothing_is_made(server, folder):
+    code, error = publish(server, folder, token="token-of-bob")
+    assert code == 2
+    assert "Expected the Hub to accept ada/small" in error
+    assert "Traceback" not in error
+    assert server.repositories == {}
+
+
+def test_a_damaged_preset_is_not_sent(server, folder):
+    data = bytearray((folder / "model.weights.h5").read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / "model.weights.h5").write_bytes(data)
+    code, error = publish(server, folder)
+    assert code == 2
+    assert "to have the sha256" in error
+    assert server.requests == []
+
+
+def test_what_comes_back_different_is_reported(server, folder):
+    def spoil(handler, path):
+        if handler.command == "GET" and "/objects/" in path:
+            data = server.objects[path.rsplit("/", 1)[1]]
+            handler.send_part(bytes(len(data)), ETag='"x"')
+            return True
+        return False
+
+    server.fault = spoil
+    code, error = publish(server, folder)
+    assert code == 2
+    assert "came back different" in error
+
+
+def test_a_folder_without_a_record_is_refused(folder):
+    (folder / "record.json").unlink()
+    with pytest.raises(InputError, match="Expected a whole preset with its record"):
+        publishing.upload_preset("hf://ada/small", folder)
+
+
+def test_the_card_tells_the_hub_and_people_what_the_record_says(saved):
+    record = ku.load_record(saved[0])
+    text = card.make_card(record, "ada/small")
+    _, header, body = text.split("---\n", 2)
+    found = yaml.safe_load(header)
+    assert found["license"] == "apache-2.0"
+    assert found["library_name"] == "keras_unrolled"
+    assert found["pipeline_tag"] == "image-classification"
+    assert found["datasets"] == ["uoft-cs/cifar10"]
+    assert found["metrics"] == ["accuracy"]
+    result = found["model-index"][0]["results"][0]
+    assert result["metrics"][0]["value"] == 90.0
+    assert 'ku.from_preset("hf://ada/small")' in body
+    assert "made up for a test" in body
+    rows = yaml.safe_load(card.make_eval_results(record)[".eval_results/cifar10.yaml"])
+    assert rows[0]["dataset"]["id"] == "uoft-cs/cifar10"
+    assert rows[0]["value"] == 90.0
