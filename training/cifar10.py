@@ -18,7 +18,7 @@ from training.recipe import Recipe
 
 EXPECTED = """\
 python training/cifar10.py --preset {name} --data-dir DIR --workdir DIR
-Hardware: two cores of a CPU with AVX512-bf16 or AMX.
+Hardware and time: two cores of a CPU with AMX, {hours} hours. Expected: {score}.
 Peak learning rate, weight decay and smoothing: one cosine cycle as in a probe of 12 epochs,
 {probe}. Momentum, batch and augmentation: He et al. 2015, section 4.2.
 """
@@ -26,7 +26,12 @@ Peak learning rate, weight decay and smoothing: one cosine cycle as in a probe o
 RECIPES = {
     "resnet_bn_cifar10": Recipe(
         network={"builder": "resnet", "depth": 20, "dataset": "cifar"},
-        text=EXPECTED.format(name="resnet_bn_cifar10", probe="which gave 88.5 % on the test set"),
+        text=EXPECTED.format(
+            name="resnet_bn_cifar10",
+            hours=0.7,
+            score="91.72 % on the test set, one run",
+            probe="which gave 88.5 % on the test set",
+        ),
     ),
     "highway_bn_cifar10": Recipe(
         network={
@@ -36,7 +41,12 @@ RECIPES = {
             # 280,506 weights, within 5 % of ResNet-20's, in widths that suit a CPU.
             "stackwise_num_filters": [16, 16, 48],
         },
-        text=EXPECTED.format(name="highway_bn_cifar10", probe="which gave 89.1 % on the test set"),
+        text=EXPECTED.format(
+            name="highway_bn_cifar10",
+            hours=1.0,
+            score="91.36 % on the test set, one run",
+            probe="which gave 89.1 % on the test set",
+        ),
     ),
 }
 

@@ -84,9 +84,9 @@ def plot_predictions(images, truth, predictions, openings, path):
         axis.bar([p - 0.2 for p in places], t, 0.4, label="T, on the new estimate H(x)")
         axis.bar([p + 0.2 for p in places], c, 0.4, label="C, on the old estimate x")
         labels = [name.replace("stage", "").replace("_block", ".") for name in blocks]
-        axis.set(xticks=places, xlabel="stage.block", ylim=(0, 1.05), title=network)
+        axis.set(xticks=places, xlabel="stage.block", ylim=(0, 1.2), title=network)
         axis.set_xticklabels(labels, fontsize=8)
         axis.grid(axis="y", alpha=0.3)
-        axis.legend(fontsize=8, loc="lower right")
+        axis.legend(fontsize=8, loc="upper center", ncols=2)
     next(iter(below.axes)).set_ylabel("mean gate opening")
     return _save(figure, path)
