@@ -190,7 +190,7 @@ def verify(folder, record):
             )
 
 
-def library_versions():
+def software_versions():
     """Versions of Python and of the libraries that decide a result."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:

@@ -114,6 +114,6 @@ def describe(model, name, files, *, origin="trained", **facts):
         preprocessing=preprocessing,
         labels=tuple(model.labels or ()),
         files=files,
-        versions=records.library_versions(),
+        versions=records.software_versions(),
         **facts,
     )
