@@ -115,7 +115,8 @@ class Handler(BaseHTTPRequestHandler):
         self.query = parse_qs(parts.query)
         path = unquote(parts.path)
         self.server.requests.append((self.command, path))
-        if self.server.fault is not None and self.server.fault(self, path):
+        fault = self.server.fault  # it may take itself away while another thread looks
+        if fault is not None and fault(self, path):
             return
         with self.server.lock:
             for method, pattern, call in ROUTES:
