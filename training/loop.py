@@ -144,13 +144,13 @@ def train(build, recipe, dataset, *, steps_per_epoch, strategy, workdir, evaluat
         NonFiniteLossError: at the first loss or gradient that is NaN or infinite.
     """
     workdir = Path(workdir)
-    workdir.mkdir(parents=True, exist_ok=True)
     replicas = strategy.num_replicas_in_sync
     if recipe.batch_size % replicas:
         raise checks.InputError(
             f"Expected a batch that divides by {replicas} replicas. Received: batch_size="
             f"{recipe.batch_size}. Use a multiple, such as {-(-recipe.batch_size // replicas) * replicas}."
         )
+    workdir.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(recipe.seed)
     with strategy.scope():
         model = build()

@@ -7,13 +7,12 @@ from typing import Any
 
 from keras_unrolled import checks
 
-# Loss as the rest of the literature counts it, so that recipes can be compared:
-# the mean over the batch, and weight decay as an L2 term of the gradient.
-
 
 @dataclass(frozen=True)
 class Recipe:
     """Everything that decides a training run, but for the data's place and the hardware.
+
+    The loss is the batch's mean, and weight decay an L2 term of its gradient.
 
     Args:
         network: builder's name and arguments, such as

@@ -106,7 +106,7 @@ def verify_snapshot(folder):
     Raises:
         InputError: for the first file that differs.
     """
-    for path in sorted(folder.iterdir()):
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         blob = path.resolve()
         data = blob.read_bytes()
         if re.fullmatch(r"[0-9a-f]{64}", blob.name):

@@ -170,7 +170,8 @@ def test_a_batch_that_does_not_divide_by_the_replicas_is_refused(tmp_path):
 
     recipe = make_recipe(batch_size=15)
     with pytest.raises(InputError, match=r"divides by 2 replicas.*such as 16"):
-        loop.train(None, recipe, None, steps_per_epoch=1, strategy=Two(), workdir=tmp_path)
+        loop.train(None, recipe, None, steps_per_epoch=1, strategy=Two(), workdir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def reference_step(model, recipe, images, labels, momenta, rate):
