@@ -201,20 +201,24 @@ def resize(files, converter, progress):
         progress: string, title of a progress bar on standard error.
 
     Returns:
-        uint8 array `(n, height, width, 3)`, of the size before the centre is cut out.
+        uint8 array `(n, height, width, 3)`: the centre of each image, of the size that the
+        converter resizes to, so that it has only its own crop left to do.
 
     Raises:
         InputError: for an image that does not decode.
     """
     import keras
 
+    window = None
+    if converter.image_size is not None:
+        config = {**converter.resizing.get_config(), "crop_fraction": 1.0}
+        config["height"], config["width"] = converter.resizing.full_size
+        window = type(converter.resizing).from_config(config)
     images = []
     with tqdm(files.paths, desc=progress, unit=" images", file=sys.stderr) as bar:
         for path in bar:
             image = read_image(path)
-            if converter.image_size not in (None, image.shape[:2]):
-                image = keras.ops.convert_to_numpy(converter.resizing(image))
-            images.append(np.clip(np.rint(image), 0, 255).astype("uint8"))
+            images.append(image if window is None else keras.ops.convert_to_numpy(window(image)))
     return np.stack(images)
 
 

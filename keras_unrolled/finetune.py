@@ -196,7 +196,7 @@ def finetune(
         "n": len(held),
         "metric": "accuracy",
         "value": accuracy,
-        "resolution": converter.output_size[0],
+        "resolution": converter.image_size[0],
         "origin": f"measured after fine-tuning, on a part of {held_out:g} held out by class",
     }
 

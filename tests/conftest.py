@@ -23,6 +23,16 @@ def tfds_dir():
     return folder
 
 
+@pytest.fixture(scope="session")
+def photographs():
+    """Paths of original ImageNet photographs, one of each of many classes."""
+    folder = Path(os.environ.get("KERAS_UNROLLED_PHOTOGRAPHS", DATA / "imagenet_sample"))
+    paths = sorted(folder.glob("*/*.JPEG"))
+    if len(paths) < 200:
+        pytest.skip(f"needs ImageNet photographs in {folder} (KERAS_UNROLLED_PHOTOGRAPHS)")
+    return paths
+
+
 @pytest.fixture(autouse=True)
 def seed():
     """Every test starts from one seed and from float32."""

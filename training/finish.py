@@ -60,7 +60,7 @@ def write_preset(model, name, recipe, state, *, folder, dataset, command, traine
                 "n": len(examples),
                 "metric": "accuracy",
                 "value": evaluation.accuracy(scores, examples.labels),
-                "resolution": loaded.preprocessor.image_converter.output_size[0],
+                "resolution": loaded.preprocessor.image_converter.image_size[0],
                 "origin": "measured once, after training, on the preset reloaded in float32",
             }
         )

@@ -37,7 +37,7 @@ def outputs(model, tensor, image):
 def write(model, path):
     """Writes the golden inputs, a random tensor and a photograph, with a model's outputs."""
     converter = getattr(model.preprocessor, "image_converter", None)
-    size = getattr(converter, "output_size", None) or (SIDE, SIDE)
+    size = getattr(converter, "image_size", None) or (SIDE, SIDE)
     tensor = np.random.default_rng(0).normal(size=(1, *size, 3)).astype("float32")
     image = data.load_sample().images[:1]
     np.savez_compressed(path, tensor=tensor, image=image, **outputs(model, tensor, image))

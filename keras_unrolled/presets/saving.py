@@ -95,7 +95,7 @@ def describe(model, name, files, *, origin="trained", **facts):
     preprocessing = {}
     if converter is not None:
         preprocessing = {
-            "image_size": converter.output_size,
+            "image_size": converter.image_size,
             "crop_fraction": converter.crop_fraction,
             "interpolation": converter.interpolation,
             "antialias": converter.antialias,

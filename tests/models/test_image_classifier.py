@@ -1,7 +1,10 @@
+import math
+
 import keras
 import keras_hub
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from keras_unrolled import InputError, models
@@ -25,23 +28,76 @@ def test_raw_images_of_any_size_are_resized_and_normalised(rng):
     )
 
 
-def test_imagenet_images_are_resized_to_256_and_cropped_to_224(rng):
-    image = rng.integers(0, 256, (8, 8, 3)).astype("uint8")
-    image = np.asarray(Image.fromarray(image).resize((512, 512), Image.BILINEAR))
-    found = keras.ops.convert_to_numpy(models.make_preprocessor("imagenet")(image[None]))[0]
-    expected = np.asarray(Image.fromarray(image).resize((256, 256), Image.BILINEAR), "float64")
-    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-    expected = ((expected / 255 - mean) / std)[16:240, 16:240]
-    assert found.shape == (224, 224, 3)
-    assert np.abs(found - expected).mean() < 0.01  # PIL rounds to whole numbers
+def pil_reference(image, size, crop_fraction, interpolation):
+    """What timm and torchvision do: PIL's resize of the shorter side, then the centre."""
+    full, (w, h) = math.floor(size / crop_fraction), image.size
+    w, h = (full, int(full * h / w)) if w <= h else (int(full * w / h), full)
+    left, top = round((w - size) / 2), round((h - size) / 2)
+    resized = image.resize((w, h), interpolation)
+    return np.asarray(resized.crop((left, top, left + size, top + size)), "float64")
+
+
+def converted(image, **options):
+    converter = models.ImageConverter(antialias=True, dtype="float32", **options)
+    return keras.ops.convert_to_numpy(converter(np.asarray(image)[None]))[0].astype("float64")
+
+
+PIL = {"bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC}
+
+
+@pytest.mark.parametrize("interpolation", PIL)
+@pytest.mark.parametrize("size", [(64, 64), (83, 50), (50, 83), (131, 64), (41, 90)])
+@pytest.mark.parametrize("crop_fraction", [0.875, 0.95, 1.0])
+def test_pixels_are_those_of_pil(rng, interpolation, size, crop_fraction):
+    # Smooth to the eye, so that a window that is off by half a pixel shows.
+    noise = Image.fromarray(rng.integers(0, 256, (9, 9, 3)).astype("uint8"))
+    image = noise.resize(size, Image.BICUBIC)
+    expected = pil_reference(image, 32, crop_fraction, PIL[interpolation])
+    found = converted(
+        image, image_size=(32, 32), crop_fraction=crop_fraction, interpolation=interpolation
+    )
+    assert found.shape == (32, 32, 3)
+    assert np.abs(found - expected).mean() < 0.4
+
+
+@pytest.mark.parametrize("interpolation", PIL)
+@pytest.mark.parametrize("crop_fraction", [0.875, 0.95, 1.0])
+def test_photographs_are_prepared_as_timm_prepares_them(photographs, interpolation, crop_fraction):
+    options = {"crop_fraction": crop_fraction, "interpolation": interpolation}
+    for path in photographs[::20]:
+        image = Image.open(path).convert("RGB")
+        expected = pil_reference(image, 224, crop_fraction, PIL[interpolation])
+        assert np.abs(converted(image, image_size=(224, 224), **options) - expected).mean() < 0.25
+
+
+def test_a_pipeline_that_knows_no_sizes_prepares_images_alike(rng):
+    converter = models.make_preprocessor("imagenet").image_converter
+    images = [rng.integers(0, 256, (*size, 3)).astype("uint8") for size in ((300, 451), (451, 300))]
+    stream = tf.data.Dataset.from_generator(
+        lambda: images, output_signature=tf.TensorSpec((None, None, 3), "uint8")
+    )
+    for found, image in zip(stream.map(converter), images, strict=True):
+        assert found.shape == (224, 224, 3)
+        np.testing.assert_allclose(
+            found, keras.ops.convert_to_numpy(converter(image)), atol=1e-5, rtol=0
+        )
+
+
+def test_an_image_may_be_squeezed_instead(rng):
+    image = rng.integers(0, 256, (40, 90, 3)).astype("uint8")
+    found = converted(image, image_size=(32, 16), crop_to_aspect_ratio=False)
+    expected = np.asarray(Image.fromarray(image).resize((16, 32), Image.BILINEAR), "float64")
+    assert np.abs(found - expected).mean() < 0.4
+    with pytest.raises(InputError, match="pad_to_aspect_ratio"):
+        converted(image, image_size=(32, 16), pad_to_aspect_ratio=True)
 
 
 def test_the_converter_is_rebuilt_from_its_configuration():
     converter = models.make_preprocessor("imagenet").image_converter
     again = models.ImageConverter.from_config(converter.get_config())
     assert again.get_config() == converter.get_config()
-    assert again.image_size == (256, 256)
-    assert again.output_size == (224, 224)
+    assert again.image_size == (224, 224)
+    assert again.resizing.full_size == (256, 256)
 
 
 def test_decode_names_the_best_classes_with_their_probabilities():
