@@ -112,11 +112,22 @@ def _classifier(depth, dataset, num_classes, network, options):
 
 
 def make_preprocessor(dataset):
-    """The preprocessor of "imagenet" or "cifar": resize, centre crop, normalise."""
-    facts = DATASETS[dataset]
+    """The preprocessor of "imagenet" or "cifar": resize, centre crop, normalise.
+
+    Args:
+        dataset: one of the two names, or a dict with the keys of an entry of `DATASETS` and,
+            where they differ from these, "interpolation" ("bilinear") and
+            "crop_to_aspect_ratio" (True).
+
+    Returns:
+        An `ImageClassifierPreprocessor`.
+    """
+    facts = dataset if isinstance(dataset, dict) else DATASETS[dataset]
     converter = ImageConverter(
         image_size=facts["image_size"],
         crop_fraction=facts["crop_fraction"],
+        interpolation=facts.get("interpolation", "bilinear"),
+        crop_to_aspect_ratio=facts.get("crop_to_aspect_ratio", True),
         scale=[1 / (255 * std) for std in facts["std"]],
         offset=[-mean / std for mean, std in zip(facts["mean"], facts["std"])],
         antialias=True,
@@ -124,6 +135,18 @@ def make_preprocessor(dataset):
         name="image_converter",
     )
     return ImageClassifierPreprocessor(converter, name="preprocessor")
+
+
+def imagenet_labels():
+    """The names of ImageNet-1k's 1,000 classes in order, as KerasHub has them.
+
+    A few names stand for two classes, as "crane" for the bird and for the machine.
+    """
+    import keras_hub
+    import numpy as np
+
+    order = np.arange(1000.0, 0.0, -1.0)[None]
+    return [name for name, _ in keras_hub.utils.decode_imagenet_predictions(order, top=1000)[0]]
 
 
 def _shape(depth, dataset):

@@ -1,13 +1,11 @@
 """From a model to a preset's folder: written aside, then renamed."""
 
 import math
-import shutil
-import tempfile
 from pathlib import Path
 
 import keras
 
-from keras_unrolled import checks
+from keras_unrolled import checks, files
 from keras_unrolled.presets import golden
 from keras_unrolled.presets import record as records
 
@@ -37,24 +35,15 @@ def save_preset(model, folder, *, name=None, overwrite=False, extras=None, **fac
     """
     folder = Path(folder).expanduser().resolve()
     check_target(folder, overwrite=overwrite)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with files.written_aside(folder) as aside:
         model = portable(model)
         model.save_to_preset(str(aside))
         golden.write(model, aside / golden.FILE)
-        files = {path.name: records.fingerprint(path) for path in sorted(aside.iterdir())}
+        found = {path.name: records.fingerprint(path) for path in sorted(aside.iterdir())}
         if extras is not None:
             extras(aside)
-        record = describe(model, name or folder.name, files, **facts)
+        record = describe(model, name or folder.name, found, **facts)
         record.write(aside / records.FILE)
-        aside.chmod(0o755)  # mkdtemp makes it private
-        if folder.exists():
-            shutil.rmtree(folder)
-        aside.rename(folder)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
     return records.Record.read(folder / records.FILE)
 
 
@@ -89,8 +78,8 @@ def portable(model):
     return copy
 
 
-def describe(model, name, files, *, origin="trained", **facts):
-    """The record of a model whose files have the given fingerprints."""
+def describe(model, name, fingerprints, *, origin="trained", **facts):
+    """The record of a model whose files have these fingerprints."""
     converter = getattr(model.preprocessor, "image_converter", None)
     preprocessing = {}
     if converter is not None:
@@ -113,7 +102,7 @@ def describe(model, name, files, *, origin="trained", **facts):
         network=network,
         preprocessing=preprocessing,
         labels=tuple(model.labels or ()),
-        files=files,
+        files=fingerprints,
         versions=records.software_versions(),
         **facts,
     )
