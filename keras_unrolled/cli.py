@@ -1,5 +1,5 @@
-"""The command line: `keras-unrolled list | show | evaluate | verify | predict | finetune | publish |
-demo`.
+"""The command line: `keras-unrolled list | show | evaluate | verify | predict | finetune | convert |
+publish | demo`.
 
 Figures go to standard output, with `--json` for machines; progress goes to standard error.
 Exit codes: 0 done, 2 bad input, 1 a fault of ours.
@@ -12,6 +12,7 @@ import os
 import sys
 
 from keras_unrolled import checks
+from keras_unrolled.quiet import import_keras
 
 
 def main(arguments=None):
@@ -19,7 +20,7 @@ def main(arguments=None):
     options = _parser().parse_args(arguments)
     try:
         if options.run not in (_list, _show, _publish):
-            _import_quietly()
+            import_keras()
         result, text = options.run(options)
     except checks.InputError as error:
         print(f"keras-unrolled {options.command}: {error}", file=sys.stderr)
@@ -34,28 +35,6 @@ def main(arguments=None):
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
-
-
-def _import_quietly():
-    """Imports Keras without the lines that TensorFlow's libraries write as they load."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0":
-        return
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with open(os.devnull, "w") as nothing:
-        os.dup2(nothing.fileno(), 2)
-    try:
-        import keras
-        import keras_hub  # noqa: F401
-
-        if keras.backend.backend() == "tensorflow":
-            import tensorflow
-
-            tensorflow.config.list_logical_devices()  # it looks for GPUs now, not later
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
 
 
 def _parser():
@@ -77,10 +56,10 @@ def _parser():
     command.add_argument("pattern", nargs="?", default="*", help='such as "highway*"')
 
     command = add(_show, "show", "Show the record of a preset.")
-    command.add_argument("preset", help="name or folder")
+    command.add_argument("preset", help="name, folder or hf://org/name")
 
     command = add(_evaluate, "evaluate", "Score a preset on labelled images.")
-    command.add_argument("preset", help="name or folder")
+    command.add_argument("preset", help="name, folder or hf://org/name")
     command.add_argument(
         "--dataset",
         default="sample",
@@ -95,12 +74,12 @@ def _parser():
     command.add_argument("preset", help="name, folder or hf://org/name")
 
     command = add(_predict, "predict", "Name what is in image files.")
-    command.add_argument("preset", help="name or folder")
+    command.add_argument("preset", help="name, folder or hf://org/name")
     command.add_argument("files", nargs="+", metavar="FILE")
     command.add_argument("--top", type=int, default=5, metavar="K", help="classes to name (5)")
 
     command = add(_finetune, "finetune", "Fine-tune a preset on a folder of class folders.")
-    command.add_argument("preset", help="name or folder")
+    command.add_argument("preset", help="name, folder or hf://org/name")
     command.add_argument("--data", required=True, metavar="DIR", help="one folder a class")
     command.add_argument("--out", required=True, metavar="FOLDER", help="the preset to make")
     command.add_argument("--epochs", type=int, default=15, help="passes over the images (15)")
@@ -114,6 +93,20 @@ def _parser():
     command.add_argument("--held-out", type=float, default=0.2, help="part to score on (0.2)")
     command.add_argument("--head-only", action="store_true", help="freeze all but the head")
     command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--overwrite", action="store_true", help="replace a preset at FOLDER")
+
+    command = add(_convert, "convert", "Write a network with another gating, or in another layout.")
+    command.add_argument(
+        "preset", metavar="SOURCE", help="name, folder, file of keras.applications, hf://timm/NAME"
+    )
+    command.add_argument("--out", required=True, metavar="FOLDER", help="the folder to make")
+    command.add_argument(
+        "--gating", metavar="G", help="full, coupled, c_only or t_only, from a Residual net"
+    )
+    command.add_argument(
+        "--layout", default="preset", metavar="preset|timm", help="of the folder (preset)"
+    )
+    command.add_argument("--revision", help="branch, tag or commit of a repository")
     command.add_argument("--overwrite", action="store_true", help="replace a preset at FOLDER")
 
     command = add(_publish, "publish", "Send a preset to the Hugging Face Hub.")
@@ -232,6 +225,23 @@ def _finetune(options):
         "{preset}: {accuracy:.1%} of {n} images held out, {0} classes\n"
         "preset, curves.png, history.csv and held_out.csv: {out}"
     ).format(len(result["classes"]), **result)
+    return result, text
+
+
+def _convert(options):
+    from keras_unrolled.presets.regated import convert_preset
+
+    result = convert_preset(
+        options.preset,
+        options.out,
+        gating=options.gating,
+        layout=options.layout,
+        overwrite=options.overwrite,
+        revision=options.revision,
+    )
+    text = "{source} as {gating}, {parameters:,} parameters, layout {layout}: {out}".format(
+        **result
+    )
     return result, text
 
 

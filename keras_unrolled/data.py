@@ -1,6 +1,7 @@
 """Images to evaluate and fine-tune on: CIFAR-10 as TFDS has it, a folder, single files."""
 
 import random
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -257,7 +258,8 @@ def align(examples, labels):
 
     Args:
         examples: `Examples`.
-        labels: list of the network's class names, or None for a network without names.
+        labels: list of the network's class names, or None for a network without names. For a
+            network that knows ImageNet-1k, classes may be named by WordNet's ids.
 
     Returns:
         `Examples` whose labels are indices into `labels`.
@@ -267,6 +269,11 @@ def align(examples, labels):
     """
     if labels is None or list(examples.names) == list(labels):
         return examples
+    if len(labels) == 1000 and all(re.fullmatch(r"n\d{8}", name) for name in examples.names):
+        from keras_unrolled import models
+
+        if list(labels) == models.imagenet_labels():
+            labels = models.imagenet_labels(synsets=True)
     unknown = [name for name in examples.names if name not in labels]
     if unknown:
         raise checks.InputError(

@@ -197,6 +197,7 @@ def finetune(
         "metric": "accuracy",
         "value": accuracy,
         "resolution": converter.image_size[0],
+        "crop_fraction": converter.crop_fraction,
         "origin": f"measured after fine-tuning, on a part of {held_out:g} held out by class",
     }
 

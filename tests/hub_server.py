@@ -37,11 +37,11 @@ class Repository:
         self.tags = {}
         self.commit({})
 
-    def commit(self, files):
+    def commit(self, files, sha=None):
         """Adds a commit of these files and returns its sha."""
         parent = self.commits[-1][0] if self.commits else ""
         listing = "".join(f"{p}{sha256(d)}" for p, d in sorted(files.items()))
-        sha = hashlib.sha1(f"{parent}{len(self.commits)}{listing}".encode()).hexdigest()
+        sha = sha or hashlib.sha1(f"{parent}{len(self.commits)}{listing}".encode()).hexdigest()
         self.commits.append((sha, dict(files)))
         return sha
 
@@ -65,15 +65,16 @@ class Hub(ThreadingHTTPServer):
         self.repositories = {}
         self.objects = {}
         self.requests = []
+        self.ranges = []  # (path, first byte) of every download that was resumed
         self.fault = None
         self.lock = threading.Lock()
 
-    def add(self, name, files, private=False):
+    def add(self, name, files, private=False, sha=None):
         """Makes a repository with one commit of these files; returns its sha."""
         self.repositories.setdefault(name, Repository(name, private))
         for data in files.values():
             self.objects[sha256(data)] = data
-        return self.repositories[name].commit(files)
+        return self.repositories[name].commit(files, sha)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -234,6 +235,7 @@ class Handler(BaseHTTPRequestHandler):
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
         start = int(asked[1]) if asked else 0
         if start:
+            self.server.ranges.append((self.path, start))
             headers["Content_Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
         self.answer(206 if start else 200, data[start:], Accept_Ranges="bytes", **headers)
 

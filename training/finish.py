@@ -61,6 +61,7 @@ def write_preset(model, name, recipe, state, *, folder, dataset, command, traine
                 "metric": "accuracy",
                 "value": evaluation.accuracy(scores, examples.labels),
                 "resolution": loaded.preprocessor.image_converter.image_size[0],
+                "crop_fraction": loaded.preprocessor.image_converter.crop_fraction,
                 "origin": "measured once, after training, on the preset reloaded in float32",
             }
         )

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_unrolled import checks, files, models
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+FILES = CONFIG, WEIGHTS = "config.json", "model.safetensors"
 # Block type, blocks of each stage and activation order, by timm's name.
 ARCHITECTURES = {
     "resnet18": ("basic", (2, 2, 2, 2), "post"),
@@ -42,15 +42,24 @@ REFUSED = (
     (r"^resnet(v2_)?\d+[cst]", "its stem has three convolutions"),
 )  # fmt: skip
 EPSILON = 1e-5
+MOST_JSON = 2**24  # bytes
 
 
 def is_timm(folder):
     """Whether a folder holds a checkpoint of timm: a configuration with an architecture."""
     try:
-        config = json.loads((Path(folder) / CONFIG).read_text(encoding="utf-8"))
+        return "architecture" in _read_json(Path(folder) / CONFIG)
     except (OSError, ValueError):
         return False
-    return isinstance(config, dict) and "architecture" in config
+
+
+def _read_json(path):
+    if path.stat().st_size > MOST_JSON:
+        raise ValueError(f"{path.stat().st_size:,} bytes")
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(config, dict):
+        raise ValueError(f"a {type(config).__name__}")
+    return config
 
 
 def read_config(folder):
@@ -70,7 +79,7 @@ def read_config(folder):
     """
     path = Path(folder) / CONFIG
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = _read_json(path)
         name = config["architecture"]
         given = config.get("pretrained_cfg", config)
         classes = config["num_classes"]
@@ -108,21 +117,25 @@ def read_config(folder):
     checks.whole("num_classes", classes, least=2, most=100_000)
     if labels is None and classes == 1000:
         labels = models.imagenet_labels()
-    block_type, blocks, order = ARCHITECTURES[name]
     return {
         "architecture": name,
-        "network": {
-            "stackwise_num_filters": [64, 128, 256, 512],
-            "stackwise_num_blocks": list(blocks),
-            "stackwise_num_strides": [1, 2, 2, 2],
-            "block_type": block_type,
-            "activation_order": order,
-            "epsilon": EPSILON,
-        },
+        "network": network(*ARCHITECTURES[name]),
         "num_classes": classes,
         "labels": labels,
         "preprocessing": preprocessing,
         "licence": licence,
+    }
+
+
+def network(block_type, blocks, order):
+    """The arguments of `ImageBackbone` for an entry of `ARCHITECTURES`."""
+    return {
+        "stackwise_num_filters": [64, 128, 256, 512],
+        "stackwise_num_blocks": list(blocks),
+        "stackwise_num_strides": [1, 2, 2, 2],
+        "block_type": block_type,
+        "activation_order": order,
+        "epsilon": EPSILON,
     }
 
 

@@ -137,16 +137,20 @@ def make_preprocessor(dataset):
     return ImageClassifierPreprocessor(converter, name="preprocessor")
 
 
-def imagenet_labels():
+def imagenet_labels(*, synsets=False):
     """The names of ImageNet-1k's 1,000 classes in order, as KerasHub has them.
 
     A few names stand for two classes, as "crane" for the bird and for the machine.
+
+    Args:
+        synsets: bool, whether to give WordNet's ids instead, as "n01440764".
     """
     import keras_hub
     import numpy as np
 
     order = np.arange(1000.0, 0.0, -1.0)[None]
-    return [name for name, _ in keras_hub.utils.decode_imagenet_predictions(order, top=1000)[0]]
+    decode = keras_hub.utils.decode_imagenet_predictions
+    return [found[0] for found in decode(order, top=1000, include_synset_ids=synsets)[0]]
 
 
 def _shape(depth, dataset):

@@ -1,6 +1,8 @@
 """A stack of stages, every stage a stack of blocks: every image network of this package."""
 
 import math
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import keras
 import keras_hub
@@ -14,6 +16,7 @@ from keras_unrolled.layers.normalization import make_normalization
 
 MOST_BLOCKS = 2_000
 MOST_WEIGHTS = 2**31
+_most_weights = ContextVar("most_weights", default=MOST_WEIGHTS)
 
 
 @keras.saving.register_keras_serializable(package="keras_unrolled")
@@ -214,7 +217,9 @@ class ImageBackbone(keras_hub.models.Backbone):
             checks.whole("filters", max(1, round(f * width_multiplier)), least=1, most=MOST_FILTERS)
             for f in filters
         ]
-        _refuse_absurd(widths, blocks, block_type, gating)
+        checks.one_of("gate_type", gate_type, ("stack", "pointwise"))
+        channels = image_shape[-1]
+        _refuse_absurd(widths, blocks, block_type, gating, gate_type, stem_filters, channels)
         options = {
             "block_type": block_type,
             "gating": gating,
@@ -381,18 +386,60 @@ def _image_shape(shape):
     return (*sizes, channels)
 
 
-def _refuse_absurd(widths, blocks, block_type, gating):
-    """Refuses what no machine here could hold, by a lower bound on the stacks' weights."""
-    kernels, _ = BLOCK_TYPES[block_type]
-    stacks = 1 + len(GATINGS[gating].free)
-    # Every convolution of a block reads and writes `width` channels at least.
-    weights = sum(
-        depth * stacks * width * width * (sum(k * k for k in kernels))
-        for width, depth in zip(widths, blocks)
-    )
-    if weights > MOST_WEIGHTS:
+@contextmanager
+def at_most(weights):
+    """Within, a network of more weights is refused before anything is allocated.
+
+    Args:
+        weights: int, or None for 2**31.
+    """
+    token = _most_weights.set(MOST_WEIGHTS if weights is None else min(weights, MOST_WEIGHTS))
+    try:
+        yield
+    finally:
+        _most_weights.reset(token)
+
+
+def count_kernels(widths, blocks, block_type, gating, gate_type, stem_filters, channels):
+    """The number of weights in the kernels of H, the gates and the projections, at least.
+
+    Args:
+        widths: list of int, filters of each stage's blocks.
+        blocks: list of int, blocks of each stage.
+        block_type: "basic" or "bottleneck".
+        gating: a key of `GATINGS`.
+        gate_type: "stack" or "pointwise".
+        stem_filters: int, channels that the first block reads.
+        channels: int, of an image.
+
+    Returns:
+        An int, computed without building anything.
+    """
+    kernels, expansion = BLOCK_TYPES[block_type]
+    total = 9 * channels * stem_filters
+    read, gates = stem_filters, len(GATINGS[gating].free)
+    for width, depth in zip(widths, blocks):
+        out = width * expansion
+        for inputs, times in ((read, 1), (out, depth - 1)):
+            deep = sum(
+                k * k * into * onto
+                for k, into, onto in zip(
+                    kernels,
+                    [inputs] + [width] * (len(kernels) - 1),
+                    [width] * (len(kernels) - 1) + [out],
+                )
+            )
+            total += times * (deep + gates * (deep if gate_type == "stack" else inputs * out))
+        read = out
+    return total
+
+
+def _refuse_absurd(*shape):
+    """Refuses what no machine here, or no file, could hold."""
+    weights, most = count_kernels(*shape), _most_weights.get()
+    if weights > most:
         raise checks.InputError(
-            f"Expected a network of at most {MOST_WEIGHTS:,} weights. Received one of more "
-            f"than {weights:,}: filters {widths}, blocks {blocks}, gating {gating!r}. "
-            "Use fewer or narrower blocks."
+            f"Expected a network of at most {most:,} weights. Received one of more "
+            f"than {weights:,}: filters {shape[0]}, blocks {shape[1]}, gating {shape[3]!r}. "
+            "Use fewer or narrower blocks, or the configuration of the weights' own network."
         )

@@ -120,7 +120,8 @@ class ImageConverter(keras_hub.layers.ImageConverter):
         super().__init__(image_size=image_size, **kwargs)
         self.crop_fraction = crop_fraction
         self.resizing = ResizeAndCrop(
-            *(image_size or (None, None)),
+            image_size[0] if image_size else None,
+            image_size[1] if image_size else None,
             crop_fraction=crop_fraction,
             interpolation=self.interpolation,
             antialias=self.antialias,

@@ -1,4 +1,4 @@
-"""The Hub's card of a preset, written from its record."""
+"""The card of a preset, written from its record: for the Hub, and for MODEL_CARDS.md."""
 
 from pathlib import Path
 
@@ -6,7 +6,84 @@ from keras_unrolled.presets.record import Record
 
 LIBRARY = "keras_unrolled"
 # Data sets of records by their ids on the Hub.
-HUB_DATASETS = {"cifar10": "uoft-cs/cifar10"}
+HUB_DATASETS = {"cifar10": "uoft-cs/cifar10", "imagenet2012": "ILSVRC/imagenet-1k"}
+_TASK = "image-classification"
+
+
+def describe(record: Record) -> str:
+    """What a record tells, as Markdown without a title; nothing else is told."""
+    network, given, training = record.network, record.preprocessing, record.training
+    lines = [
+        f"{record.description or record.name}. {record.parameters:,} parameters"
+        + (f", {record.macs:,} multiply-accumulates an image" if record.macs else "")
+        + f". Origin: {record.origin}. Licence of the weights: {record.licence}.",
+        "",
+    ]
+    if network:
+        lines.append(
+            f"- Network: {sum(network['stackwise_num_blocks'])} {network['block_type']} blocks, "
+            f"gating {network['gating']}, stages of "
+            f"{'/'.join(map(str, network['stackwise_num_filters']))} filters, normalisation "
+            f"{network['normalization'] or 'none'}, {network['activation_order']}-activation."
+        )
+    if given:
+        sides = " x ".join(map(str, given["image_size"] or ("any", "any")))
+        lines.append(
+            f"- Input: {sides} pixels, {given['interpolation']}, crop fraction "
+            f"{given['crop_fraction']}."
+        )
+    classes = "the 1,000 of ImageNet-1k" if record.label_set else ", ".join(record.labels)
+    lines.append(f"- Classes: {classes or 'not named'}.")
+    if record.source:
+        source = record.source
+        where = f"hf://{source['repository']}" if "repository" in source else source["name"]
+        seen = "; ".join(f"{k} sha256 {v['sha256']}" for k, v in source.get("files", {}).items())
+        lines.append(
+            f"- Source: {where}, revision {source.get('revision') or 'not pinned'}, gating "
+            f"{source.get('gating')}, licence {source.get('licence')}. {seen}".rstrip()
+        )
+    if "hours" in training:
+        lines.append(
+            f"- Trained on {training['dataset']}, {training['split']}, in "
+            f"{training['hours']:.2f} hours on {training['hardware']}, from commit "
+            f"{training['commit']}, seed {training['seed']}."
+        )
+    elif training:
+        told = "; ".join(f"{k} {v}" for k, v in training.items() if not isinstance(v, dict))
+        lines.append(f"- Training: {told}.")
+    if "recipe" in training:
+        told = ", ".join(
+            f"{key} {value}"
+            for key, value in training["recipe"].items()
+            if key not in ("network", "text") and value is not None
+        )
+        lines.append(f"- Recipe: {told}.")
+    if record.versions:
+        told = ", ".join(f"{name} {version}" for name, version in record.versions.items())
+        lines.append(f"- Made with {told}.")
+    if given and given["image_size"]:
+        lines.append(
+            f"- Limits: images of {given['image_size'][0]} pixels and these classes only; "
+            "nothing was measured on other data."
+        )
+    lines += ["", *_scores(record), "", f"Papers: {', '.join(record.papers)}", ""]
+    return "\n".join(lines)
+
+
+def _scores(record):
+    rows = [("", row) for row in record.metrics]
+    rows += [("the source: ", row) for row in record.source.get("metrics", ())]
+    if not rows:
+        return ["No scores are on record."]
+    return [
+        "| data set | split | images | pixels | metric | value | measured |",
+        "|---|---|---:|---:|---|---:|---|",
+        *(
+            f"| {m['dataset']} | {m['split']} | {m['n']:,} | {m.get('resolution', '')} | "
+            f"{m['metric']} | {m['value']:.2%} | {whose}{m['origin']} |"
+            for whose, m in rows
+        ),
+    ]
 
 
 def make_card(record: Record, repository: str) -> str:
@@ -23,7 +100,7 @@ def make_card(record: Record, repository: str) -> str:
 
     results = [
         EvalResult(
-            task_type="image-classification",
+            task_type=_TASK,
             task_name="Image classification",
             dataset_type=HUB_DATASETS.get(row["dataset"], row["dataset"]),
             dataset_name=row["dataset"],
@@ -34,39 +111,27 @@ def make_card(record: Record, repository: str) -> str:
         )
         for row in record.metrics
     ]
-    datasets = {row["dataset"] for row in record.metrics}
+    # A source's scores are told in the text, never as this model's own.
+    scored = {row["dataset"] for row in (*record.metrics, *record.source.get("metrics", ()))}
     header = ModelCardData(
         license=record.licence.lower(),
         library_name=LIBRARY,
-        pipeline_tag="image-classification",
+        pipeline_tag=_TASK,
         tags=["keras", "highway-networks", "residual-networks", str(record.network.get("gating"))],
-        datasets=sorted(HUB_DATASETS[d] for d in datasets if d in HUB_DATASETS) or None,
+        datasets=sorted(HUB_DATASETS[d] for d in scored if d in HUB_DATASETS) or None,
         metrics=sorted({row["metric"] for row in record.metrics}) or None,
+        base_model=record.source.get("repository"),
         model_name=record.name,
         eval_results=results or None,
     )
-    rows = "\n".join(
-        f"| {row['dataset']} | {row['split']} | {row['n']:,} | {row['metric']} | "
-        f"{row['value']:.2%} | {row['origin']} |"
-        for row in record.metrics
-    )
-    scores = f"""
-| data set | split | images | metric | value | how |
-|---|---|---:|---|---:|---|
-{rows}
-"""
-    training = "\n".join(
-        f"- {key}: {value}" for key, value in record.training.items() if key != "recipe"
-    )
-    recipe = record.training.get("recipe", {})
-    settings = "\n".join(f"- {k}: {v}" for k, v in recipe.items() if k not in ("text", "network"))
     return f"""---
 {header.to_yaml()}
 ---
 
 # {record.name}
 
-{record.description or record.name}. {record.parameters:,} parameters, origin: {record.origin}.
+{describe(record)}
+## Use
 
 ```python
 import keras_unrolled as ku
@@ -76,24 +141,8 @@ scores = model.predict(images)          # uint8 images of any size
 model.decode(scores)
 ```
 
-## Scores
-{scores if rows else "None are on record."}
-## Classes
-
-{", ".join(record.labels) or "Not named."}
-
-## Training
-
-{training or "Not on record."}
-
-{settings}
-
-## Files
-
-Every file's sha256 is in `record.json`; `keras-unrolled verify hf://{repository}` checks them and
+Every file's sha256 is in `record.json`; `keras-unrolled verify hf://{repository}` compares them and
 recomputes the golden outputs.
-
-Papers: {", ".join(record.papers)}
 """
 
 
@@ -108,7 +157,7 @@ def make_eval_results(record: Record) -> dict[str, str]:
             entries.setdefault(row["dataset"], []).append(
                 EvalResultEntry(
                     dataset_id=HUB_DATASETS[row["dataset"]],
-                    task_id="image-classification",
+                    task_id=_TASK,
                     value=round(100 * row["value"], 2),
                     notes=f"{row['metric']}, {row['split']}, {row['n']} images; {row['origin']}",
                 )

@@ -8,7 +8,8 @@ from keras_unrolled import checks
 
 SCHEME = "hf://"
 # What a preset consists of; nothing else of a repository is fetched.
-PATTERNS = ["*.json", "*.weights.h5", "*.npz"]
+PATTERNS = ["*.json", "*.weights.h5", "*.npz", "model.safetensors"]
+COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def parse(uri, revision=None):
@@ -38,7 +39,7 @@ def parse(uri, revision=None):
     return name, inside or revision
 
 
-def fetch(uri, *, revision=None, token=None, local_files_only=False):
+def fetch(uri, *, revision=None, token=None, local_files_only=False, sizes=None):
     """A preset's folder in the local cache, downloaded where it is not there yet.
 
     All files are of one commit, even if another lands meanwhile. The client's settings hold:
@@ -49,6 +50,9 @@ def fetch(uri, *, revision=None, token=None, local_files_only=False):
         revision: optional string, a branch, tag or commit; the default is "main".
         token: optional string, for a private repository.
         local_files_only: bool, whether to look into the cache only.
+        sizes: optional dict from file name to bytes, what a record says. Where the Hub
+            states other sizes nothing is downloaded; and a commit that is in the cache with
+            all of these files is taken from there without asking the Hub.
 
     Returns:
         The path of the folder.
@@ -63,13 +67,18 @@ def fetch(uri, *, revision=None, token=None, local_files_only=False):
 
     name, revision = parse(uri, revision)
     at = f" at revision {revision!r}" if revision else ""
+    options = {"revision": revision, "token": token, "allow_patterns": PATTERNS}
+    if sizes and COMMIT.fullmatch(revision or "") and not local_files_only:
+        try:
+            folder = Path(huggingface_hub.snapshot_download(name, local_files_only=True, **options))
+            local_files_only = all((folder / file).is_file() for file in sizes)
+        except errors.LocalEntryNotFoundError:
+            pass
     try:
+        if sizes and not local_files_only:
+            _compare_sizes(name, revision, token, sizes)
         folder = huggingface_hub.snapshot_download(
-            name,
-            revision=revision,
-            token=token,
-            local_files_only=local_files_only,
-            allow_patterns=PATTERNS,
+            name, local_files_only=local_files_only, **options
         )
     except errors.RepositoryNotFoundError as error:
         raise checks.InputError(
@@ -94,6 +103,21 @@ def fetch(uri, *, revision=None, token=None, local_files_only=False):
         ) from error
     verify_snapshot(Path(folder))
     return Path(folder)
+
+
+def _compare_sizes(name, revision, token, sizes):
+    import huggingface_hub
+
+    api = huggingface_hub.HfApi(token=token)
+    info = api.model_info(name, revision=revision, files_metadata=True)
+    stated = {file.rfilename: file.size for file in info.siblings or ()}
+    for file, size in sizes.items():
+        if stated.get(file) != size:
+            raise checks.InputError(
+                f"Expected {file} of {name} to have the {size:,} bytes of its record. The Hub "
+                f"states {stated.get(file, 'no such file')!r}. Nothing was downloaded: the "
+                "repository holds another version, or the record is damaged."
+            )
 
 
 def verify_snapshot(folder):

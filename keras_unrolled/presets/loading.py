@@ -1,20 +1,26 @@
 """From a preset to a model: every file is checked before it is opened."""
 
+import math
+
 import h5py
 import keras
 import numpy as np
 
-from keras_unrolled import checks, models
+from keras_unrolled import checks, convert, models
+from keras_unrolled.models.image_backbone import at_most
 from keras_unrolled.presets import record as records
 from keras_unrolled.presets import registry
 
 TASK, BACKBONE_WEIGHTS, HEAD_WEIGHTS = "task.json", "model.weights.h5", "task.weights.h5"
 CLASSES = {keras.saving.get_registered_name(models.ImageClassifier): models.ImageClassifier}
+# What only `save_preset` writes: where it is, there must be a record.
+GOLDEN = "golden.npz"
 
 
 def from_preset(
     preset,
     *,
+    gating=None,
     num_classes=None,
     labels=None,
     load_weights=True,
@@ -26,8 +32,12 @@ def from_preset(
     """Loads a preset as a classifier: uint8 images of any size in, class scores out.
 
     Args:
-        preset: the name of a preset, the path of a preset's folder, or `hf://org/name` or
-            `hf://org/name@revision` of a repository on the Hugging Face Hub.
+        preset: the name of a preset; the path of a preset's folder; `hf://org/name` or
+            `hf://org/name@revision` of a repository on the Hugging Face Hub, which may be
+            one of timm's residual nets, as in "hf://timm/resnet50.a1_in1k"; a folder in
+            timm's layout; or a `.keras` or `.h5` file of `keras.applications`.
+        gating: optional string; a Residual net is turned into a Highway net of this gating
+            that computes the same (`convert.regate`).
         num_classes: optional int; gives the network a new, random head of so many classes,
             for fine-tuning.
         labels: optional list of strings, the names of the new head's classes; implies
@@ -44,68 +54,157 @@ def from_preset(
         KerasHub's defaults.
 
     Raises:
-        InputError: if there is no such preset, if a file is missing, damaged or not the one
-            that the record describes, or if the weights do not fit the network.
+        InputError: if there is no such preset, if it has no weights, if a file is missing,
+            damaged or not the one that the record describes, if the weights do not fit the
+            network, or if the gating cannot be reached.
     """
+    policy = _policy(dtype)
+    if labels is not None:
+        labels = list(labels)
+        num_classes = len(labels) if num_classes is None else num_classes
+    head = None if num_classes is None else {"num_classes": num_classes, "labels": labels}
     folder, record = registry.resolve(
-        preset, revision=revision, token=token, local_files_only=local_files_only
+        preset,
+        weights=load_weights,
+        revision=revision,
+        token=token,
+        local_files_only=local_files_only,
     )
-    if record is not None:
-        records.verify(folder, record)
-    task = records.read_json(folder / TASK)
-    checks.one_of(f"registered_name in {folder / TASK}", task.get("registered_name"), CLASSES)
+    if folder is None:
+        model = _replace_head(from_record(record, dtype=policy), head)
+    elif folder.is_file():
+        model = _replace_head(convert.from_keras_applications(folder, dtype=policy), head)
+    elif convert.timm.is_timm(folder):
+        model = convert.from_timm(folder, load_weights=load_weights, dtype=policy)
+        model = _replace_head(model, head)
+    else:
+        model = _from_folder(folder, record, head, load_weights, policy)
+    if gating is not None and gating != model.backbone.gating:
+        model = convert.regate(model, gating)
+    return model
+
+
+def _policy(dtype):
     try:
-        policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        return keras.dtype_policies.get(dtype or keras.config.dtype_policy())
     except (TypeError, ValueError) as error:
         raise checks.InputError(
             f"Expected a dtype policy, such as 'float32' or 'mixed_bfloat16'. Received: "
             f"dtype={dtype!r}. Leave it out for Keras's current one."
         ) from error
+
+
+def class_names(record):
+    """The names of a record's classes, spelt out."""
+    if record.label_set is not None:
+        checks.one_of("label_set of a record", record.label_set, ("imagenet",))
+        return models.imagenet_labels()
+    return list(record.labels)
+
+
+def from_record(record, *, dtype=None):
+    """The network that a record describes, with random weights."""
+    names = class_names(record)
+    converter = models.ImageConverter(
+        **record.preprocessing, dtype="float32", name="image_converter"
+    )
+    return models.ImageClassifier(
+        models.ImageBackbone(**record.network, dtype=dtype),
+        len(names),
+        labels=names,
+        preprocessor=models.ImageClassifierPreprocessor(converter, name="preprocessor"),
+    )
+
+
+def _replace_head(model, head):
+    if head is None:
+        return model
+    return models.ImageClassifier(model.backbone, **head, preprocessor=model.preprocessor)
+
+
+def _from_folder(folder, record, head, load_weights, policy):
+    """A model from a folder that `save_preset` or KerasHub wrote."""
+    needed = [TASK, *([BACKBONE_WEIGHTS, HEAD_WEIGHTS] if load_weights else [])]
+    if record is not None:
+        lacking = [name for name in needed if name not in record.files]
+        if lacking:
+            raise checks.InputError(
+                f"Expected the record in {folder} to know {', '.join(needed)}. It does not know "
+                f"{', '.join(lacking)}. Restore the record."
+            )
+        records.verify(folder, record)
+    elif (folder / GOLDEN).exists():
+        raise checks.InputError(
+            f"Expected a {records.FILE} in {folder}, which `save_preset` wrote. Found none, so "
+            "that nothing tells whether the files are whole. Restore the record."
+        )
+    task = records.read_json(folder / TASK)
+    checks.one_of(f"registered_name in {folder / TASK}", task.get("registered_name"), CLASSES)
+    shapes = {}
+    if load_weights:
+        shapes = {name: _shapes(folder / name) for name in (BACKBONE_WEIGHTS, HEAD_WEIGHTS)}
     try:
         config = task["config"]
         config["backbone"]["config"]["dtype"] = keras.dtype_policies.serialize(policy)
-    except (KeyError, TypeError) as error:
+        if head is not None:
+            config |= head
+        elif load_weights and [config["num_classes"]] not in shapes[HEAD_WEIGHTS]:
+            raise checks.InputError(
+                f"Expected weights for the {config['num_classes']!r} classes of {folder / TASK} "
+                f"in {folder / HEAD_WEIGHTS}. Found others. Restore the folder."
+            )
+        # No more is allocated than the file can fill.
+        limit = (folder / BACKBONE_WEIGHTS).stat().st_size if load_weights else None
+        with at_most(limit):
+            model = keras.saving.deserialize_keras_object(task)
+    except checks.InputError:
+        raise
+    except Exception as error:  # whatever a damaged configuration leads to
         raise checks.InputError(
             f"Expected the configuration of a classifier and its backbone in {folder / TASK}. "
-            f"Found none ({error!r}). Restore the file."
+            f"Found something else ({type(error).__name__}: {str(error)[:200]}). Restore the file."
         ) from error
-    if labels is not None:
-        labels = list(labels)
-        num_classes = len(labels) if num_classes is None else num_classes
-    if num_classes is not None:
-        config |= {"num_classes": num_classes, "labels": labels}
-    model = keras.saving.deserialize_keras_object(task)
+    if record is not None and head is None:
+        _compare(model, record, folder)
     if load_weights:
-        _load(model.backbone, folder / BACKBONE_WEIGHTS, model.backbone.load_weights, [])
-        if num_classes is None:
-            skipped = model.backbone.variables
-            _load(model, folder / HEAD_WEIGHTS, model.load_task_weights, skipped)
+        backbone, path = model.backbone, folder / BACKBONE_WEIGHTS
+        _load(backbone.load_weights, path, shapes[path.name], backbone.variables)
+        if head is None:
+            path, body = folder / HEAD_WEIGHTS, {id(v) for v in backbone.variables}
+            rest = [v for v in model.variables if id(v) not in body]
+            _load(model.load_task_weights, path, shapes[path.name], rest)
     return model
 
 
-def _load(model, path, load, skipped):
-    """Loads a weights file into the variables of `model` but the `skipped` ones."""
-    if not path.is_file():
+def _compare(model, record, folder):
+    """Refuses a record that tells of another network than the configuration."""
+    found = sum(math.prod(v.shape) for v in model.trainable_variables)
+    for what, wanted, got in (
+        ("parameters", record.parameters, found),
+        ("labels", class_names(record) or None, model.labels),
+    ):
+        if wanted != got:
+            raise checks.InputError(
+                f"Expected {what} of the record in {folder} to be those of {TASK}. They are "
+                "others. The record belongs to another preset: restore it."
+            )
+
+
+def _load(load, path, found, variables):
+    """Loads a weights file that has arrays of the shapes `found` into `variables`."""
+    if sorted(found) != sorted(list(v.shape) for v in variables):
         raise checks.InputError(
-            f"Expected weights in {path}. Found no such file. Restore it, or pass "
-            "load_weights=False for random weights."
-        )
-    passed = {id(variable) for variable in skipped}
-    wanted = sorted(tuple(v.shape) for v in model.variables if id(v) not in passed)
-    try:
-        found = _shapes(path)
-    except OSError as error:
-        raise checks.InputError(
-            f"Expected an HDF5 file of weights in {path}. Found one that cannot be read "
-            f"({error}). Restore it."
-        ) from error
-    if sorted(found) != wanted:
-        raise checks.InputError(
-            f"Expected the {len(wanted)} variables of the network in {path}. Found "
+            f"Expected the {len(variables)} variables of the network in {path}. Found "
             f"{len(found)}, of other number or shape. The file belongs to another network."
         )
-    load(str(path))
-    for variable in model.variables:
+    try:
+        load(str(path))
+    except Exception as error:
+        raise checks.InputError(
+            f"Expected the weights of the network in {path}. They cannot be loaded "
+            f"({type(error).__name__}: {str(error)[:200]}). Restore the file."
+        ) from error
+    for variable in variables:
         values = np.asarray(keras.ops.convert_to_numpy(variable.value))
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise checks.InputError(
@@ -115,12 +214,24 @@ def _load(model, path, load, skipped):
 
 
 def _shapes(path):
+    """The shapes of every variable in a file of weights."""
+    if not path.is_file():
+        raise checks.InputError(
+            f"Expected weights in {path}. Found no such file. Restore it, or pass "
+            "load_weights=False for random weights."
+        )
     shapes = []
 
     def visit(_, node):
         if isinstance(node, h5py.Dataset):
-            shapes.append(tuple(node.shape))
+            shapes.append(list(node.shape))
 
-    with h5py.File(path, "r") as file:
-        file.visititems(visit)
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(visit)
+    except Exception as error:
+        raise checks.InputError(
+            f"Expected an HDF5 file of weights in {path}. Found one that cannot be read "
+            f"({error}). Restore it."
+        ) from error
     return shapes

@@ -11,6 +11,8 @@ from keras_unrolled.presets import card, hub, registry
 from keras_unrolled.presets import record as records
 
 REQUIRED = {"config.json", "golden.npz", "model.weights.h5", "task.json", "task.weights.h5"}
+# What a preset may have besides.
+OPTIONAL = {"image_converter.json", "metadata.json", "preprocessor.json"}
 
 
 def upload_preset(
@@ -57,6 +59,12 @@ def upload_preset(
             f"Expected a whole preset with its record in {folder}. Missing: "
             f"{', '.join(sorted(missing)) or records.FILE}. Save it with `save_preset`."
         )
+    stray = sorted(record.files.keys() - REQUIRED - OPTIONAL)
+    if stray:
+        raise checks.InputError(
+            f"Expected a preset's own files in the record of {folder}. Found others: "
+            f"{', '.join(stray)}. Save the preset anew with `save_preset`."
+        )
     _verify_in_a_new_process(folder)
     sent = {file: (folder / file).read_bytes() for file in (*record.files, records.FILE)}
     texts = {"README.md": card.make_card(record, name), **card.make_eval_results(record)}
@@ -93,10 +101,18 @@ def _send(name, sent, private, revision, token, message):
         operations: list = [
             huggingface_hub.CommitOperationAdd(path, content) for path, content in sent.items()
         ]
-        for path in api.list_repo_files(name, revision=revision):
+        info = api.model_info(name, revision=revision)
+        for path in (file.rfilename for file in info.siblings or ()):
             if path not in sent and any(Path(path).match(pattern) for pattern in hub.PATTERNS):
                 operations.append(huggingface_hub.CommitOperationDelete(path))
-        done = api.create_commit(name, operations, commit_message=message, revision=revision)
+        # On the commit that was looked at: if another has landed since, the Hub refuses.
+        done = api.create_commit(
+            name,
+            operations,
+            commit_message=message,
+            revision=revision,
+            parent_commit=info.sha,
+        )
         with tempfile.TemporaryDirectory() as place:
             api.snapshot_download(name, revision=done.oid, local_dir=place)
             for path, content in sent.items():
@@ -108,6 +124,11 @@ def _send(name, sent, private, revision, token, message):
                         "use this commit."
                     )
     except (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, OSError) as error:
+        if getattr(getattr(error, "response", None), "status_code", None) == 412:
+            raise checks.InputError(
+                f"Expected {name} to stay as it was while the preset was sent. Another commit "
+                "has landed meanwhile; nothing of yours was changed there. Publish again."
+            ) from error
         raise checks.InputError(
             f"Expected the Hub to accept {name}. It did not: {str(error).splitlines()[0]} "
             "Check the token's rights to write (token=..., HF_TOKEN) and the connection."

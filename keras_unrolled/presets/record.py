@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,79 +21,137 @@ PAPERS = (
     "https://arxiv.org/abs/1512.03385",  # He et al. 2015, Residual
 )
 _PACKAGES = ("keras-unrolled", "keras", "keras-hub", "tensorflow", "tensorflow-datasets", "numpy")
+MOST_JSON = 2**24  # bytes of a JSON file that is read
+# Key and type of what a metric must tell, and of what a record may hold.
 _METRIC: dict[str, Any] = {
     "dataset": str,
     "split": str,
     "n": int,
     "metric": str,
     "value": (int, float),
+    "origin": str,
+}
+_TYPES: dict[str, Any] = {
+    "name": str,
+    "description": str,
+    "origin": str,
+    "parameters": int,
+    "macs": (int, type(None)),
+    "network": dict,
+    "preprocessing": dict,
+    "labels": tuple,
+    "label_set": (str, type(None)),
+    "metrics": tuple,
+    "files": dict,
+    "source": dict,
+    "training": dict,
+    "repository": (str, type(None)),
+    "revision": (str, type(None)),
+    "versions": dict,
+    "licence": str,
+    "papers": tuple,
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Record:
     """What a preset is, where it came from, and what it scored.
 
     Args:
         name: the preset's name.
-        origin: "trained", "regated" or "recipe only".
         description: one sentence.
+        origin: "trained" (`training` tells how), "regated" (`source` tells from what: the
+            weights of another checkpoint in another gating, of the same function), or
+            "recipe only" (no weights yet; `training` has the command that makes them).
         parameters: number of trainable weights.
         macs: multiply-accumulates for one image of the preset's size.
         network: the backbone's configuration.
         preprocessing: size, crop fraction, interpolation, scale and offset.
         labels: the classes' names.
+        label_set: "imagenet", where the names are those of ImageNet-1k, which are not
+            repeated in `labels` then.
         metrics: scores, each a dict of dataset, split, n, metric, value, resolution and
             origin (how and by what it was measured; a score without it is refused).
         files: sha256 and size in bytes of every file of the preset.
+        source: of a regated preset: "repository" or "name", "revision", "gating", "files"
+            (as above), "licence" and "metrics", the source's own scores.
         training: recipe, command, commit, seed, hours, hardware, the base of a
             fine-tuning.
+        repository: `org/name` on the Hub, where it is published.
+        revision: commit of the repository that the name stands for.
         versions: of the libraries that made it.
         licence: SPDX identifier of the weights' licence.
         papers: addresses.
+
+    Raises:
+        InputError: for a value of another type, an unknown origin, a metric without its
+            origin, or a file name that leads elsewhere.
     """
 
     name: str
+    description: str = ""
     origin: str
     parameters: int
     macs: int | None = None
-    description: str = ""
     network: dict[str, Any] = field(default_factory=dict, repr=False)
     preprocessing: dict[str, Any] = field(default_factory=dict, repr=False)
     labels: tuple[str, ...] = field(default=(), repr=False)
+    label_set: str | None = None
     metrics: tuple[dict[str, Any], ...] = ()
     files: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    source: dict[str, Any] = field(default_factory=dict, repr=False)
     training: dict[str, Any] = field(default_factory=dict, repr=False)
+    repository: str | None = None
+    revision: str | None = None
     versions: dict[str, str] = field(default_factory=dict, repr=False)
     licence: str = "Apache-2.0"
     papers: tuple[str, ...] = field(default=PAPERS, repr=False)
 
     def __post_init__(self):
         checks.one_of("origin", self.origin, ORIGINS)
-        for key, kind in (("name", str), ("parameters", int), ("files", dict), ("labels", tuple)):
-            if not isinstance(getattr(self, key), kind):
+        for key, kind in _TYPES.items():
+            value = getattr(self, key)
+            if not isinstance(value, kind) or isinstance(value, bool):
+                kinds = kind if isinstance(kind, tuple) else (kind,)
+                names = " or ".join(k.__name__.replace("NoneType", "null") for k in kinds)
                 raise checks.InputError(
-                    f"Expected `{key}` of a record to be of type {kind.__name__}. "
-                    f"Received: {key}={getattr(self, key)!r}. Restore the record."
+                    f"Expected `{key}` of a record to be of type {names}. "
+                    f"Received: {key}={value!r}. Restore the record."
                 )
-        for metric in self.metrics:
-            for key, kind in _METRIC.items():
-                if not isinstance(metric.get(key), kind):
+        for metric in (*self.metrics, *self.source.get("metrics", ())):
+            _check_metric(metric)
+        for files in (self.files, self.source.get("files", {})):
+            for name, facts in files.items():
+                if (
+                    Path(name).name != name
+                    or not isinstance(facts, dict)
+                    or not re.fullmatch(r"[0-9a-f]{64}", str(facts.get("sha256")))
+                    or not isinstance(facts.get("size"), int)
+                ):
                     raise checks.InputError(
-                        f"Expected a metric with {', '.join(_METRIC)} and origin. "
-                        f"Received: {metric!r}. Complete it."
+                        "Expected a record's files to be plain names, each with sha256 and "
+                        f"size. Received: {name!r}: {facts!r}. Restore the record."
                     )
-            if not metric.get("origin"):
+        needs = {
+            "regated": [("source", "repository or name", {"repository", "name"})],
+            "recipe only": [("training", "command", {"command"})],
+        }
+        for place, what, keys in needs.get(self.origin, ()):
+            if not keys & getattr(self, place).keys():
                 raise checks.InputError(
-                    "Expected a metric to say how it was measured. Received one without "
-                    f"origin: {metric!r}. Add it, or leave the figure out."
+                    f"Expected a record of origin {self.origin!r} to have {what} in `{place}`. "
+                    f"Received: {place}={getattr(self, place)!r}. Complete it."
                 )
-        for name, facts in self.files.items():
-            if Path(name).name != name or not {"sha256", "size"} <= facts.keys():
-                raise checks.InputError(
-                    "Expected a record's files to be plain names, each with sha256 and size. "
-                    f"Received: {name!r}: {facts!r}. Restore the record."
-                )
+        if self.origin == "recipe only" and (self.files or self.metrics):
+            raise checks.InputError(
+                f"Expected no files and no scores of {self.name!r}, which has not been trained. "
+                "Received some. Take them away, or correct the origin."
+            )
+
+    @property
+    def has_weights(self):
+        """Whether weights can be had: by file, from the Hub or from the preset's source."""
+        return self.origin != "recipe only"
 
     def score(self, dataset, split="test", metric="accuracy"):
         """The recorded value for a data set and split, or None."""
@@ -105,11 +164,19 @@ class Record:
         """The record as plain data."""
         return dataclasses.asdict(self)
 
+    def sizes(self):
+        """Bytes by file name, or None where the files are not known."""
+        return {name: facts["size"] for name, facts in self.files.items()} or None
+
+    def to_json(self):
+        """The record as the text of its file."""
+        return json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n"
+
     def write(self, path):
         """Writes the record as JSON, aside first."""
         path = Path(path)
         aside = path.with_name(path.name + ".part")
-        aside.write_text(json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n")
+        aside.write_text(self.to_json())
         os.replace(aside, path)
 
     @classmethod
@@ -141,12 +208,14 @@ def read_json(path):
     """
     path = Path(path)
     try:
+        if path.stat().st_size > MOST_JSON:
+            raise ValueError(f"{path.stat().st_size:,} bytes")
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise checks.InputError(
             f"Expected a file {path}. Found none. Is {path.parent} a preset's folder, and complete?"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise checks.InputError(
             f"Expected JSON in {path}. Found something else ({error}). Restore the file."
         ) from error
@@ -155,6 +224,16 @@ def read_json(path):
             f"Expected a JSON object in {path}. Found a {type(data).__name__}. Restore the file."
         )
     return data
+
+
+def _check_metric(metric):
+    known = isinstance(metric, dict)
+    if not known or not all(isinstance(metric.get(k), t) for k, t in _METRIC.items()):
+        lacking = "" if not known or metric.get("origin") else ", one without how it was measured"
+        raise checks.InputError(
+            f"Expected a metric with {', '.join(_METRIC)}. Received{lacking}: {metric!r}. "
+            "Complete it, or leave the figure out."
+        )
 
 
 def fingerprint(path):
@@ -172,22 +251,36 @@ def verify(folder, record):
     Raises:
         InputError: for the first file that is missing or differs.
     """
-    for name, facts in record.files.items():
+    verify_files(folder, record.files, f"the preset {record.name!r}")
+
+
+def verify_files(folder, files, owner):
+    """Compares files with the sha256 and size that are on record.
+
+    Args:
+        folder: path of the folder.
+        files: dict from name to "sha256" and "size".
+        owner: string, whose files they are, for the message.
+
+    Raises:
+        InputError: for the first file that is missing or differs.
+    """
+    for name, facts in files.items():
         path = Path(folder) / name
         if not path.is_file():
             raise checks.InputError(
-                f"Expected {name} of the preset {record.name!r} in {folder}. Found no such "
+                f"Expected {name} of {owner} in {folder}. Found no such "
                 "file. Restore the folder from where it came."
             )
         found = {"size": path.stat().st_size}
         if found["size"] == facts["size"]:
             found = fingerprint(path)
-        if found != facts:
-            what = "sha256" if "sha256" in found else "size"
-            raise checks.InputError(
-                f"Expected {path} to have the {what} {facts[what]} of its record. Found "
-                f"{found[what]}. The file is damaged or is another: restore it."
-            )
+        for what in ("size", "sha256"):
+            if what in found and found[what] != facts[what]:
+                raise checks.InputError(
+                    f"Expected {path} to have the {what} {facts[what]} of its record. Found "
+                    f"{found[what]}. The file is damaged or is another: restore it."
+                )
 
 
 def software_versions():

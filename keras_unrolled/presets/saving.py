@@ -5,7 +5,7 @@ from pathlib import Path
 
 import keras
 
-from keras_unrolled import checks, files
+from keras_unrolled import checks, files, models
 from keras_unrolled.presets import golden
 from keras_unrolled.presets import record as records
 
@@ -88,12 +88,16 @@ def describe(model, name, fingerprints, *, origin="trained", **facts):
             "crop_fraction": converter.crop_fraction,
             "interpolation": converter.interpolation,
             "antialias": converter.antialias,
+            "crop_to_aspect_ratio": converter.crop_to_aspect_ratio,
             "scale": converter.scale,
             "offset": converter.offset,
         }
     network = model.backbone.get_config()
     for key in ("name", "trainable", "dtype"):
         network.pop(key)
+    names = {"labels": tuple(model.labels or ())}
+    if len(names["labels"]) == 1000 and list(names["labels"]) == models.imagenet_labels():
+        names = {"label_set": "imagenet"}
     return records.Record(
         name=name,
         origin=origin,
@@ -101,8 +105,7 @@ def describe(model, name, fingerprints, *, origin="trained", **facts):
         macs=model.count_macs() if preprocessing else None,
         network=network,
         preprocessing=preprocessing,
-        labels=tuple(model.labels or ()),
+        **names,
         files=fingerprints,
-        versions=records.software_versions(),
-        **facts,
+        **{"versions": records.software_versions(), **facts},
     )

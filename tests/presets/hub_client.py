@@ -1,10 +1,12 @@
 """Loads a preset in a process of its own, for HF_ENDPOINT is read at import: see test_hub.py.
 
-    python hub_client.py URI KEYWORDS.json IMAGES.npy OUT.npy
+    python hub_client.py URI KEYWORDS.json IMAGES.npy OUT.npy [CHANGES.json]
 
-Prints the error and ends with code 2 where the preset is refused.
+CHANGES are to the records of named presets: `{"name": {"source": ...}}`. Prints the error and
+ends with code 2 where the preset is refused; prints the seconds that it took.
 """
 
+import dataclasses
 import json
 import sys
 import time
@@ -12,10 +14,13 @@ import time
 import numpy as np
 
 import keras_unrolled as ku
-from keras_unrolled.presets import loading  # noqa: F401  so that Keras is not timed
+from keras_unrolled.presets import loading, registry  # noqa: F401  so that Keras is not timed
 
 if __name__ == "__main__":
-    uri, keywords, images, out = sys.argv[1:]
+    uri, keywords, images, out, *changes = sys.argv[1:]
+    found = registry.known()
+    for name, change in json.loads(changes[0] if changes else "{}").items():
+        found[name] = dataclasses.replace(found[name], **change)
     began = time.perf_counter()
     try:
         model = ku.from_preset(uri, **json.loads(keywords))
@@ -23,4 +28,7 @@ if __name__ == "__main__":
         print(error, file=sys.stderr)
         print(time.perf_counter() - began)
         sys.exit(2)
-    np.save(out, model.predict(np.load(images), verbose=0))
+    print(time.perf_counter() - began)
+    scores = model.predict(np.load(images), verbose=0)
+    np.save(out, scores)
+    print(json.dumps(model.decode(scores, top=1)))

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,8 @@ class Client:
     def __init__(self, home, images, url):
         self.home, self.images, self.url = home, images, url
 
-    def load(self, uri="hf://ada/small", endpoint=None, **keywords):
+    def start(self, uri="hf://ada/small", endpoint=None, changes=None, out="scores", **keywords):
+        """Starts to load in another process."""
         env = {
             **os.environ,
             "HF_ENDPOINT": endpoint or self.url,
@@ -54,15 +56,22 @@ class Client:
             "HF_HUB_DISABLE_TELEMETRY": "1",
             **keywords.pop("env", {}),
         }
-        out = self.home / "scores.npy"
-        command = [sys.executable, str(CLIENT), uri, json.dumps(keywords)]
-        done = subprocess.run(
-            [*command, str(self.images), str(out)], env=env, capture_output=True, text=True
+        command = [sys.executable, str(CLIENT), uri, json.dumps(keywords), str(self.images)]
+        command += [str(self.home / f"{out}.npy"), json.dumps(changes or {})]
+        return subprocess.Popen(
+            command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
-        if done.returncode == 0:
-            return np.load(out)
-        assert done.returncode == 2, done.stderr[-3000:]
-        return done.stderr.strip().splitlines()[-1], float(done.stdout)
+
+    def finish(self, process, out="scores"):
+        """The scores, or the error and the seconds that it took."""
+        self.stdout, stderr = process.communicate()
+        if process.returncode == 0:
+            return np.load(self.home / f"{out}.npy")
+        assert process.returncode == 2, stderr[-3000:]
+        return stderr.strip().splitlines()[-1], float(self.stdout)
+
+    def load(self, *arguments, **keywords):
+        return self.finish(self.start(*arguments, **keywords))
 
 
 @pytest.fixture
@@ -146,7 +155,7 @@ def test_a_body_that_is_cut_short_is_resumed_or_refused(client, server, preset):
     server.add("ada/small", files)
 
     def cut(handler, path):
-        if handler.command == "GET" and "/objects/" in path:
+        if handler.command == "GET" and path.endswith(sha256(files["model.weights.h5"])):
             server.fault = None
             data = server.objects[path.rsplit("/", 1)[1]]
             handler.answer(200, data[: len(data) // 2], Content_Length=len(data))
@@ -187,6 +196,94 @@ def test_a_commit_that_lands_meanwhile_does_not_mix_versions(client, server, pre
     server.fault = land
     np.testing.assert_array_equal(client.load(), old_scores)
     np.testing.assert_array_equal(client.load(), new_scores)
+
+
+def slowly(handler, path):
+    """Sends a large file in ten parts with pauses between them."""
+    if handler.command != "GET" or "/objects/" not in path:
+        return False
+    data = handler.server.objects[path.rsplit("/", 1)[1]]
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(data)))
+    handler.end_headers()
+    step = len(data) // 10 + 1
+    for start in range(0, len(data), step):
+        handler.wfile.write(data[start : start + step])
+        time.sleep(0.1)
+    return True
+
+
+def test_a_slow_server_is_waited_for(client, server, preset):
+    _, ((files, scores), _) = preset
+    server.add("ada/small", files)
+    server.fault = slowly
+    np.testing.assert_array_equal(client.load(), scores)
+
+
+def test_two_processes_may_download_at_once(client, server, preset):
+    _, ((files, scores), _) = preset
+    server.add("ada/small", files)
+    server.fault = slowly
+    processes = [client.start(out=out) for out in ("first", "second")]
+    for process, out in zip(processes, ("first", "second")):
+        np.testing.assert_array_equal(client.finish(process, out), scores)
+    # The client's lock lets one fetch and the other wait.
+    objects = [
+        path for command, path in server.requests if command == "GET" and "/objects/" in path
+    ]
+    assert len(objects) == len(set(objects))
+
+
+def test_an_empty_repository_is_no_preset(client, server):
+    server.add("ada/small", {"README.md": b"soon"})
+    assert "Expected a file" in client.load()[0]
+
+
+class TestNamedPresets:
+    """Names whose files are neither in the package nor in the cache."""
+
+    @pytest.fixture
+    def changes(self, preset):
+        """The record of a name as it stands once its preset has been published."""
+        files = preset[1][0][0]
+        record = json.loads(files["record.json"])
+        return {"plain_bn_imagenet": {**record, "origin": "trained", "repository": "ada/small"}}
+
+    def test_a_name_leads_to_the_commit_of_its_record(self, client, server, preset, changes):
+        _, ((old, old_scores), (new, _)) = preset
+        revision = server.add("ada/small", old)
+        server.add("ada/small", new)  # nobody has told the record yet
+        changes["plain_bn_imagenet"]["revision"] = revision
+        found = client.load("plain_bn_imagenet", changes=changes)
+        np.testing.assert_array_equal(found, old_scores)
+        # A commit that is there needs no Hub, not even to ask.
+        before = len(server.requests)
+        found = client.load("plain_bn_imagenet", changes=changes)
+        np.testing.assert_array_equal(found, old_scores)
+        assert len(server.requests) == before
+
+    def test_another_size_than_the_records_is_not_downloaded(self, client, server, preset, changes):
+        _, ((old, _), _) = preset
+        larger = {**old, "model.weights.h5": old["model.weights.h5"] + bytes(10**6)}
+        changes["plain_bn_imagenet"]["revision"] = server.add("ada/small", larger)
+        error, _ = client.load("plain_bn_imagenet", changes=changes)
+        assert "Nothing was downloaded" in error
+        assert not [path for _, path in server.requests if "/objects/" in path]
+
+    def test_other_content_of_the_same_size_is_refused(self, client, server, preset, changes):
+        _, (_, (new, _)) = preset
+        changes["plain_bn_imagenet"]["revision"] = server.add("ada/small", new)
+        sizes = {k: len(new[k]) for k in changes["plain_bn_imagenet"]["files"]}
+        for name, facts in changes["plain_bn_imagenet"]["files"].items():
+            facts["size"] = sizes[name]
+        error, _ = client.load("plain_bn_imagenet", changes=changes)
+        assert "to have the sha256" in error
+
+    def test_offline_says_so_within_two_seconds(self, client):
+        error, seconds = client.load("highway_bn_imagenet", endpoint="http://127.0.0.1:1")
+        assert "Expected timm/resnet50.a1_in1k" in error
+        assert "the Hub cannot be reached" in error
+        assert seconds < 2
 
 
 @pytest.mark.parametrize("uri", ["hf://", "hf://name", "hf://a/b/c", "hf://a/b@", "hf://a b/c"])

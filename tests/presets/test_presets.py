@@ -40,8 +40,9 @@ def copy(saved, tmp_path):
 
 
 def forget(folder):
-    """Takes the record away: what is left is a third party's preset."""
+    """Takes away what KerasHub does not write: what is left is a third party's preset."""
     (folder / "record.json").unlink()
+    (folder / "golden.npz").unlink()
 
 
 def test_a_preset_comes_back_without_a_difference(saved):
@@ -193,6 +194,12 @@ def test_without_a_record_the_weights_must_still_fit(copy):
     task["config"]["backbone"]["config"]["stackwise_num_blocks"] = [1, 1, 2]
     (copy / "task.json").write_text(json.dumps(task))
     with pytest.raises(InputError, match="belongs to another network"):
+        ku.from_preset(copy)
+
+
+def test_a_record_that_went_missing_is_missed(copy):
+    (copy / "record.json").unlink()
+    with pytest.raises(InputError, match=r"Expected a record\.json .* Restore the record"):
         ku.from_preset(copy)
 
 
