@@ -6,13 +6,16 @@ import shutil
 import subprocess
 import sys
 
+import h5py
 import numpy as np
 import pytest
 import yaml
 
 import keras_unrolled as ku
-from keras_unrolled import InputError, models
-from keras_unrolled.presets import card, publishing
+from keras_unrolled import InputError, data, models
+from keras_unrolled.presets import card, loading, publishing, registry
+from keras_unrolled.presets.record import fingerprint
+from tests.conftest import ROOT
 from tests.hub_server import running_hub
 from tests.nets import randomize
 from tests.presets.test_hub import Client
@@ -127,6 +130,97 @@ def test_what_comes_back_different_is_reported(server, folder):
     assert "came back different" in error
 
 
+def test_a_commit_that_lands_meanwhile_is_not_overwritten(server, folder):
+    server.add("ada/small", {"notes.md": b"the author's"})
+
+    def land(handler, path):
+        if "/preupload/" in path:
+            server.fault = None
+            server.add("ada/small", {"notes.md": b"somebody was quicker"})
+        return False
+
+    server.fault = land
+    code, error = publish(server, folder)
+    assert code == 2
+    assert "Another commit has landed meanwhile" in error
+    assert server.repositories["ada/small"].commits[-1][1] == {"notes.md": b"somebody was quicker"}
+    code, found = publish(server, folder)
+    assert code == 0, found
+
+
+def test_the_optimizers_state_is_not_sent(server, folder, saved):
+    model = ku.from_preset(folder)
+    model.fit(np.load(saved[1]), np.array([0, 1, 2]), batch_size=3, verbose=0, shuffle=False)
+    ku.save_preset(model, folder, overwrite=True)
+    shapes = loading._shapes(folder / "task.weights.h5")
+    assert sorted(shapes) == [[3], [64, 3]]  # the dense layer alone
+    # One that was written with it is not taken for a preset.
+    weights = folder / "task.weights.h5"
+    with h5py.File(weights, "r+") as file:
+        file["optimizer/vars/0"] = np.zeros(3)
+    record = json.loads((folder / "record.json").read_text())
+    record["files"]["task.weights.h5"] = fingerprint(weights)
+    (folder / "record.json").write_text(json.dumps(record))
+    code, error = publish(server, folder)
+    assert code == 2
+    assert "of other number or shape" in error
+    assert server.requests == []
+
+
+def test_a_record_that_names_a_stray_file_is_refused(folder):
+    (folder / "passwords.txt").write_text("secret")
+    record = json.loads((folder / "record.json").read_text())
+    record["files"]["passwords.txt"] = fingerprint(folder / "passwords.txt")
+    (folder / "record.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"Found others: passwords\.txt"):
+        publishing.upload_preset("hf://ada/small", folder)
+
+
+def test_what_has_no_weights_is_not_published():
+    with pytest.raises(InputError, match="nobody has run"):
+        publishing.upload_preset("hf://ada/plain", "plain_bn_imagenet")
+
+
+def test_publish_all_publishes_and_names_lead_to_what_it_sent(server, tmp_path):
+    # A zoo of its own: a copy of what the package has, from which the weights then vanish.
+    shutil.copytree(registry.zoo(), tmp_path / "zoo" / "zoo")
+    env = {
+        **os.environ,
+        "HF_ENDPOINT": server.url,
+        "HF_HOME": str(tmp_path / "publisher"),
+        "HF_TOKEN": "token-of-ada",
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }
+    program = (
+        "import sys, pathlib; from keras_unrolled.presets import registry; from zoo import build; "
+        "place = pathlib.Path(sys.argv.pop(1)); registry.zoo = lambda: place; "
+        "build.PINS = place / 'hub.json'; build.ROOT = place.parent; sys.exit(build.main())"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "zoo" / "zoo"), "publish-all"]
+    done = subprocess.run(
+        [*command, "*_cifar10"], env=env, cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    pins = json.loads((tmp_path / "zoo" / "zoo" / "hub.json").read_text())
+    assert pins.keys() == {"highway_bn_cifar10", "resnet_bn_cifar10"}
+    images = data.load_sample().images[:4]
+    np.save(tmp_path / "images.npy", images)
+    client = Client(tmp_path, tmp_path / "images.npy", server.url)
+    for name, pin in pins.items():
+        assert pin["repository"] == f"ada/{name}"
+        changes = {name: {**pin}}
+        found = client.load(name, changes=changes, env={"KERAS_UNROLLED_TEST_BARE": "1"})
+        np.testing.assert_array_equal(found, ku.from_preset(name).predict(images, verbose=0))
+    assert [path for _, path in server.requests if "/objects/" in path]
+    # Without the source's repository the regated ones fail, and it says which.
+    done = subprocess.run(
+        [*command, "highway_bn_imagenet"], env=env, cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "not published: highway_bn_imagenet" in done.stderr
+
+
 def test_a_folder_without_a_record_is_refused(folder):
     (folder / "record.json").unlink()
     with pytest.raises(InputError, match="Expected a whole preset with its record"):
@@ -150,3 +244,17 @@ def test_the_card_tells_the_hub_and_people_what_the_record_says(saved):
     rows = yaml.safe_load(card.make_eval_results(record)[".eval_results/cifar10.yaml"])
     assert rows[0]["dataset"]["id"] == "uoft-cs/cifar10"
     assert rows[0]["value"] == 90.0
+
+
+def test_the_card_of_a_regated_preset_gives_the_sources_scores_as_the_sources():
+    record = ku.load_record("highway_bn_imagenet")
+    text = card.make_card(record, "ada/highway")
+    _, header, body = text.split("---\n", 2)
+    found = yaml.safe_load(header)
+    assert found["base_model"] == "timm/resnet50.a1_in1k"
+    assert "model-index" not in found
+    assert "metrics" not in found
+    assert card.make_eval_results(record) == {}
+    first = body.strip().splitlines()[2]
+    assert first.startswith("Weights of hf://timm/resnet50.a1_in1k, regated from residual")
+    assert "80.38% | the source: published for the source" in body

@@ -1,5 +1,7 @@
 """The presets that come with the package."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -9,8 +11,8 @@ from keras_unrolled import analysis, data, evaluation
 NAMES = ["highway_bn_cifar10", "resnet_bn_cifar10"]
 
 
-def test_both_presets_are_listed_with_their_figures():
-    found = ku.list_presets()
+def test_presets_are_listed_with_their_figures():
+    found = ku.list_presets(dataset="cifar10")
     assert [record.name for record in found] == NAMES
     assert "highway_bn_cifar10" in str(found)
     assert [r.name for r in ku.list_presets("highway*", dataset="cifar10")] == NAMES[:1]
@@ -19,6 +21,22 @@ def test_both_presets_are_listed_with_their_figures():
         assert record.origin == "trained"
         assert record.training["commit"]
         assert record.score("cifar10") >= 0.905
+    imagenet = ku.list_presets(dataset="imagenet")
+    assert len(imagenet) == 9
+    assert len(ku.list_presets()) == len(found) + len(imagenet)
+    assert "of its source: 80.38% accuracy" in str(imagenet)
+
+
+@pytest.mark.parametrize("record", ku.list_presets(), ids=lambda record: record.name)
+def test_every_name_says_what_the_record_says(record):
+    network, normalization, dataset = re.fullmatch(r"(\w+?)_(bn|nobn)_(\w+)", record.name).groups()
+    gatings = {"plain": "plain", "resnet": "residual", "highway": "coupled"}
+    gating = gatings.get(network) or network.removeprefix("highway_")
+    hrelu = gating == "hrelu"
+    assert record.network["gating"] == ("coupled" if hrelu else gating)
+    assert record.network["transform_relu"] == hrelu
+    assert record.network["normalization"] == {"bn": "batch", "nobn": None}[normalization]
+    assert dataset == ("imagenet" if record.label_set else "cifar10")
 
 
 def test_the_pair_is_of_one_size_and_of_one_accuracy():
