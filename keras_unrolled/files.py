@@ -5,6 +5,8 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
+from keras_unrolled import checks
+
 
 @contextmanager
 def written_aside(folder, *, keep=False):
@@ -17,11 +19,15 @@ def written_aside(folder, *, keep=False):
 
     Yields:
         The path of an empty folder beside it. After an error nothing is left of it.
+
+    Raises:
+        InputError: if the disk is full or may not be written.
     """
     folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    aside = None
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         yield aside
         aside.chmod(0o755)  # mkdtemp makes it private
         former = aside.with_name(aside.name + ".former")
@@ -35,5 +41,32 @@ def written_aside(folder, *, keep=False):
             if not (keep and folder.is_dir()):
                 raise
         shutil.rmtree(former, ignore_errors=True)
+    except OSError as error:
+        raise checks.InputError(
+            f"Expected to write the folder {folder}. It failed: {error}. Nothing was left "
+            "behind. Is there room on the disk, and may it be written?"
+        ) from error
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        if aside is not None:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def check_room(folder, size):
+    """Refuses to start what the disk cannot hold.
+
+    Args:
+        folder: path of a folder, which need not exist yet.
+        size: int, bytes that will be written into it.
+
+    Raises:
+        InputError: if less is free.
+    """
+    place = Path(folder).expanduser().resolve()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if free < size:
+        raise checks.InputError(
+            f"Expected {size / 1e6:,.0f} MB of room for {folder}. Found {free / 1e6:,.0f} MB. "
+            "Free some, or choose another place."
+        )

@@ -27,6 +27,7 @@ class ResizeAndCrop(keras.layers.Resizing):
     def __init__(self, height, width, crop_fraction=1.0, **kwargs):
         super().__init__(height, width, **kwargs)
         self.crop_fraction = crop_fraction
+        self.built = True  # it has no weights; `quantize` asks
 
     @property
     def full_size(self):
@@ -104,6 +105,7 @@ class ImageConverter(keras_hub.layers.ImageConverter):
     """
 
     backbone_cls = ImageBackbone
+    resizing: keras.layers.Resizing
 
     def __init__(self, image_size=None, crop_fraction=1.0, **kwargs):
         checks.real("crop_fraction", crop_fraction, least=0.01, most=1)
@@ -119,6 +121,7 @@ class ImageConverter(keras_hub.layers.ImageConverter):
         kwargs.setdefault("data_format", "channels_last")
         super().__init__(image_size=image_size, **kwargs)
         self.crop_fraction = crop_fraction
+        self.resizing.built = True  # KerasHub's own, which crops before it resizes: not used
         self.resizing = ResizeAndCrop(
             image_size[0] if image_size else None,
             image_size[1] if image_size else None,

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from keras_unrolled import checks, files, models
 from keras_unrolled.presets import golden
@@ -31,10 +32,12 @@ def save_preset(model, folder, *, name=None, overwrite=False, extras=None, **fac
         The `Record`.
 
     Raises:
-        InputError: if the folder exists and may not be replaced, or is something else.
+        InputError: if the folder exists and may not be replaced, or is something else; for a
+            quantized model and for weights that are not finite.
     """
     folder = Path(folder).expanduser().resolve()
     check_target(folder, overwrite=overwrite)
+    files.check_room(folder, 2**20 + 5 * model.count_params())  # float32, and a little more
     with files.written_aside(folder) as aside:
         model = portable(model)
         model.save_to_preset(str(aside))
@@ -65,7 +68,24 @@ def check_target(folder, *, overwrite):
 
 
 def portable(model):
-    """A copy of a model without optimizer, in its variables' dtype, with nothing frozen."""
+    """A copy of a model without optimizer, in its variables' dtype, with nothing frozen.
+
+    Raises:
+        InputError: for a quantized model, and for weights that are not finite.
+    """
+    for layer in model._flatten_layers():
+        if isinstance(layer.dtype_policy, keras.dtype_policies.QuantizedDTypePolicy):
+            raise checks.InputError(
+                f"Expected a model in floating point. Received one whose layer {layer.name!r} is "
+                "quantized. Save it before, and call `quantize` on what `from_preset` returns."
+            )
+    for variable in model.variables:
+        values = keras.ops.convert_to_numpy(keras.ops.cast(variable.value, "float32"))
+        if not np.isfinite(values).all():
+            raise checks.InputError(
+                f"Expected finite weights. Received NaN or infinity in {variable.path}: the "
+                "training has failed. Go back to an earlier state and lower the learning rate."
+            )
     config = model.get_config()
     backbone = config["backbone"]["config"]
     backbone["trainable"] = True

@@ -3,8 +3,9 @@ import pytest
 import tensorflow as tf
 
 import keras_unrolled as ku
-from keras_unrolled import InputError, data, evaluation, models
+from keras_unrolled import InputError, analysis, data, evaluation, models
 from keras_unrolled.convert import regate
+from keras_unrolled.finetune import fit_examples, freeze
 from tests.nets import randomize
 
 SHAPE = {
@@ -85,6 +86,32 @@ def test_a_trained_preset_keeps_its_answers():
         scores = evaluation.predict(regate(old, gating), sample)
         assert np.abs(scores - expected).max() / np.abs(expected).max() < 1e-4
         np.testing.assert_array_equal(scores.argmax(-1), expected.argmax(-1))
+
+
+@pytest.mark.parametrize("gating", ["coupled", "full", "c_only", "t_only"])
+def test_every_test_image_is_classified_as_before(gating, tfds_dir):
+    images = data.load_cifar10(tfds_dir, "test").images
+    expected = evaluation.predict(ku.from_preset("resnet_bn_cifar10"), images)
+    found = evaluation.predict(ku.from_preset("resnet_bn_cifar10", gating=gating), images)
+    assert np.abs(found - expected).max() / np.abs(expected).max() < 1e-4
+    np.testing.assert_array_equal(found.argmax(-1), expected.argmax(-1))
+
+
+def test_fine_tuning_moves_the_gates_and_keeps_the_accuracy(tfds_dir):
+    test = data.load_cifar10(tfds_dir, "test[:2000]")
+    model = ku.from_preset("resnet_bn_cifar10", gating="coupled")
+    before = analysis.gate_openings(model, test.images[:500])
+    accuracy = evaluation.accuracy(evaluation.predict(model, test.images), test.labels)
+    freeze(model, whole=True)
+    options = {"epochs": 1, "batch_size": 64, "learning_rate": 1e-4, "seed": 0}
+    fit_examples(model, data.load_cifar10(tfds_dir, "train[:10000]"), test, **options)
+    after = analysis.gate_openings(model, test.images[:500])
+    # One constant everywhere before; now every block has its own opening.
+    assert len({round(t, 5) for t, _ in before.values()}) == 1
+    assert all(abs(after[name][0] - t) > 1e-5 for name, (t, _) in before.items())
+    assert np.ptp([t for t, _ in after.values()]) > 1e-3
+    tuned = evaluation.accuracy(evaluation.predict(model, test.images), test.labels)
+    assert tuned >= accuracy - 0.005
 
 
 def test_what_cannot_be_regated_is_refused():
