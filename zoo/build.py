@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from keras_unrolled import checks, quiet
-from keras_unrolled.presets import card, registry
+from keras_unrolled.presets import card, hub, registry
 from keras_unrolled.presets.registry import list_presets
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -126,7 +126,7 @@ def publish_all(options):
     if organisation is None:
         try:
             organisation = huggingface_hub.HfApi().whoami()["name"]
-        except (huggingface_hub.errors.HfHubHTTPError, OSError, ValueError) as error:
+        except (*hub.failures(), ValueError) as error:
             raise checks.InputError(
                 "Expected an organisation (--to) or a token that names a user (HF_TOKEN). Found "
                 f"neither: {str(error).splitlines()[0]} Pass one of them."

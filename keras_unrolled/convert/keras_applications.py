@@ -5,7 +5,6 @@ from pathlib import Path
 
 import h5py
 import keras
-import numpy as np
 
 from keras_unrolled import checks, models
 
@@ -74,7 +73,8 @@ def from_keras_applications(source, *, weights="imagenet", dtype=None):
         for weight in ("gamma", "beta", "moving_mean", "moving_variance"):
             getattr(norm, weight).assign(getattr(statistics, weight))
         for shift in bias:
-            norm.moving_mean.assign(np.asarray(statistics.moving_mean) - shift)
+            mean = keras.ops.convert_to_numpy(statistics.moving_mean.value)
+            norm.moving_mean.assign(mean - shift)
 
     stem = backbone.get_layer("stem")
     try:

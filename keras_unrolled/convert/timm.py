@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from keras_unrolled import checks, files, models
@@ -213,7 +214,7 @@ def to_timm(model, folder):
         )
     tensors = {}
     for key, variable in _layout(model):
-        values = np.asarray(variable.value, "float32")
+        values = keras.ops.convert_to_numpy(variable.value).astype("float32")
         if key.endswith(".running_mean"):
             tensors[key.replace("running_mean", "num_batches_tracked")] = np.array(0, "int64")
         if values.ndim == 4:

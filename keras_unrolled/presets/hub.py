@@ -12,6 +12,19 @@ PATTERNS = ["*.json", "*.weights.h5", "*.npz", "model.safetensors"]
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
+def failures():
+    """The exceptions that the Hub's client raises for what the Hub and the network do.
+
+    Those of its HTTP library, whose name has changed between versions, are found by the class
+    that the client's own are made from.
+    """
+    from huggingface_hub import errors
+
+    ancestors = errors.HfHubHTTPError.__mro__
+    library = [c for c in ancestors if c.__module__.startswith(("httpx", "requests"))]
+    return (errors.OfflineModeIsEnabled, OSError, *library[:1])
+
+
 def parse(uri, revision=None):
     """Splits `hf://org/name@revision`.
 
@@ -76,7 +89,7 @@ def fetch(uri, *, revision=None, token=None, local_files_only=False, sizes=None)
             pass
     try:
         if sizes and not local_files_only:
-            _compare_sizes(name, revision, token, sizes)
+            _compare_sizes(name, sizes, options)
         folder = huggingface_hub.snapshot_download(
             name, local_files_only=local_files_only, **options
         )
@@ -90,26 +103,32 @@ def fetch(uri, *, revision=None, token=None, local_files_only=False, sizes=None)
             f"Expected {name}{at}. The repository has no such branch, tag or commit. "
             "Check the revision."
         ) from error
-    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
-        raise checks.InputError(
-            f"Expected {name}{at} in the local cache, since the Hub cannot be reached (or is "
-            "not to be asked). Found it absent or incomplete. Connect and try again, or copy "
-            "the preset's folder here and load that."
-        ) from error
-    except (errors.HfHubHTTPError, OSError) as error:
+    except failures() as error:
+        away = (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled)
+        if isinstance(error, away) or not isinstance(error, OSError):  # no connection at all
+            raise checks.InputError(
+                f"Expected {name}{at} in the local cache, since the Hub cannot be reached (or is "
+                "not to be asked). Found it absent or incomplete. Connect and try again, or copy "
+                "the preset's folder here and load that."
+            ) from error
         raise checks.InputError(
             f"Expected to download {name}{at}. It failed: {str(error).splitlines()[0]} "
             "Try again later; what has arrived is kept."
         ) from error
-    verify_snapshot(Path(folder))
+    if not Path(folder).is_dir():
+        raise checks.InputError(
+            f"Expected a preset in {name}{at}: files such as {', '.join(PATTERNS)}. Found none of "
+            "them. Check the name: the repository holds something else."
+        )
+    verify_snapshot(Path(folder), name, token)
     return Path(folder)
 
 
-def _compare_sizes(name, revision, token, sizes):
+def _compare_sizes(name, sizes, options):
     import huggingface_hub
 
-    api = huggingface_hub.HfApi(token=token)
-    info = api.model_info(name, revision=revision, files_metadata=True)
+    api = huggingface_hub.HfApi(token=options["token"])
+    info = api.model_info(name, revision=options["revision"], files_metadata=True)
     stated = {file.rfilename: file.size for file in info.siblings or ()}
     for file, size in sizes.items():
         if stated.get(file) != size:
@@ -120,30 +139,63 @@ def _compare_sizes(name, revision, token, sizes):
             )
 
 
-def verify_snapshot(folder):
+def verify_snapshot(folder, name, token=None):
     """Compares every file of a cached snapshot with the hash that the Hub stated for it.
 
     The client keeps each file under the name of that hash, sha256 for a large file and git's
-    sha1 for a small one, and never compares. A file that differs is taken out of the cache,
-    so that the next attempt fetches it anew.
+    sha1 for a small one, and never compares. Where the file system has no links there is no
+    such name: a preset's record has the hashes then, and for others the Hub is asked again.
+    A file that differs is taken out of the cache, so that the next attempt fetches it anew.
+
+    Args:
+        folder: path of the snapshot, whose name is the commit's.
+        name: string, the repository's id.
+        token: optional string, for a private repository.
 
     Raises:
-        InputError: for the first file that differs.
+        InputError: for the first file that differs, or of which nobody can tell.
     """
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        blob = path.resolve()
-        data = blob.read_bytes()
-        if re.fullmatch(r"[0-9a-f]{64}", blob.name):
+    paths = sorted(p for p in folder.rglob("*") if p.is_file())
+    stated = {path: path.resolve().name for path in paths}
+    if not (folder / "record.json").is_file() and not all(map(_is_hash, stated.values())):
+        stated = _ask_for_hashes(folder, name, token)
+    for path in paths:
+        wanted = stated.get(path, path.name)
+        if not _is_hash(wanted):
+            continue  # the record's hashes remain
+        data = path.read_bytes()
+        if len(wanted) == 64:
             found = hashlib.sha256(data).hexdigest()
-        elif re.fullmatch(r"[0-9a-f]{40}", blob.name):
-            found = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
         else:
-            continue  # no links on this file system: the record's hashes remain
-        if found != blob.name:
+            found = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+        if found != wanted:
+            blob = path.resolve()
             path.unlink()
-            blob.unlink()
+            blob.unlink(missing_ok=True)
             raise checks.InputError(
-                f"Expected {path.name} with the hash {blob.name} that the Hub states. "
+                f"Expected {path.name} with the hash {wanted} that the Hub states. "
                 f"Received a file with {found}. It was damaged on its way or on the disk, and "
                 "has been taken out of the cache: try again."
             )
+
+
+def _is_hash(name):
+    return re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", name) is not None
+
+
+def _ask_for_hashes(folder, name, token):
+    """The hash of each file of a snapshot, as the Hub states it now."""
+    import huggingface_hub
+
+    try:
+        api = huggingface_hub.HfApi(token=token)
+        info = api.model_info(name, revision=folder.name, files_metadata=True)
+    except failures() as error:
+        raise checks.InputError(
+            f"Expected the Hub to state the hashes of {name}, since this file system keeps no "
+            f"links that would. It did not: {str(error).splitlines()[0]} Connect and try again."
+        ) from error
+    return {
+        folder / file.rfilename: file.lfs.sha256 if file.lfs else file.blob_id
+        for file in info.siblings or ()
+    }

@@ -91,7 +91,6 @@ def _verify_in_a_new_process(folder):
 
 def _send(name, sent, private, revision, token, message):
     import huggingface_hub
-    from huggingface_hub import errors
 
     api = huggingface_hub.HfApi(token=token)
     try:
@@ -123,7 +122,7 @@ def _send(name, sent, private, revision, token, message):
                         f"different, in commit {done.oid}. Publish again; until then do not "
                         "use this commit."
                     )
-    except (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, OSError) as error:
+    except hub.failures() as error:
         if getattr(getattr(error, "response", None), "status_code", None) == 412:
             raise checks.InputError(
                 f"Expected {name} to stay as it was while the preset was sent. Another commit "

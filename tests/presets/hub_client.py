@@ -24,6 +24,7 @@ if __name__ == "__main__":
     if "KERAS_UNROLLED_TEST_BARE" in os.environ:  # an installation without weights
         registry.zoo = lambda: pathlib.Path(os.devnull)
     for name, change in json.loads(changes[0] if changes else "{}").items():
+        change = {k: tuple(v) if isinstance(v, list) else v for k, v in change.items()}
         found[name] = dataclasses.replace(found[name], **change)
     began = time.perf_counter()
     try:

@@ -236,7 +236,7 @@ def test_two_processes_may_download_at_once(client, server, preset):
 
 def test_an_empty_repository_is_no_preset(client, server):
     server.add("ada/small", {"README.md": b"soon"})
-    assert "Expected a file" in client.load()[0]
+    assert "Expected a preset in ada/small" in client.load()[0]
 
 
 class TestNamedPresets:

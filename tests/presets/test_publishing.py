@@ -106,6 +106,14 @@ def test_strangers_cannot_publish_and_nothing_is_made(server, folder):
     assert server.repositories == {}
 
 
+def test_a_hub_that_cannot_be_reached_is_said(folder, server):
+    server.url = "http://127.0.0.1:1"
+    code, error = publish(server, folder)
+    assert code == 2
+    assert "Expected the Hub to accept ada/small" in error
+    assert "Traceback" not in error
+
+
 def test_a_damaged_preset_is_not_sent(server, folder):
     data = bytearray((folder / "model.weights.h5").read_bytes())
     data[len(data) // 2] ^= 1

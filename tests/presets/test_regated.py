@@ -140,6 +140,24 @@ def test_a_source_without_a_known_hash_is_taken_at_the_hubs_word(checkpoint, ser
     assert "Expected model.safetensors with the hash" in error
 
 
+def test_without_links_on_the_file_system_the_hub_is_asked(checkpoint, server, tmp_path):
+    client = Client(tmp_path, checkpoint[1], server.url)
+    expected = client.load("hf://timm/resnet50.a1_in1k")
+    for link in (tmp_path / "hf" / "hub").rglob("snapshots/*/*"):
+        blob = link.resolve()
+        link.unlink()
+        blob.rename(link)
+    np.testing.assert_array_equal(client.load("hf://timm/resnet50.a1_in1k"), expected)
+    error, _ = client.load("hf://timm/resnet50.a1_in1k", endpoint="http://127.0.0.1:1")
+    assert "Connect and try again" in error
+    weights = next((tmp_path / "hf" / "hub").rglob("snapshots/*/model.safetensors"))
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    error, _ = client.load("hf://timm/resnet50.a1_in1k")
+    assert "Expected model.safetensors with the hash" in error
+
+
 @pytest.mark.parametrize("name", [*GATINGS, *RECIPES])
 def test_every_imagenet_name_builds_without_weights(name):
     record = ku.load_record(name)
