@@ -90,11 +90,20 @@ def fit_examples(model, train, held, *, epochs, batch_size, learning_rate, seed)
 
 
 def freeze(model, *, whole):
-    """Frees the whole network but its batch normalisation, or the head alone."""
+    """Frees the whole network but its batch normalisation, or the head alone.
+
+    Gates that have not learned yet, those of a regated network, keep their normalisation free:
+    its last scale is 0, and nothing else of a gate could move while that stands.
+    """
     model.backbone.trainable = whole
     for layer in model.backbone._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
+    for block in (block for stage in model.backbone.stages for block in stage):
+        for gate in (block.transform_gate, block.carry_gate):
+            if whole and gate is not None and gate.is_constant():
+                for norm in gate.norms:
+                    norm.trainable = True
 
 
 def finetune(

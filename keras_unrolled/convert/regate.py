@@ -24,7 +24,8 @@ def regate(model, gating="coupled", *, transform_bias=-1.0, carry_bias=1.0):
 
     The free gates are open by a constant, `sigmoid(bias)`, whatever the input; their last
     layers have weights of zero and everything before these is random, so that training
-    moves them.
+    moves them. With batch normalisation after the gate's last convolution it is that layer's
+    scale that is zero: leave it trainable, as `finetune` does, or the gates stay as they are.
 
     Args:
         model: an `ImageClassifier` of the gating "residual".
@@ -103,11 +104,6 @@ def _scale(variable, factor):
     variable.assign(values * factor)
 
 
-def _last(stack):
-    """The layer that ends a stack: a normalisation or a convolution."""
-    return stack.norms[-1] if len(stack.norms) == len(stack.convs) else stack.convs[-1]
-
-
 def _affine(layer):
     """The weights of a layer that its output is linear in."""
     names = ("gamma", "beta", "kernel", "bias")
@@ -115,13 +111,13 @@ def _affine(layer):
 
 
 def _scale_output(stack, factor):
-    for weight in _affine(_last(stack)):
+    for weight in _affine(stack.output_layer):
         _scale(weight, factor)
 
 
 def _close_on_its_bias(gate):
     """Takes all weight from a gate's last layer but its bias."""
-    last = _last(gate)
+    last = gate.output_layer
     weight = last.kernel if hasattr(last, "kernel") else last.gamma
     _scale(weight, 0.0)
 

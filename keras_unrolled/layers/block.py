@@ -114,6 +114,17 @@ class Stack(keras.layers.Layer):
             input_shape = conv.compute_output_shape(input_shape)
         return input_shape
 
+    @property
+    def output_layer(self):
+        """The layer that ends the stack: a normalisation or a convolution."""
+        return self.norms[-1] if len(self.norms) == len(self.convs) else self.convs[-1]
+
+    def is_constant(self):
+        """Whether the output does not depend on the input, as in a gate that was regated."""
+        last = self.output_layer
+        scale = last.kernel if hasattr(last, "kernel") else last.gamma
+        return not ops.convert_to_numpy(scale.value).any()
+
     def count_macs(self, input_shape):
         """Multiply-accumulates of the convolutions for one example of `(1, h, w, c)`."""
         macs = 0
