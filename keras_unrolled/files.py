@@ -1,5 +1,6 @@
 """Folders that appear whole or not at all."""
 
+import os
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -70,3 +71,10 @@ def check_room(folder, size):
             f"Expected {size / 1e6:,.0f} MB of room for {folder}. Found {free / 1e6:,.0f} MB. "
             "Free some, or choose another place."
         )
+
+
+def to_disk(folder):
+    """Waits until every file of a folder is on the disk, so that a rename cannot outrun it."""
+    for path in Path(folder).iterdir():
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())

@@ -16,6 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout, n
 from keras_unrolled import checks
 from training.recipe import Recipe
 
+KINDS = ("auto", "one", "mirrored", "workers", "tpu")
+
 EXPECTED = """\
 python training/cifar10.py --preset {name} --data-dir DIR --workdir DIR
 Hardware and time: two cores of a CPU with AMX, {hours} hours. Expected: {score}.
@@ -68,6 +70,15 @@ def main(arguments=None):
         "--set", nargs="+", default=[], metavar="KEY=VALUE", help="change the recipe"
     )
     parser.add_argument("--replicas", type=int, help="devices to train on; default: every GPU")
+    parser.add_argument(
+        "--strategy", default="auto", metavar="|".join(KINDS), help="default: found out"
+    )
+    parser.add_argument(
+        "--checkpoint-every", type=int, metavar="STEPS", help="default: once an epoch"
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=600, help="seconds to wait for other workers (600)"
+    )
     parser.add_argument("--smoke", action="store_true", help="one epoch of a thousand images")
     options = parser.parse_args(arguments)
     try:
@@ -80,14 +91,16 @@ def main(arguments=None):
     except ArithmeticError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 3
+    except InterruptedError as error:  # SIGTERM; the same command goes on
+        print(f"{parser.prog}: {error}", file=sys.stderr)
     return 0
 
 
 def run(name, recipe, options):
     """Trains, scores and writes the preset; `options` are the parsed arguments."""
-    from training.strategy import make_strategy
+    from training.strategy import find_worker, make_strategy
 
-    strategy = make_strategy(options.replicas)
+    strategy = make_strategy(options.replicas, kind=options.strategy, timeout=options.timeout)
 
     from keras_unrolled import data, evaluation
     from training import finish, loop
@@ -128,7 +141,11 @@ def run(name, recipe, options):
         strategy=strategy,
         workdir=options.workdir,
         evaluate=held_out_score if held is not None else None,
+        checkpoint_every=options.checkpoint_every,
+        timeout=options.timeout if find_worker(strategy).count > 1 else None,
     )
+    if not find_worker(strategy).is_chief:
+        return
     finish.write_preset(
         model,
         name,

@@ -6,10 +6,15 @@ and because it does not run on several workers.
 
 import csv
 import importlib.util
+import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,6 +23,8 @@ from tqdm import tqdm
 
 from keras_unrolled import checks
 from training import checkpoint
+from training.recipe import Recipe
+from training.strategy import find_worker, watchdog
 
 STEPS_PER_CALL = 10
 
@@ -57,8 +64,9 @@ def make_optimizer(recipe, steps_per_epoch):
 def make_step(model, optimizer, recipe, strategy):
     """A compiled function that takes some steps and returns their losses and hits.
 
-    Gradients are summed over the replicas first and clipped then, so that the result does
-    not depend on how many there are; weight decay is added after clipping, as in torch.
+    Gradients are summed over the parts of a batch and over the replicas first and clipped then,
+    so that the result does not depend on how many there are; weight decay is added after
+    clipping, as in torch.
 
     Args:
         model: an image classifier built in the strategy's scope; its outputs are logits.
@@ -68,12 +76,18 @@ def make_step(model, optimizer, recipe, strategy):
 
     Returns:
         A function of (iterator, steps) that returns two float tensors of shape `(steps,)`:
-        each step's mean loss and its share of right answers before the update.
+        each step's mean loss and its share of right answers before the update. A step takes
+        `recipe.accumulate` elements of the iterator.
     """
     variables = model.trainable_variables
     decayed = [v.path.endswith("kernel") for v in variables]
+    share = 1
+    if hasattr(optimizer, "_all_reduce_sum_gradients"):
+        optimizer._all_reduce_sum_gradients = list  # they are summed before they are clipped
+    else:  # Keras's optimizer sums over the replicas once more: each hands in its share
+        share = strategy.num_replicas_in_sync
 
-    def replica_step(images, labels):
+    def part(images, labels):
         with tf.GradientTape() as tape:
             logits = model(images, training=True)
             targets = tf.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
@@ -81,7 +95,14 @@ def make_step(model, optimizer, recipe, strategy):
                 targets, logits, from_logits=True, label_smoothing=recipe.label_smoothing
             )
             loss = tf.reduce_sum(losses) / recipe.batch_size
-        gradients = tape.gradient(loss, variables)
+        hits = tf.equal(tf.argmax(logits, -1, output_type=labels.dtype), labels)
+        hits = tf.reduce_sum(tf.cast(hits, loss.dtype)) / recipe.batch_size
+        return tape.gradient(loss, variables), loss, hits
+
+    def replica_step(parts):
+        found = [part(images, labels) for images, labels in parts]
+        gradients = [tf.add_n(list(gs)) for gs in zip(*(gradients for gradients, _, _ in found))]
+        loss, hits = (tf.add_n([row[i] for row in found]) for i in (1, 2))
         context = tf.distribute.get_replica_context()
         gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         norm = tf.linalg.global_norm(gradients)
@@ -93,10 +114,8 @@ def make_step(model, optimizer, recipe, strategy):
             g + tf.cast(recipe.weight_decay, g.dtype) * v.value if decays else g
             for g, v, decays in zip(gradients, variables, decayed)
         ]
-        # Keras's optimizer sums over the replicas once more: each hands in its share.
-        optimizer.apply([g / strategy.num_replicas_in_sync for g in gradients])
-        hits = tf.equal(tf.argmax(logits, -1, output_type=labels.dtype), labels)
-        return loss, tf.reduce_sum(tf.cast(hits, loss.dtype)) / recipe.batch_size
+        optimizer.apply([g / share for g in gradients])
+        return loss, hits
 
     @tf.function(jit_compile=False)
     def run(iterator, steps):
@@ -104,7 +123,8 @@ def make_step(model, optimizer, recipe, strategy):
         losses = tf.TensorArray(dtype, size=steps)
         hits = tf.TensorArray(dtype, size=steps)
         for i in tf.range(steps):
-            loss, hit = strategy.run(replica_step, args=next(iterator))
+            parts = [next(iterator) for _ in range(recipe.accumulate)]
+            loss, hit = strategy.run(replica_step, args=(parts,))
             losses = losses.write(i, strategy.reduce("SUM", loss, axis=None))
             hits = hits.write(i, strategy.reduce("SUM", hit, axis=None))
         return losses.stack(), hits.stack()
@@ -112,43 +132,87 @@ def make_step(model, optimizer, recipe, strategy):
     return run
 
 
-def synchronize_normalization(model, strategy):
-    """Lets batch normalisation see the whole batch where there are several replicas."""
+def synchronize_normalization(model, recipe, strategy):
+    """Lets batch normalisation see what all replicas see, where the recipe wants it."""
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.synchronized = strategy.num_replicas_in_sync > 1
+            layer.synchronized = recipe.synchronize and strategy.num_replicas_in_sync > 1
 
 
-def train(build, recipe, dataset, *, steps_per_epoch, strategy, workdir, evaluate=None):
+class Stopped(InterruptedError):  # noqa: N818  it is no error
+    """The run was asked to stop, and has saved where it stands."""
+
+
+class StopRequest:
+    """Remembers that SIGTERM has come, as machines that are taken away send it.
+
+    Within, the signal does not end the process; `came` says whether it was sent.
+    """
+
+    def __enter__(self):
+        self.came = False
+        self.former = None
+        if threading.current_thread() is threading.main_thread():
+            self.former = signal.signal(signal.SIGTERM, self._remember)
+        return self
+
+    def _remember(self, *_):
+        self.came = True
+
+    def __exit__(self, *error):
+        if self.former is not None:
+            signal.signal(signal.SIGTERM, self.former)
+
+
+def train(
+    build,
+    recipe,
+    dataset,
+    *,
+    steps_per_epoch,
+    strategy,
+    workdir,
+    evaluate=None,
+    checkpoint_every=None,
+    timeout=None,
+):
     """Trains a model by a recipe; resumes where the last checkpoint in `workdir` stands.
 
-    Writes `checkpoint.npz` after each epoch, `log.csv` and TensorBoard's event files.
+    Writes checkpoints, `log.csv` and TensorBoard's event files; of several workers the chief
+    does, and the others read its checkpoints, so that they need the same `workdir`.
 
     Args:
         build: function of no argument that returns a classifier of logits.
         recipe: a `Recipe`.
-        dataset: function from a step to a `tf.data.Dataset` of whole batches `(images,
-            labels)` that starts at that step, the same batches whenever it is called.
+        dataset: function of (step, parts=, worker=, workers=), as `data.cifar.make_stream`
+            makes it: a `tf.data.Dataset` of `(images, labels)` that starts at that step, the
+            same batches whenever it is called, each divided into parts, of which it has what
+            the worker sees.
         steps_per_epoch: int.
         strategy: a `tf.distribute.Strategy`.
         workdir: path of a folder.
         evaluate: optional function of the model, returns a dict of figures for the log.
+        checkpoint_every: optional int, steps between checkpoints; None means an epoch.
+        timeout: optional number of seconds after which a call of several steps has hung.
 
     Returns:
         The trained model, with averaged weights where the recipe has them, and the state
         of the run, a dict with "step" and "hours".
 
     Raises:
-        InputError: if the batch does not divide by the replicas, or for a checkpoint of
-            another recipe.
+        InputError: if the batch does not divide by the replicas and parts, or for a
+            checkpoint of another recipe.
         NonFiniteLossError: at the first loss or gradient that is NaN or infinite.
+        Stopped: after SIGTERM, once a checkpoint has been written.
     """
     workdir = Path(workdir)
     replicas = strategy.num_replicas_in_sync
-    if recipe.batch_size % replicas:
+    parts = replicas * recipe.accumulate
+    if recipe.batch_size % parts:
         raise checks.InputError(
-            f"Expected a batch that divides by {replicas} replicas. Received: batch_size="
-            f"{recipe.batch_size}. Use a multiple, such as {-(-recipe.batch_size // replicas) * replicas}."
+            f"Expected a batch that divides by {replicas} replicas and {recipe.accumulate} parts. "
+            f"Received: batch_size={recipe.batch_size}. Use a multiple of {parts}, such as "
+            f"{-(-recipe.batch_size // parts) * parts}."
         )
     workdir.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(recipe.seed)
@@ -156,73 +220,149 @@ def train(build, recipe, dataset, *, steps_per_epoch, strategy, workdir, evaluat
         model = build()
         optimizer = make_optimizer(recipe, steps_per_epoch)
         optimizer.build(model.trainable_variables)
-    synchronize_normalization(model, strategy)
+    synchronize_normalization(model, recipe, strategy)
     variables = [*model.variables, *optimizer.variables]
     state = checkpoint.restore(workdir, variables, recipe.to_dict())
-    state = state or {"step": 0, "hours": 0.0, "recipe": recipe.to_dict(), "commit": commit()}
-    total = recipe.epochs * steps_per_epoch
-    if state["step"] < total:
-        _run(model, optimizer, recipe, dataset, steps_per_epoch, strategy, workdir, state, evaluate)
+    state = state or {
+        "step": 0,
+        "hours": 0.0,
+        "losses": [0.0, 0.0, 0],  # of this epoch: sums of loss and hits, and their number
+        "recipe": recipe.to_dict(),
+        "commit": commit(),
+    }
+    if state["step"] < recipe.epochs * steps_per_epoch:
+        run = Run(
+            model,
+            optimizer,
+            recipe,
+            strategy,
+            workdir,
+            steps_per_epoch,
+            evaluate,
+            checkpoint_every or steps_per_epoch,
+            timeout,
+        )
+        run.go(dataset, state)
     optimizer.finalize_variable_values(model.trainable_variables)
     return model, state
 
 
-def _run(model, optimizer, recipe, dataset, steps_per_epoch, strategy, workdir, state, evaluate):
-    run = make_step(model, optimizer, recipe, strategy)
-    variables = [*model.variables, *optimizer.variables]
-    iterator = iter(strategy.experimental_distribute_dataset(dataset(state["step"])))
-    total = recipe.epochs * steps_per_epoch
-    log = Log(workdir, state["step"] // steps_per_epoch)
-    bar = tqdm(
-        total=total * recipe.batch_size,
-        initial=state["step"] * recipe.batch_size,
-        unit=" images",
-        unit_scale=True,
-        # A log file wants a line now and then, a terminal a moving bar.
-        mininterval=0.5 if sys.stderr.isatty() else 30,
-        file=sys.stderr,
-    )
-    with bar, log:
-        while state["step"] < total:
-            epoch = state["step"] // steps_per_epoch + 1
-            bar.set_description(f"epoch {epoch}/{recipe.epochs}", refresh=False)
-            began, losses, hits = time.perf_counter(), [], []
-            while state["step"] < epoch * steps_per_epoch:
-                steps = min(STEPS_PER_CALL, epoch * steps_per_epoch - state["step"])
-                new_losses, new_hits = (t.numpy() for t in run(iterator, tf.constant(steps)))
-                bad = np.flatnonzero(~np.isfinite(new_losses))
-                if bad.size:
-                    raise NonFiniteLossError(
-                        "Expected a finite loss and gradient. Step "
-                        f"{state['step'] + bad[0] + 1} (epoch {epoch}) gave "
-                        f"{new_losses[bad[0]]}. Lower the learning rate (now "
-                        f"at most {recipe.learning_rate}), lengthen the warm-up or clip the "
-                        f"gradient; the last checkpoint in {workdir} stands."
-                    )
-                losses.extend(new_losses)
-                hits.extend(new_hits)
-                state["step"] += steps
+@dataclass
+class Run:
+    """The steps of a training run, from where its state stands to the end: see `train`."""
+
+    model: Any
+    optimizer: Any
+    recipe: Recipe
+    strategy: Any
+    workdir: Path
+    steps_per_epoch: int
+    evaluate: Callable[[Any], dict[str, float]] | None
+    checkpoint_every: int
+    timeout: float | None
+
+    def __post_init__(self):
+        self.total = self.recipe.epochs * self.steps_per_epoch
+        self.variables = [*self.model.variables, *self.optimizer.variables]
+        self.worker = find_worker(self.strategy)
+
+    def go(self, dataset, state):
+        """Takes every step that is left; `state` follows."""
+        step = make_step(self.model, self.optimizer, self.recipe, self.strategy)
+        iterator = self._distribute(dataset, state["step"])
+        batch = self.recipe.batch_size
+        bar = tqdm(
+            total=self.total * batch,
+            initial=state["step"] * batch,
+            unit=" images",
+            unit_scale=True,
+            # A log file wants a line now and then, a terminal a moving bar.
+            mininterval=0.5 if sys.stderr.isatty() else 30,
+            file=sys.stderr,
+            disable=not self.worker.is_chief,
+        )
+        log = Log(self.workdir, state["step"] // self.steps_per_epoch, self.worker)
+        with bar, log, StopRequest() as stop:
+            while state["step"] < self.total:
+                began = time.perf_counter()
+                with watchdog(self.timeout, "the next steps of every worker", code=3):
+                    losses, hits = (t.numpy() for t in step(iterator, self._stride(state)))
+                self._refuse_ruin(losses, state)
+                self._note(state, losses, hits, time.perf_counter() - began)
+                bar.set_description(f"epoch {self._epoch(state)}/{self.recipe.epochs}", False)
                 bar.set_postfix(
-                    loss=f"{np.mean(losses[-50:]):.3f}",
-                    accuracy=f"{np.mean(hits[-50:]):.3f}",
-                    refresh=False,
+                    loss=f"{losses.mean():.3f}", accuracy=f"{hits.mean():.3f}", refresh=False
                 )
-                bar.update(steps * recipe.batch_size)
-            seconds = time.perf_counter() - began
-            state["hours"] += seconds / 3600
-            figures = {
-                "epoch": epoch,
-                "step": state["step"],
-                "learning_rate": float(optimizer.learning_rate),
-                "loss": float(np.mean(losses)),
-                "accuracy": float(np.mean(hits)),
-                "images_per_second": len(losses) * recipe.batch_size / seconds,
-                "hours": state["hours"],
-            }
-            if evaluate is not None:
-                figures |= evaluate(model)
-            log.write(figures)
-            checkpoint.save(workdir, variables, state)
+                bar.update(len(losses) * batch)
+                ended = state["step"] % self.steps_per_epoch == 0
+                if ended:
+                    log.write(self._figures(state))
+                    state["losses"], state["seconds"] = [0.0, 0.0, 0], 0.0
+                due = state["step"] % self.checkpoint_every == 0
+                if (ended or due or stop.came) and self.worker.is_chief:
+                    checkpoint.save(self.workdir, self.variables, state)
+                if stop.came and state["step"] < self.total:
+                    raise Stopped(f"stopped at step {state['step']}, saved in {self.workdir}")
+
+    def _distribute(self, dataset, start):
+        """An iterator over what each replica sees of each part of each batch, in order."""
+        worker, replicas = self.worker, self.strategy.num_replicas_in_sync
+        batches = dataset(
+            start, parts=self.recipe.accumulate, worker=worker.index, workers=worker.count
+        )
+        local = replicas // worker.count
+        if local > 1:
+
+            def divide(*tensors):
+                return tuple(tf.stack(tf.split(tensor, local)) for tensor in tensors)
+
+            batches = batches.map(divide, deterministic=True).unbatch()
+        if replicas == 1:
+            return iter(batches)
+        return iter(self.strategy.distribute_datasets_from_function(lambda context: batches))
+
+    def _epoch(self, state):
+        return -(-state["step"] // self.steps_per_epoch)
+
+    def _stride(self, state):
+        """How many steps the next call takes: up to the next epoch or checkpoint."""
+        ends = [n - state["step"] % n for n in (self.steps_per_epoch, self.checkpoint_every)]
+        return tf.constant(min(STEPS_PER_CALL, *ends))
+
+    def _refuse_ruin(self, losses, state):
+        bad = np.flatnonzero(~np.isfinite(losses))
+        if bad.size:
+            step = state["step"] + bad[0] + 1
+            raise NonFiniteLossError(
+                f"Expected a finite loss and gradient. Step {step} (epoch "
+                f"{-(-step // self.steps_per_epoch)}) gave {losses[bad[0]]}. Lower the learning "
+                f"rate (now at most {self.recipe.learning_rate}), lengthen the warm-up or clip "
+                f"the gradient; the last checkpoint in {self.workdir} stands."
+            )
+
+    def _note(self, state, losses, hits, seconds):
+        sums = state["losses"]
+        state["losses"] = [
+            sums[0] + float(losses.astype("float64").sum()),
+            sums[1] + float(hits.astype("float64").sum()),
+            sums[2] + len(losses),
+        ]
+        state["step"] += len(losses)
+        state["hours"] += seconds / 3600
+        state["seconds"] = state.get("seconds", 0.0) + seconds
+
+    def _figures(self, state):
+        loss, hits, count = state["losses"]
+        figures = {
+            "epoch": self._epoch(state),
+            "step": state["step"],
+            "learning_rate": float(self.optimizer.learning_rate),
+            "loss": loss / count,
+            "accuracy": hits / count,
+            "images_per_second": count * self.recipe.batch_size / state["seconds"],
+            "hours": state["hours"],
+        }
+        return figures | (self.evaluate(self.model) if self.evaluate is not None else {})
 
 
 class Log:
@@ -231,15 +371,20 @@ class Log:
     Args:
         workdir: path of the run's folder.
         epochs: int, how many epochs of an earlier part of the run to keep.
+        worker: a `Worker`; each has its own `log.csv`, the chief's has no number.
     """
 
-    def __init__(self, workdir, epochs):
-        self.path = Path(workdir) / "log.csv"
+    def __init__(self, workdir, epochs, worker):
+        number = "" if worker.is_chief else f"-{worker.index}"
+        self.path = Path(workdir) / f"log{number}.csv"
+        self.chief = worker.is_chief
         self.rows = []
         if epochs and self.path.exists():
             with self.path.open(newline="") as file:
                 self.rows = [row for row in csv.DictReader(file) if int(row["epoch"]) <= epochs]
         self.writer = tf.summary.create_noop_writer()
+        if not self.chief:
+            return
         if importlib.util.find_spec("tensorboard"):
             self.writer = tf.summary.create_file_writer(str(Path(workdir) / "tensorboard"))
         else:
@@ -254,7 +399,7 @@ class Log:
             writer.writeheader()
             writer.writerows(self.rows)
         aside.replace(self.path)
-        if importlib.util.find_spec("tensorboard"):
+        if self.chief and importlib.util.find_spec("tensorboard"):
             with self.writer.as_default(step=figures["step"]):
                 for name in figures.keys() - {"epoch", "step"}:
                     tf.summary.scalar(name, figures[name])

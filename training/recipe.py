@@ -26,6 +26,9 @@ class Recipe:
         weight_decay: L2 coefficient on kernels; norms, biases and gates' biases have none.
         label_smoothing: probability mass spread over all classes.
         clip_norm: largest global norm of the reduced gradient, or None.
+        accumulate: into how many parts a batch is divided, one after the other, before the
+            gradient of all of it is applied; batch normalisation sees a part at a time.
+        synchronize: whether batch normalisation sees the parts of all replicas as one.
         ema: decay of the exponential moving average of the weights a step, or 0 for none.
         holdout: how many of the last training examples to hold out. Choices are made on
             these, with 5,000; a published run trains on all, with 0.
@@ -44,6 +47,8 @@ class Recipe:
     weight_decay: float = 5e-4
     label_smoothing: float = 0.05
     clip_norm: float | None = None
+    accumulate: int = 1
+    synchronize: bool = True
     ema: float = 0.999
     holdout: int = 0
     precision: str = "mixed_bfloat16"
@@ -63,6 +68,8 @@ class Recipe:
         checks.real("ema", self.ema, least=0, most=1, below=True)
         checks.one_of("precision", self.precision, ("float32", "mixed_bfloat16", "float64"))
         checks.flag("augment", self.augment)
+        checks.flag("synchronize", self.synchronize)
+        checks.whole("accumulate", self.accumulate, least=1, most=1_000)
         if self.clip_norm is not None:
             checks.real("clip_norm", self.clip_norm, least=1e-12, most=1e12)
 

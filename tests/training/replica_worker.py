@@ -1,6 +1,8 @@
-"""Trains a small net for ten steps on some replicas: see test_loop.py.
+"""Trains a small net for twenty steps on some replicas: see test_loop.py.
 
-python replica_worker.py REPLICAS DTYPE OUT.npz
+python replica_worker.py REPLICAS DTYPE OUT.npz [KEY=VALUE ...]
+
+Settings are those of the recipe. TF_CONFIG makes it one of several workers.
 """
 
 import sys
@@ -17,7 +19,7 @@ from training.recipe import Recipe
 from training.strategy import make_strategy
 
 
-def main(replicas, dtype, out):
+def main(replicas, dtype, out, *settings):
     strategy = make_strategy(int(replicas))  # before TensorFlow has looked at its devices
 
     import csv
@@ -32,9 +34,9 @@ def main(replicas, dtype, out):
             "builder": "highway",
             "depth": 8,
             "dataset": "cifar",
-            "stackwise_num_filters": [8, 8, 8],
+            "stackwise_num_filters": [16, 16, 16],
         },
-        epochs=5,
+        epochs=10,
         warmup_epochs=1,
         batch_size=16,
         learning_rate=0.5,
@@ -42,7 +44,7 @@ def main(replicas, dtype, out):
         precision=dtype,
         ema=0.9,
         seed=5,
-    )
+    ).override(settings)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (32, 12, 12, 3)).astype("uint8")
     labels = rng.integers(0, 10, 32)
@@ -52,7 +54,7 @@ def main(replicas, dtype, out):
         images,
         labels,
         batch_size=16,
-        total_steps=10,
+        total_steps=20,
         seed=5,
         augment=True,
         preprocess=lambda x: tf.cast(x, dtype) / 255,
@@ -66,7 +68,7 @@ def main(replicas, dtype, out):
             strategy=strategy,
             workdir=folder,
         )
-        with open(Path(folder) / "log.csv", newline="") as file:
+        with open(next(Path(folder).glob("log*.csv")), newline="") as file:
             losses = [float(row["loss"]) for row in csv.DictReader(file)]
     weights = {f"weight {i}": keras.ops.convert_to_numpy(w) for i, w in enumerate(model.weights)}
     np.savez(out, losses=losses, replicas=strategy.num_replicas_in_sync, **weights)

@@ -5,21 +5,27 @@ import tensorflow as tf
 PAD = 4  # He et al. 2015, section 4.2
 
 
-def pad_crop_flip(images, seed):
+def pad_crop_flip(images, seed, first=0, batch=None):
     """Pads by 4 zeros, crops back at random, flips half of the images left to right.
 
     Args:
-        images: tensor `(batch, height, width, channels)` of any dtype.
+        images: tensor `(n, height, width, channels)` of any dtype.
         seed: int tensor of shape `(2,)`; the same seed gives the same result.
+        first: int or tensor, where in its batch the first of these images stands.
+        batch: int, examples of the whole batch, None for n. A part of a batch is treated as
+            it would be in the whole.
 
     Returns:
         A tensor of the same shape and dtype.
     """
-    batch, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
+    count, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
     seeds = tf.random.split(seed, 3)
-    top = tf.random.stateless_uniform((batch, 1), seeds[0], 0, 2 * PAD + 1, tf.int32)
-    left = tf.random.stateless_uniform((batch, 1), seeds[1], 0, 2 * PAD + 1, tf.int32)
-    flip = tf.random.stateless_uniform((batch, 1), seeds[2], 0, 2, tf.int32)
+
+    def draw(i, most):
+        numbers = tf.random.stateless_uniform((batch or count, 1), seeds[i], 0, most, tf.int32)
+        return numbers[first : first + count]
+
+    top, left, flip = draw(0, 2 * PAD + 1), draw(1, 2 * PAD + 1), draw(2, 2)
     padded = tf.pad(images, [(0, 0), (PAD, PAD), (PAD, PAD), (0, 0)])
     rows = top + tf.range(height)
     columns = tf.range(width)
@@ -43,29 +49,34 @@ def make_stream(images, labels, *, batch_size, total_steps, seed, augment, prepr
         preprocess: function from uint8 images to the network's input.
 
     Returns:
-        `stream(step)`, a `tf.data.Dataset` of `(images, labels)`.
+        `stream(step, parts=1, worker=0, workers=1)`, a `tf.data.Dataset` of `(images, labels)`:
+        batch after batch, each divided into `parts`, one after the other, of which this is
+        what the `worker` of several `workers` sees.
     """
     count = len(images)
     steps_per_epoch = count // batch_size
     images, labels = tf.constant(images), tf.constant(labels, tf.int32)
 
-    def batch(step):
-        step = tf.cast(step, tf.int32)
+    def piece(i, parts, worker, workers):
+        i = tf.cast(i, tf.int32)
+        step, part = i // parts, i % parts
         epoch, position = step // steps_per_epoch, step % steps_per_epoch
+        size = batch_size // parts // workers
+        first = part * (batch_size // parts) + worker * size
         order = tf.random.experimental.stateless_shuffle(tf.range(count), [seed, epoch])
-        chosen = order[position * batch_size : (position + 1) * batch_size]
+        begin = position * batch_size + first
+        chosen = order[begin : begin + size]
         x, y = tf.gather(images, chosen), tf.gather(labels, chosen)
-        x.set_shape((batch_size, *x.shape[1:]))
+        x.set_shape((size, *x.shape[1:]))
         if augment:
             # A seed that no epoch's permutation has.
-            x = pad_crop_flip(x, tf.stack([seed, -1 - step]))
+            x = pad_crop_flip(x, tf.stack([seed, -1 - step]), first, batch_size)
         return preprocess(x), y
 
-    def stream(start):
-        dataset = tf.data.Dataset.range(start, total_steps)
-        dataset = dataset.map(batch, num_parallel_calls=2, deterministic=True)
-        options = tf.data.Options()
-        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-        return dataset.prefetch(4).with_options(options)
+    def stream(start, parts=1, worker=0, workers=1):
+        dataset = tf.data.Dataset.range(start * parts, total_steps * parts)
+        return dataset.map(
+            lambda i: piece(i, parts, worker, workers), num_parallel_calls=2, deterministic=True
+        ).prefetch(4)
 
     return stream
