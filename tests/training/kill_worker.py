@@ -1,0 +1,67 @@
+"""Sixty steps on real images, made to be killed: see test_kill.py.
+
+python kill_worker.py WORKDIR OUT.npz
+
+TF_CONFIG makes it one of several workers.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+
+from training.recipe import Recipe
+from training.strategy import make_strategy
+
+STEPS_PER_EPOCH, EPOCHS, EVERY = 15, 4, 2
+
+
+def main(workdir, out):
+    strategy = make_strategy(timeout=15)  # before TensorFlow has looked at its devices
+
+    import keras
+    import numpy as np
+
+    from keras_unrolled import data
+    from training import finish, loop
+    from training.data.cifar import make_stream
+
+    recipe = Recipe(
+        network={
+            "builder": "highway",
+            "depth": 8,
+            "dataset": "cifar",
+            "stackwise_num_filters": [16, 16, 16],
+            "layer_dropout": 0.2,
+        },
+        epochs=EPOCHS,
+        warmup_epochs=1,
+        batch_size=64,
+        seed=7,
+    )
+    sample = data.load_sample()  # a thousand images of CIFAR-10
+    stream = make_stream(
+        sample.images,
+        sample.labels,
+        batch_size=recipe.batch_size,
+        total_steps=EPOCHS * STEPS_PER_EPOCH,
+        seed=recipe.seed,
+        augment=True,
+        preprocess=finish.build(recipe).preprocessor,
+    )
+    model, state = loop.train(
+        lambda: finish.build(recipe, dtype=recipe.precision),
+        recipe,
+        stream,
+        steps_per_epoch=STEPS_PER_EPOCH,
+        strategy=strategy,
+        workdir=workdir,
+        checkpoint_every=EVERY,
+        timeout=15 if strategy.num_replicas_in_sync > 1 else None,
+    )
+    weights = {f"{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(model.variables)}
+    np.savez(out, step=state["step"], **weights)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

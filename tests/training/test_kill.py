@@ -1,0 +1,139 @@
+"""A run that is killed again and again ends where an unbroken one does, to the bit."""
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.training.kill_worker import EPOCHS, EVERY, STEPS_PER_EPOCH
+from tests.training.test_loop import free_ports
+from training import checkpoint
+
+WORKER = Path(__file__).with_name("kill_worker.py")
+STEPS = EPOCHS * STEPS_PER_EPOCH
+KILLS = 10
+
+
+def start(workdir, out, cluster=None):
+    env = dict(os.environ)
+    if cluster is not None:
+        ports, index = cluster
+        workers = [f"127.0.0.1:{port}" for port in ports]
+        task = {"type": "worker", "index": index}
+        env["TF_CONFIG"] = json.dumps({"cluster": {"worker": workers}, "task": task})
+    command = [sys.executable, str(WORKER), str(workdir), str(out)]
+    return subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process, out):
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors[-4000:]
+    with np.load(out) as file:
+        return dict(file)
+
+
+def losses(workdir):
+    with open(workdir / "log.csv", newline="") as file:
+        return [row["loss"] for row in csv.DictReader(file)]
+
+
+def half_written(workdir):
+    return list((workdir / "checkpoints").glob(".*"))
+
+
+def wait_for(condition, process, seconds=120):
+    """Waits until the condition holds, looking every millisecond; False where the run ended."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        if process.poll() is not None:
+            return False
+        time.sleep(0.001)
+    raise TimeoutError("the run stands still")
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    root = tmp_path_factory.mktemp("unbroken")
+    return finish(start(root / "run", root / "out.npz"), root / "out.npz"), losses(root / "run")
+
+
+def test_ten_kills_change_nothing(unbroken, tmp_path):
+    rng = random.Random(3)
+    workdir, out = tmp_path / "run", tmp_path / "out.npz"
+    moments = sorted(rng.sample(range(EVERY, STEPS - EVERY, EVERY), KILLS))
+    while_writing = 0
+    for number, moment in enumerate(moments):
+        process = start(workdir, out)
+
+        def reached(moment=moment):
+            return (checkpoint.steps(workdir) or [0])[0] >= moment
+
+        assert wait_for(reached, process)
+        if number % 2:  # while the next checkpoint is being written
+            assert wait_for(lambda: half_written(workdir), process)
+        else:
+            time.sleep(rng.random() * 0.03)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        while_writing += bool(half_written(workdir))
+    found = finish(start(workdir, out), out)
+    expected, expected_losses = unbroken
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value)
+    np.testing.assert_allclose(
+        np.array(losses(workdir), float), np.array(expected_losses, float), rtol=1e-12
+    )
+    assert while_writing >= 2
+    assert half_written(workdir) == []
+
+
+def test_sigterm_saves_and_ends_the_run(unbroken, tmp_path):
+    workdir, out = tmp_path / "run", tmp_path / "out.npz"
+    process = start(workdir, out)
+    assert wait_for(lambda: checkpoint.steps(workdir), process)
+    process.terminate()
+    _, errors = process.communicate(timeout=60)
+    assert "Stopped: stopped at step" in errors
+    stopped = int(errors.rsplit("stopped at step ", 1)[1].split(",")[0])
+    assert checkpoint.steps(workdir)[0] == stopped < STEPS
+    found = finish(start(workdir, out), out)
+    for name, value in unbroken[0].items():
+        np.testing.assert_array_equal(found[name], value)
+
+
+def test_one_of_two_workers_may_be_killed(tmp_path):
+    def start_both(folder):
+        ports = free_ports(2)
+        return [
+            start(folder, tmp_path / f"{folder.name}-{i}.npz", cluster=(ports, i)) for i in (0, 1)
+        ]
+
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    processes = start_both(whole)
+    expected = [finish(p, tmp_path / f"whole-{i}.npz") for i, p in enumerate(processes)]
+    for victim, moment in ((1, 10), (0, 30)):
+        processes = start_both(broken)
+        assert wait_for(lambda at=moment: (checkpoint.steps(broken) or [0])[0] >= at, processes[0])
+        processes[victim].kill()
+        processes[victim].communicate()
+        # The other one does not wait for ever.
+        _, errors = processes[1 - victim].communicate(timeout=120)
+        assert processes[1 - victim].returncode != 0, errors[-2000:]
+        assert 10 <= checkpoint.steps(broken)[0] < STEPS
+    processes = start_both(broken)
+    for i, process in enumerate(processes):
+        found = finish(process, tmp_path / f"broken-{i}.npz")
+        for name, value in expected[i].items():
+            np.testing.assert_array_equal(found[name], value)
