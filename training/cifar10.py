@@ -6,17 +6,14 @@ The same command resumes a run that was interrupted. The finished preset lies in
 WORKDIR/preset.
 """
 
-import argparse
-import shlex
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout, not installed
 
 from keras_unrolled import checks
+from training import command_line
 from training.recipe import Recipe
-
-KINDS = ("auto", "one", "mirrored", "workers", "tpu")
 
 EXPECTED = """\
 python training/cifar10.py --preset {name} --data-dir DIR --workdir DIR
@@ -58,42 +55,7 @@ SMOKE_EXAMPLES = 1_000
 
 def main(arguments=None):
     """Runs one recipe from its data to its preset; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="training/cifar10.py",
-        description=__doc__,
-        formatter_class=argparse.RawTextHelpFormatter,
-    )
-    parser.add_argument("--preset", required=True, help=", ".join(RECIPES))
-    parser.add_argument("--data-dir", required=True, help="TFDS's data directory")
-    parser.add_argument("--workdir", required=True, help="folder of checkpoint, logs and preset")
-    parser.add_argument(
-        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="change the recipe"
-    )
-    parser.add_argument("--replicas", type=int, help="devices to train on; default: every GPU")
-    parser.add_argument(
-        "--strategy", default="auto", metavar="|".join(KINDS), help="default: found out"
-    )
-    parser.add_argument(
-        "--checkpoint-every", type=int, metavar="STEPS", help="default: once an epoch"
-    )
-    parser.add_argument(
-        "--timeout", type=float, default=600, help="seconds to wait for other workers (600)"
-    )
-    parser.add_argument("--smoke", action="store_true", help="one epoch of a thousand images")
-    options = parser.parse_args(arguments)
-    try:
-        name = checks.one_of("--preset", options.preset, RECIPES)
-        recipe = RECIPES[name].override([*(SMOKE if options.smoke else []), *options.set])
-        run(name, recipe, options)
-    except checks.InputError as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
-    except ArithmeticError as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 3
-    except InterruptedError as error:  # SIGTERM; the same command goes on
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-    return 0
+    return command_line.main("training/cifar10.py", __doc__, RECIPES, SMOKE, run, arguments)
 
 
 def run(name, recipe, options):
@@ -153,19 +115,12 @@ def run(name, recipe, options):
         state,
         folder=Path(options.workdir) / "preset",
         dataset="cifar10",
-        command=command(name, options),
+        command=command_line.command("training/cifar10.py", name, options),
         trained_on=train.split,
-        reports=[*([held] if held else []), data.load_cifar10(options.data_dir, "test")],
+        score=finish.score_examples(
+            [*([held] if held else []), data.load_cifar10(options.data_dir, "test")]
+        ),
     )
-
-
-def command(name, options):
-    """What makes this preset again, without the places of this machine."""
-    words = ["--preset", name, "--data-dir", "DIR", "--workdir", "DIR"]
-    words += ["--smoke"] if options.smoke else []
-    words += ["--replicas", str(options.replicas)] if options.replicas else []
-    words += ["--set", *options.set] if options.set else []
-    return shlex.join(["python", "training/cifar10.py", *words])
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ def build(recipe, **options):
     return BUILDERS[builder](**network, **options)
 
 
-def write_preset(model, name, recipe, state, *, folder, dataset, command, trained_on, reports):
+def write_preset(model, name, recipe, state, *, folder, dataset, command, trained_on, score):
     """Scores a trained network as its users will load it, and writes its preset.
 
     Args:
@@ -27,10 +27,11 @@ def write_preset(model, name, recipe, state, *, folder, dataset, command, traine
         recipe: the `Recipe`.
         state: the run's state, with "commit" and "hours".
         folder: path of the preset's folder.
-        dataset: name of the data set of the reports.
+        dataset: name of the data set.
         command: string, what was typed.
         trained_on: string, the split that the weights have seen.
-        reports: list of `Examples` to score, each named by its split.
+        score: function of the reloaded model that returns a list of dicts, each with
+            "split", "n", "metric" and "value".
 
     Returns:
         The `Record`.
@@ -50,21 +51,17 @@ def write_preset(model, name, recipe, state, *, folder, dataset, command, traine
         staged = Path(scratch) / name
         save_preset(model, staged, **facts)
         loaded = from_preset(staged)
-    metrics = []
-    for examples in reports:
-        scores = evaluation.predict(loaded, examples.images, progress=examples.split)
-        metrics.append(
-            {
-                "dataset": dataset,
-                "split": examples.split,
-                "n": len(examples),
-                "metric": "accuracy",
-                "value": evaluation.accuracy(scores, examples.labels),
-                "resolution": loaded.preprocessor.image_converter.image_size[0],
-                "crop_fraction": loaded.preprocessor.image_converter.crop_fraction,
-                "origin": "measured once, after training, on the preset reloaded in float32",
-            }
-        )
+    converter = loaded.preprocessor.image_converter
+    metrics = [
+        {
+            "dataset": dataset,
+            **row,
+            "resolution": converter.image_size[0],
+            "crop_fraction": converter.crop_fraction,
+            "origin": "measured once, after training, on the preset reloaded in float32",
+        }
+        for row in score(loaded)
+    ]
     record = save_preset(
         model,
         folder,
@@ -74,6 +71,30 @@ def write_preset(model, name, recipe, state, *, folder, dataset, command, traine
         **facts,
     )
     for row in metrics:
-        print(f"{name}: {row['value']:.2%} on {row['dataset']} {row['split']} ({row['n']} images)")
+        print(
+            f"{name}: {row['value']:.2%} {row['metric']} on {dataset} {row['split']} "
+            f"({row['n']} images)"
+        )
     print(f"preset: {folder}")
     return record
+
+
+def score_examples(reports):
+    """A function for `write_preset` that scores `Examples`, each named by its split."""
+
+    def score(model):
+        rows = []
+        for examples in reports:
+            scores = evaluation.predict(model, examples.images, progress=examples.split)
+            value = evaluation.accuracy(scores, examples.labels)
+            rows.append(
+                {
+                    "split": examples.split,
+                    "n": len(examples),
+                    "metric": "accuracy",
+                    "value": value,
+                }
+            )
+        return rows
+
+    return score

@@ -43,15 +43,43 @@ def commit():
         return None
 
 
+@keras.saving.register_keras_serializable(package="keras_unrolled_training")
+class Steps(keras.optimizers.schedules.LearningRateSchedule):
+    """A linear warm-up, then a rate that is divided by 10 at each of some steps.
+
+    Args:
+        rate: float, the peak.
+        warmup: int, steps of the warm-up.
+        milestones: list of int, steps.
+    """
+
+    def __init__(self, rate, warmup, milestones):
+        super().__init__()
+        self.rate, self.warmup, self.milestones = rate, warmup, list(milestones)
+
+    def __call__(self, step):
+        step = keras.ops.cast(step, "float32")
+        passed = sum(keras.ops.cast(step >= m, "float32") for m in self.milestones)
+        warm = keras.ops.minimum(1.0, step / max(1, self.warmup)) if self.warmup else 1.0
+        return self.rate * warm * 0.1**passed
+
+    def get_config(self):
+        return {"rate": self.rate, "warmup": self.warmup, "milestones": self.milestones}
+
+
 def make_optimizer(recipe, steps_per_epoch):
-    """SGD with Nesterov's momentum, a linear warm-up and a cosine to 0."""
+    """SGD with Nesterov's momentum, a linear warm-up, and a cosine to 0 or steps down."""
     total, warmup = recipe.epochs * steps_per_epoch, recipe.warmup_epochs * steps_per_epoch
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0 if warmup else recipe.learning_rate,
-        decay_steps=max(1, total - warmup),
-        warmup_target=recipe.learning_rate if warmup else None,
-        warmup_steps=warmup,
-    )
+    if recipe.milestones:
+        ends = [epoch * steps_per_epoch for epoch in recipe.milestones]
+        schedule = Steps(recipe.learning_rate, warmup, ends)
+    else:
+        schedule = keras.optimizers.schedules.CosineDecay(
+            0.0 if warmup else recipe.learning_rate,
+            decay_steps=max(1, total - warmup),
+            warmup_target=recipe.learning_rate if warmup else None,
+            warmup_steps=warmup,
+        )
     return keras.optimizers.SGD(
         schedule,
         momentum=recipe.momentum,

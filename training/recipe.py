@@ -20,8 +20,9 @@ class Recipe:
         text: how to run it and what to expect: command, hardware, hours, score, source.
         epochs: passes over the training examples.
         batch_size: examples a step, over all replicas.
-        learning_rate: its peak, reached by a linear warm-up and left along a cosine to 0.
+        learning_rate: its peak, reached by a linear warm-up.
         warmup_epochs: length of the warm-up.
+        milestones: epochs after which the rate is divided by 10; none means a cosine to 0.
         momentum: of SGD with Nesterov's rule.
         weight_decay: L2 coefficient on kernels; norms, biases and gates' biases have none.
         label_smoothing: probability mass spread over all classes.
@@ -33,7 +34,9 @@ class Recipe:
         holdout: how many of the last training examples to hold out. Choices are made on
             these, with 5,000; a published run trains on all, with 0.
         precision: dtype policy while training.
-        augment: whether to pad by 4, crop at random and flip.
+        augment: whether to pad by 4, crop at random and flip (CIFAR).
+        size: side of a training crop in pixels (ImageNet).
+        smallest_area: the least part of an image that such a crop covers.
         seed: of weights, order, augmentation and layer dropout.
     """
 
@@ -43,6 +46,7 @@ class Recipe:
     batch_size: int = 128
     learning_rate: float = 0.2
     warmup_epochs: int = 4
+    milestones: tuple[int, ...] = ()
     momentum: float = 0.9
     weight_decay: float = 5e-4
     label_smoothing: float = 0.05
@@ -53,12 +57,19 @@ class Recipe:
     holdout: int = 0
     precision: str = "mixed_bfloat16"
     augment: bool = True
+    size: int = 224
+    smallest_area: float = 0.08
     seed: int = 0
 
     def __post_init__(self):
         checks.whole("epochs", self.epochs, least=1, most=100_000)
         checks.whole("batch_size", self.batch_size, least=1, most=1_000_000)
         checks.whole("warmup_epochs", self.warmup_epochs, least=0, most=self.epochs)
+        object.__setattr__(self, "milestones", tuple(self.milestones))
+        for epoch in self.milestones:
+            checks.whole("milestones", epoch, least=1, most=100_000)
+        checks.whole("size", self.size, least=8, most=2_048)
+        checks.real("smallest_area", self.smallest_area, least=1e-3, most=1)
         checks.whole("holdout", self.holdout, least=0, most=10_000_000)
         checks.whole("seed", self.seed, least=0, most=2**31 - 1)
         checks.real("learning_rate", self.learning_rate, least=0, most=1_000)
@@ -75,7 +86,7 @@ class Recipe:
 
     def to_dict(self):
         """The recipe as plain data, for records and checkpoints."""
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "milestones": list(self.milestones)}
 
     def override(self, settings):
         """A copy with `key=value` settings applied, values written as JSON or plain words.
