@@ -1,24 +1,33 @@
 """Measures speed against peers in the same run and writes one CSV.
 
-    python -m benchmarks --out DIR [--only NAME ...]
+    python -m benchmarks --out DIR [--only NAME ...] [--photographs DIR]
 
 Ours and the peer take turns, so that a busy machine slows both; figures are medians, in
-images a second. A ratio above 1 is in our favour.
+images a second. A ratio above 1 is in our favour. The input benchmark reads a folder of class
+folders of photographs, and is left out without one.
 """
 
 import argparse
 import csv
+import functools
 import statistics
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_unrolled import models
 from keras_unrolled.layers import normalization
 from keras_unrolled.presets.record import hardware
+from training import loop
+from training.data.cifar import make_stream as cifar_stream
+from training.data.images import AREA, ASPECT, FolderSource
+from training.data.images import make_stream as image_stream
+from training.recipe import Recipe
 
 
 def training_step(model, batch, side):
@@ -100,16 +109,98 @@ BENCHMARKS = {
 def measure(work, ours, peer, batch, side, rounds):
     """Images a second of ours and of the peer, medians over `rounds`."""
     steps = [work(build(), batch, side) for build in (ours, peer)]
-    for step in steps:
+    return compete(lambda: steps[0]().numpy(), lambda: steps[1]().numpy(), batch, rounds)
+
+
+def compete(ours, peer, count, rounds):
+    """Calls two functions in turn, each of which handles `count` images."""
+    for step in (ours, peer):
         for _ in range(2):  # trace, then touch the memory
             step()
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
-        for step, taken in zip(steps, seconds):
+        for step, taken in zip((ours, peer), seconds):
             began = time.perf_counter()
-            step().numpy()
+            step()
             taken.append(time.perf_counter() - began)
-    return [batch / statistics.median(taken) for taken in seconds]
+    return [count / statistics.median(taken) for taken in seconds]
+
+
+def training_loop(rounds):
+    """Forty steps of ResNet-20 by the loop of `training/`, and by `fit`; data in memory."""
+    batch, steps = 128, 40
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(batch * steps, 32, 32, 3)).astype("float32")
+    labels = rng.integers(0, 10, batch * steps)
+    recipe = Recipe({}, epochs=1_000, batch_size=batch, ema=0.0, warmup_epochs=0)
+    models_ = [models.resnet(20, dataset="cifar", dtype=recipe.precision) for _ in range(2)]
+    optimizer = loop.make_optimizer(recipe, steps)
+    optimizer.build(models_[0].trainable_variables)
+    run = loop.make_step(models_[0], optimizer, recipe, tf.distribute.get_strategy())
+    stream = cifar_stream(
+        images,
+        labels,
+        batch_size=batch,
+        total_steps=recipe.epochs * steps,
+        seed=0,
+        augment=False,
+        preprocess=lambda x: x,
+    )
+    iterator = iter(stream(0))
+    models_[1].preprocessor = None
+    models_[1].compile(
+        optimizer=keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.05),
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
+    targets = keras.utils.to_categorical(labels, 10)
+
+    def ours():
+        for _ in range(steps // loop.STEPS_PER_CALL):
+            run(iterator, tf.constant(loop.STEPS_PER_CALL))[0].numpy()
+
+    def peer():
+        models_[1].fit(images, targets, batch_size=batch, verbose=0)
+
+    return compete(ours, peer, batch * steps, rounds)
+
+
+def input_pipeline(folder, rounds):
+    """Training crops of 224 pixels, ours and a bare decode, crop and resize of TensorFlow."""
+    source = FolderSource(folder)
+    size, batch, count = 224, 50, len(source) // 50 * 50
+    stream = image_stream(
+        source,
+        batch_size=batch,
+        epochs=1_000_000,
+        seed=0,
+        size=size,
+    )
+    paths = tf.data.Dataset.from_tensor_slices([str(path) for path in source.paths])
+
+    def bare(path):
+        encoded = tf.io.read_file(path)
+        begin, extent, _ = tf.image.sample_distorted_bounding_box(
+            tf.io.extract_jpeg_shape(encoded),
+            tf.zeros((1, 0, 4)),
+            min_object_covered=0.0,
+            area_range=AREA,
+            aspect_ratio_range=ASPECT,
+            use_image_if_no_bounding_boxes=True,
+        )
+        box = tf.concat([begin[:2], extent[:2]], 0)
+        return tf.image.resize(tf.io.decode_and_crop_jpeg(encoded, box, channels=3), (size, size))
+
+    plain = paths.repeat().map(bare, num_parallel_calls=tf.data.AUTOTUNE)
+    plain = plain.batch(batch).prefetch(tf.data.AUTOTUNE)
+    passes = 5
+
+    def take(dataset):  # from its start, so that nothing is read ahead in the other's turn
+        for _ in dataset.take(passes * count // batch):
+            pass
+
+    return compete(lambda: take(stream(0)), lambda: take(plain), passes * count, rounds)
 
 
 def main():
@@ -118,15 +209,24 @@ def main():
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--only", nargs="+", default=[""], help="parts of names")
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--photographs", type=Path, metavar="DIR", help="class folders of JPEGs")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     rows = []
-    for name, benchmark in BENCHMARKS.items():
+    work: dict[str, Any] = {
+        name: functools.partial(measure, *benchmark) for name, benchmark in BENCHMARKS.items()
+    }
+    work["training loop, ResNet-20, peer: Model.fit"] = training_loop
+    if options.photographs:
+        work["training crops of 224 pixels, peer: bare tf.io.decode_and_crop_jpeg and resize"] = (
+            functools.partial(input_pipeline, options.photographs)
+        )
+    for name, run in work.items():
         if any(part in name for part in options.only):
-            ours, peer = measure(*benchmark, options.rounds)
+            ours, peer = run(rounds=options.rounds)
             row = (name, round(ours, 1), round(peer, 1), round(ours / peer, 2))
             rows.append((*row, options.rounds, hardware()))
-            print(*row, sep="\t", file=sys.stderr)
+            print(*row, sep="\t", file=sys.stderr, flush=True)
     with (options.out / "benchmarks.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["benchmark", "ours", "peer", "ratio", "n", "machine"])

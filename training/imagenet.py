@@ -101,7 +101,6 @@ def run(name, recipe, options):
         epochs=recipe.epochs,
         seed=recipe.seed,
         size=recipe.size,
-        preprocess=normalize(model.preprocessor.image_converter),
         area=(recipe.smallest_area, 1.0),
     )
     model, state = loop.train(
@@ -113,6 +112,7 @@ def run(name, recipe, options):
         workdir=options.workdir,
         evaluate=held
         and (lambda model: {"held_out_accuracy": images.evaluate(model, held)["accuracy"]}),
+        preprocess=normalize(model.preprocessor.image_converter),
         checkpoint_every=options.checkpoint_every or min(steps_per_epoch, 1_000),
         timeout=options.timeout if find_worker(strategy).count > 1 else None,
     )
@@ -145,8 +145,12 @@ def run(name, recipe, options):
 
 def normalize(converter):
     """The last step of a preset's preprocessing, for crops that have their size already."""
-    config = {**converter.get_config(), "image_size": None}
-    return type(converter).from_config(config)
+    import tensorflow as tf
+
+    scale, offset = (
+        tf.constant(values, "float32") for values in (converter.scale, converter.offset)
+    )
+    return lambda images: tf.cast(images, "float32") * scale + offset
 
 
 if __name__ == "__main__":

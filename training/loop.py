@@ -89,7 +89,7 @@ def make_optimizer(recipe, steps_per_epoch):
     )
 
 
-def make_step(model, optimizer, recipe, strategy):
+def make_step(model, optimizer, recipe, strategy, preprocess=None):
     """A compiled function that takes some steps and returns their losses and hits.
 
     Gradients are summed over the parts of a batch and over the replicas first and clipped then,
@@ -101,6 +101,8 @@ def make_step(model, optimizer, recipe, strategy):
         optimizer: a Keras optimizer built on the model's trainable variables.
         recipe: a `Recipe`.
         strategy: a `tf.distribute.Strategy`.
+        preprocess: optional function from what the iterator gives to the network's input, for
+            the device to compute.
 
     Returns:
         A function of (iterator, steps) that returns two float tensors of shape `(steps,)`:
@@ -116,6 +118,8 @@ def make_step(model, optimizer, recipe, strategy):
         share = strategy.num_replicas_in_sync
 
     def part(images, labels):
+        if preprocess is not None:
+            images = preprocess(images)
         with tf.GradientTape() as tape:
             logits = model(images, training=True)
             targets = tf.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
@@ -201,6 +205,7 @@ def train(
     strategy,
     workdir,
     evaluate=None,
+    preprocess=None,
     checkpoint_every=None,
     timeout=None,
 ):
@@ -220,6 +225,7 @@ def train(
         strategy: a `tf.distribute.Strategy`.
         workdir: path of a folder.
         evaluate: optional function of the model, returns a dict of figures for the log.
+        preprocess: optional function from what the dataset gives to the network's input.
         checkpoint_every: optional int, steps between checkpoints; None means an epoch.
         timeout: optional number of seconds after which a call of several steps has hung.
 
@@ -267,6 +273,7 @@ def train(
             workdir,
             steps_per_epoch,
             evaluate,
+            preprocess,
             checkpoint_every or steps_per_epoch,
             timeout,
         )
@@ -286,6 +293,7 @@ class Run:
     workdir: Path
     steps_per_epoch: int
     evaluate: Callable[[Any], dict[str, float]] | None
+    preprocess: Callable[[Any], Any] | None
     checkpoint_every: int
     timeout: float | None
 
@@ -296,7 +304,7 @@ class Run:
 
     def go(self, dataset, state):
         """Takes every step that is left; `state` follows."""
-        step = make_step(self.model, self.optimizer, self.recipe, self.strategy)
+        step = make_step(self.model, self.optimizer, self.recipe, self.strategy, self.preprocess)
         iterator = self._distribute(dataset, state["step"])
         batch = self.recipe.batch_size
         bar = tqdm(

@@ -65,6 +65,11 @@ class Recipe:
         checks.whole("epochs", self.epochs, least=1, most=100_000)
         checks.whole("batch_size", self.batch_size, least=1, most=1_000_000)
         checks.whole("warmup_epochs", self.warmup_epochs, least=0, most=self.epochs)
+        if not isinstance(self.milestones, (list, tuple)):
+            raise checks.InputError(
+                f"Expected `milestones` to be a list of epochs. Received: milestones="
+                f"{self.milestones!r}. Write for instance milestones=[30,60,80]."
+            )
         object.__setattr__(self, "milestones", tuple(self.milestones))
         for epoch in self.milestones:
             checks.whole("milestones", epoch, least=1, most=100_000)

@@ -1,0 +1,93 @@
+"""The program that makes ImageNet presets, on a handful of real photographs."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import keras_unrolled as ku
+from keras_unrolled import models
+from training import finish, imagenet
+
+SMALL = ["size=32", "network.width_multiplier=0.0625", "epochs=1", "milestones=[]"]
+
+
+def test_every_imagenet_preset_has_a_recipe_that_opens_with_its_command():
+    names = {record.name for record in ku.list_presets(dataset="imagenet")}
+    assert names == imagenet.RECIPES.keys()
+    for name, recipe in imagenet.RECIPES.items():
+        command, hardware, *_ = recipe.text.splitlines()
+        assert command == (
+            f"python training/imagenet.py --preset {name} --data-dir DIR --workdir DIR"
+        )
+        assert "Hardware" in hardware
+        assert "Expected" in hardware
+        record = ku.load_record(name)
+        assert record.training.get("command", command) == command
+
+
+@pytest.mark.parametrize("name", sorted(imagenet.RECIPES))
+def test_a_recipe_builds_the_network_of_its_record(name):
+    model = finish.build(imagenet.RECIPES[name])
+    record = ku.load_record(name)
+    config = model.backbone.get_config()
+    assert {key: config[key] for key in record.network} == {
+        key: tuple(value) if isinstance(config[key], tuple) else value
+        for key, value in record.network.items()
+    }
+    assert model.num_classes == 1000
+
+
+@pytest.fixture
+def data_dir(photographs, tmp_path):
+    """Sixty photographs as class folders: train, and a few of them as val."""
+    for i, path in enumerate(photographs[:60]):
+        place = tmp_path / "data" / "train" / path.parent.name
+        place.mkdir(parents=True)
+        shutil.copy(path, place)
+        if i % 6 == 0:
+            shutil.copytree(place, tmp_path / "data" / "val" / path.parent.name)
+    return tmp_path / "data"
+
+
+def run(data_dir, workdir, *arguments):
+    command = ["--preset", "highway_bn_imagenet", "--data-dir", str(data_dir)]
+    return imagenet.main([*command, "--workdir", str(workdir), *arguments])
+
+
+def test_a_smoke_run_makes_a_preset_from_folders(data_dir, tmp_path, capsys):
+    assert run(data_dir, tmp_path / "run", "--smoke", "--set", *SMALL, "holdout=6") == 0
+    record = ku.load_record(tmp_path / "run" / "preset")
+    assert record.name == "highway_bn_imagenet"
+    assert record.origin == "trained"
+    assert record.label_set == "imagenet"
+    assert "--smoke" in record.training["command"]
+    found = {(row["split"], row["metric"]): row["n"] for row in record.metrics}
+    assert found == {
+        ("train, held out", "accuracy"): 6,
+        ("train, held out", "top_5_accuracy"): 6,
+        ("validation", "accuracy"): 10,
+        ("validation", "top_5_accuracy"): 10,
+    }
+    assert all(row["resolution"] == 224 for row in record.metrics)
+    model = ku.from_preset(tmp_path / "run" / "preset")
+    image = np.zeros((1, 300, 260, 3), "uint8")
+    assert model.predict(image, verbose=0).shape == (1, 1000)
+    assert model.labels == models.imagenet_labels()
+    # Run again, it finds its work done.
+    assert run(data_dir, tmp_path / "run", "--smoke", "--set", *SMALL, "holdout=6") == 0
+    assert json.loads((tmp_path / "run" / "preset" / "record.json").read_text())["name"]
+
+
+def test_bad_input_is_told_with_code_2(data_dir, tmp_path, capsys):
+    for arguments, message in (
+        ([], "Expected 1,000 classes"),
+        (["--smoke", "--set", "batch_size=64"], "a batch of at most 60"),
+        (["--smoke", "--set", "colour=1"], "unknown one: colour"),
+        (["--smoke", "--set", "milestones=3"], "milestones"),
+    ):
+        assert run(data_dir, tmp_path / "run", *arguments) == 2
+        assert message in capsys.readouterr().err
+    assert run(tmp_path / "nothing", tmp_path / "run", "--smoke") == 2
+    assert "docs/training.md" in capsys.readouterr().err
