@@ -88,10 +88,16 @@ def test_a_trained_preset_keeps_its_answers():
         np.testing.assert_array_equal(scores.argmax(-1), expected.argmax(-1))
 
 
-@pytest.mark.parametrize("gating", ["coupled", "full", "c_only", "t_only"])
-def test_every_test_image_is_classified_as_before(gating, tfds_dir):
+@pytest.fixture(scope="module")
+def test_set(tfds_dir):
+    """All test images, and what the trained Residual net says of them."""
     images = data.load_cifar10(tfds_dir, "test").images
-    expected = evaluation.predict(ku.from_preset("resnet_bn_cifar10"), images)
+    return images, evaluation.predict(ku.from_preset("resnet_bn_cifar10"), images)
+
+
+@pytest.mark.parametrize("gating", ["coupled", "full", "c_only", "t_only"])
+def test_every_test_image_is_classified_as_before(gating, test_set):
+    images, expected = test_set
     found = evaluation.predict(ku.from_preset("resnet_bn_cifar10", gating=gating), images)
     assert np.abs(found - expected).max() / np.abs(expected).max() < 1e-4
     np.testing.assert_array_equal(found.argmax(-1), expected.argmax(-1))

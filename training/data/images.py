@@ -253,7 +253,7 @@ def random_crop(encoded, seed, size, area=AREA):
     image = tf.image.resize(tf.ensure_shape(image, (None, None, 3)), (size, size))
     image = tf.cast(tf.round(image), tf.uint8)
     # Not [:, ::-1], which takes as long as a third of the decoding.
-    flip = tf.random.stateless_uniform((), seed) < 0.5
+    flip = tf.random.stateless_uniform((), seed + tf.constant([1 << 20, 0], seed.dtype)) < 0.5
     return tf.cond(flip, lambda: tf.reverse(image, [1]), lambda: image)
 
 
