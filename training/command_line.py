@@ -57,7 +57,7 @@ def main(program, text, recipes, smoke, run, arguments=None):
     except checks.InputError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 2
-    except ArithmeticError as error:
+    except (ArithmeticError, ConnectionError) as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 3
     except InterruptedError as error:  # SIGTERM; the same command goes on

@@ -79,6 +79,8 @@ def run(name, recipe, options):
 
     strategy = make_strategy(options.replicas, kind=options.strategy, timeout=options.timeout)
 
+    import tensorflow as tf
+
     from training import finish, loop
     from training.data import images
 
@@ -103,19 +105,22 @@ def run(name, recipe, options):
         size=recipe.size,
         area=(recipe.smallest_area, 1.0),
     )
-    model, state = loop.train(
-        lambda: finish.build(recipe, labels=names, dtype=recipe.precision),
-        recipe,
-        stream,
-        steps_per_epoch=steps_per_epoch,
-        strategy=strategy,
-        workdir=options.workdir,
-        evaluate=held
-        and (lambda model: {"held_out_accuracy": images.evaluate(model, held)["accuracy"]}),
-        preprocess=normalize(model.preprocessor.image_converter),
-        checkpoint_every=options.checkpoint_every or min(steps_per_epoch, 1_000),
-        timeout=options.timeout if find_worker(strategy).count > 1 else None,
-    )
+    try:
+        model, state = loop.train(
+            lambda: finish.build(recipe, labels=names, dtype=recipe.precision),
+            recipe,
+            stream,
+            steps_per_epoch=steps_per_epoch,
+            strategy=strategy,
+            workdir=options.workdir,
+            evaluate=held
+            and (lambda model: {"held_out_accuracy": images.evaluate(model, held)["accuracy"]}),
+            preprocess=normalize(model.preprocessor.image_converter),
+            checkpoint_every=options.checkpoint_every or min(steps_per_epoch, 1_000),
+            timeout=options.timeout if find_worker(strategy).count > 1 else None,
+        )
+    except tf.errors.InvalidArgumentError as error:
+        images.refuse_broken(train, error)
     if not find_worker(strategy).is_chief:
         return
 

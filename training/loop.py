@@ -171,6 +171,19 @@ def synchronize_normalization(model, recipe, strategy):
             layer.synchronized = recipe.synchronize and strategy.num_replicas_in_sync > 1
 
 
+class WorkersGoneError(ConnectionError):
+    """Another worker does not answer any more; the message says what to do."""
+
+
+GONE = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+    tf.errors.UnavailableError,
+)
+
+
 class Stopped(InterruptedError):  # noqa: N818  it is no error
     """The run was asked to stop, and has saved where it stands."""
 
@@ -237,6 +250,7 @@ def train(
         InputError: if the batch does not divide by the replicas and parts, or for a
             checkpoint of another recipe.
         NonFiniteLossError: at the first loss or gradient that is NaN or infinite.
+        WorkersGoneError: if another worker has ended.
         Stopped: after SIGTERM, once a checkpoint has been written.
     """
     workdir = Path(workdir)
@@ -321,8 +335,7 @@ class Run:
         with bar, log, StopRequest() as stop:
             while state["step"] < self.total:
                 began = time.perf_counter()
-                with watchdog(self.timeout, "the next steps of every worker", code=3):
-                    losses, hits = (t.numpy() for t in step(iterator, self._stride(state)))
+                losses, hits = self._call(step, iterator, state)
                 self._refuse_ruin(losses, state)
                 self._note(state, losses, hits, time.perf_counter() - began)
                 bar.set_description(f"epoch {self._epoch(state)}/{self.recipe.epochs}", False)
@@ -339,6 +352,19 @@ class Run:
                     checkpoint.save(self.workdir, self.variables, state)
                 if stop.came and state["step"] < self.total:
                     raise Stopped(f"stopped at step {state['step']}, saved in {self.workdir}")
+
+    def _call(self, step, iterator, state):
+        try:
+            with watchdog(self.timeout, "the next steps of every worker", code=3):
+                return [t.numpy() for t in step(iterator, self._stride(state))]
+        except GONE as error:
+            if self.worker.count == 1:
+                raise
+            raise WorkersGoneError(
+                f"Expected all {self.worker.count} workers to take step {state['step'] + 1}. One "
+                f"of them does not answer ({str(error).splitlines()[0][:200]}). Start all of them "
+                f"again; the last checkpoint in {self.workdir} stands."
+            ) from error
 
     def _distribute(self, dataset, start):
         """An iterator over what each replica sees of each part of each batch, in order."""

@@ -2,9 +2,11 @@
 
 import json
 import os
+import socket
 import sys
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -50,8 +52,8 @@ def make_strategy(replicas=None, *, kind="auto", timeout=600):
         `MultiWorkerMirroredStrategy` or a `TPUStrategy`.
 
     Raises:
-        InputError: if there are fewer GPUs than asked for, or no cluster or TPU is described.
-        SystemExit: with code 2, if another worker does not join in time.
+        InputError: if there are fewer GPUs than asked for, no cluster or TPU is described, or
+            another worker does not join in time.
     """
     kind = find_kind() if checks.one_of("--strategy", kind, KINDS) == "auto" else kind
     if kind == "workers":
@@ -130,12 +132,66 @@ def _workers(timeout):
             "Expected the workers in TF_CONFIG or in SLURM's variables. Found neither. Set "
             "TF_CONFIG on every machine, or start the run with srun."
         )
+    workers = resolver.cluster_spec().as_dict().get("worker", [])
+    meet(workers, resolver.task_id or 0, timeout)
     options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=timeout)
-    others = "every worker to join"
-    with watchdog(timeout, f"{others} (cluster {cluster or 'of SLURM'})"):
-        return tf.distribute.MultiWorkerMirroredStrategy(
-            cluster_resolver=resolver, communication_options=options
-        )
+    return tf.distribute.MultiWorkerMirroredStrategy(
+        cluster_resolver=resolver, communication_options=options
+    )
+
+
+def meet(workers, index, timeout):
+    """Waits until every worker is there: TensorFlow itself would wait for ever, and in silence.
+
+    Worker 0 listens where TensorFlow will listen afterwards; the others tell it their number.
+
+    Args:
+        workers: list of "host:port", one a worker.
+        index: int, which of them this process is.
+        timeout: seconds.
+
+    Raises:
+        InputError: for workers that do not join in time.
+    """
+    end = time.monotonic() + timeout
+    host, port = workers[0].rsplit(":", 1)
+
+    def left():
+        seconds = end - time.monotonic()
+        if seconds <= 0:
+            there = {0, index, *joined}
+            missing = [w for i, w in enumerate(workers) if i not in there] or workers[:1]
+            raise checks.InputError(
+                f"Expected every worker to join within {timeout:g} seconds. Worker {index} waited "
+                f"for {', '.join(missing)}. Look whether they run and can be reached, and start "
+                "all of them again."
+            )
+        return min(seconds, 1.0)
+
+    joined: dict[int, socket.socket] = {}
+    if index:
+        while True:
+            pause = left()
+            try:
+                with socket.create_connection((host, int(port)), timeout=pause) as chief:
+                    chief.sendall(index.to_bytes(4, "big"))
+                    chief.settimeout(max(0.1, end - time.monotonic()))
+                    if chief.recv(2) == b"go":
+                        return
+            except OSError:
+                pass
+            time.sleep(0.1)
+    with socket.create_server(("", int(port))) as server:
+        while len(joined) < len(workers) - 1:
+            server.settimeout(left())
+            with suppress(OSError):
+                guest, _ = server.accept()
+                guest.settimeout(1)
+                joined[int.from_bytes(guest.recv(4), "big")] = guest
+        for guest in joined.values():
+            with suppress(OSError), guest:
+                guest.sendall(b"go")
+                guest.recv(1)  # they hang up first, so that the port is free at once
 
 
 def _tpu():
@@ -154,7 +210,7 @@ def _tpu():
 
 
 @contextmanager
-def watchdog(seconds, what, code=2):
+def watchdog(seconds, what, code=3):
     """Ends the process where the code within hangs, as it does when a peer is gone.
 
     Args:

@@ -91,3 +91,13 @@ def test_bad_input_is_told_with_code_2(data_dir, tmp_path, capsys):
         assert message in capsys.readouterr().err
     assert run(tmp_path / "nothing", tmp_path / "run", "--smoke") == 2
     assert "docs/training.md" in capsys.readouterr().err
+
+
+def test_a_broken_image_is_named(data_dir, tmp_path, capsys):
+    victims = sorted((data_dir / "train").rglob("*.JPEG"))[3:5]
+    for victim in victims:
+        victim.write_bytes(b"\xff\xd8\xff\xe0 not a photograph any more")
+    assert run(data_dir, tmp_path / "run", "--smoke", "--set", *SMALL) == 2
+    error = capsys.readouterr().err
+    assert "2 of 60 do not" in error
+    assert all(str(victim) in error for victim in victims)

@@ -1,12 +1,16 @@
+import json
+import os
 import subprocess
 import sys
+import threading
 
 import pytest
 import tensorflow as tf
 
 from keras_unrolled import InputError
 from tests.conftest import ROOT
-from training.strategy import make_strategy
+from tests.training.test_loop import free_ports
+from training.strategy import make_strategy, meet
 
 
 def test_one_device_is_the_default_on_a_machine_without_gpus():
@@ -20,6 +24,55 @@ def test_one_device_is_the_default_on_a_machine_without_gpus():
 def test_an_impossible_number_of_replicas_is_refused(replicas):
     with pytest.raises(InputError, match="Expected `replicas`"):
         make_strategy(replicas)
+
+
+def run_worker(code, **env):
+    command = [sys.executable, "-c", code]
+    return subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True, timeout=120
+    )
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_worker_that_never_joins_is_said_after_the_timeout(index):
+    ports = free_ports(2)
+    workers = [f"127.0.0.1:{port}" for port in ports]
+    config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+    code = (
+        "from training.strategy import make_strategy\n"
+        "try:\n    make_strategy(timeout=3)\nexcept ValueError as error:\n    print(error)"
+    )
+    done = run_worker(code, TF_CONFIG=json.dumps(config))
+    assert "every worker to join within 3 seconds" in done.stdout, done.stderr[-2000:]
+    assert f"Worker {index} waited for 127.0.0.1:{ports[1 - index]}" in done.stdout
+
+
+def test_many_workers_meet():
+    workers = [f"127.0.0.1:{port}" for port in free_ports(5)]
+    threads = [threading.Thread(target=meet, args=(workers, i, 20)) for i in range(5)]
+    for thread in reversed(threads):
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=20)
+        assert not thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("kind", "env", "message"),
+    [
+        ("workers", {}, "Found neither"),
+        ("tpu", {}, "Expected a TPU"),
+        ("auto", {"TF_CONFIG": "{"}, "Expected TF_CONFIG to be JSON"),
+        ("cloud", {}, "Expected `--strategy`"),
+    ],
+)
+def test_what_is_not_described_is_said(kind, env, message):
+    code = (
+        "from training.strategy import make_strategy\n"
+        f"try:\n    make_strategy(kind={kind!r})\nexcept ValueError as error:\n    print(error)"
+    )
+    done = run_worker(code, **env)
+    assert message in done.stdout, done.stderr[-2000:]
 
 
 def test_the_cpu_is_divided_before_tensorflow_starts_and_not_after():

@@ -7,10 +7,12 @@ unbroken one would, and each worker reads its own share.
 
 import os
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from tqdm import tqdm
 
 from keras_unrolled import checks, data, models
 
@@ -48,6 +50,10 @@ class FolderSource:
 
     def __len__(self):
         return len(self.labels)
+
+    def name(self, i):
+        """What to call the image of one number in a message."""
+        return str(self.paths[i])
 
     def read(self, i):
         """The encoded image and the label of one number, in a graph."""
@@ -89,6 +95,10 @@ class RecordSource:
 
     def __len__(self):
         return self._count
+
+    def name(self, i):
+        """What to call the image of one number in a message."""
+        return f"record {i:,} of {len(self.paths)} shards, the first of them {self.paths[0]}"
 
     def _fetch_tfrecord(self, i):
         shard, offset, length = self._index[i]
@@ -191,6 +201,10 @@ class Subset:
     def __len__(self):
         return len(self.numbers)
 
+    def name(self, i):
+        """What to call the image of one number in a message."""
+        return self.source.name(self.numbers[i])
+
     def read(self, i):
         """The encoded image and the label of one number, in a graph."""
         return self.source.read(tf.gather(self._table, i))
@@ -210,6 +224,31 @@ def decode(encoded):
         lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
     )
     return tf.ensure_shape(image, (None, None, 3))
+
+
+def refuse_broken(source, error):
+    """Says which images of a source do not decode, once one has ended a run.
+
+    Args:
+        source: a source.
+        error: what TensorFlow said of it.
+
+    Raises:
+        InputError: with the number of such images and the names of the first.
+        Exception: `error` itself, where every image decodes.
+    """
+    broken = []
+    for i in tqdm(range(len(source)), desc="looking for broken images", file=sys.stderr):
+        try:
+            decode(source.read(tf.constant(i, tf.int64))[0])
+        except tf.errors.OpError:
+            broken.append(source.name(i))
+    if not broken:
+        raise error
+    raise checks.InputError(
+        f"Expected images that decode. {len(broken):,} of {len(source):,} do not: "
+        f"{'; '.join(broken[:10])}. Repair them or take them away; the last checkpoint stands."
+    ) from error
 
 
 def random_crop(encoded, seed, size, area=AREA):
@@ -320,10 +359,7 @@ def evaluate(model, source, *, batch_size=64, progress=None):
     Returns:
         A dict: "n", "accuracy" and "top_5_accuracy".
     """
-    import sys
-
     import keras
-    from tqdm import tqdm
 
     network = keras.Model(model.inputs, model.outputs)
     network.compile(jit_compile=model.jit_compile)
