@@ -112,7 +112,7 @@ def test_fine_tuning_moves_the_gates_and_keeps_the_accuracy(tfds_dir):
     accuracy = evaluation.accuracy(evaluation.predict(model, test.images), test.labels)
     freeze(model, whole=True)
     options = {"epochs": 1, "batch_size": 64, "learning_rate": 1e-4, "seed": 0}
-    fit_examples(model, data.load_cifar10(tfds_dir, "train[:4000]"), test, **options)
+    fit_examples(model, data.load_cifar10(tfds_dir, "train[:2000]"), test, **options)
     assert not any(gate.is_constant() for gate in gates)
     # The gates look at their input now.
     found = model.backbone.forward_intermediates(model.preprocessor(test.images[:200]))

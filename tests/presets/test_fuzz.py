@@ -15,7 +15,7 @@ from keras_unrolled import InputError, models
 from tests.nets import randomize
 
 FOLDERS = 2_000
-WITHOUT_RECORD = 400
+WITHOUT_RECORD = 150
 ODD_VALUES = [
     None, True, -1, 0, 1, 3, 2**31, 10**30, 1e308, 0.5, float("nan"), "", "x", "../../etc", "coupled",
     "float64", [], [1], [10**7] * 3, {}, {"class_name": "Lambda"}, [[[]]], "é" * 1000,
