@@ -1,8 +1,6 @@
 """A run that is killed again and again ends where an unbroken one does, to the bit."""
 
 import csv
-import json
-import os
 import random
 import signal
 import subprocess
@@ -14,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.training.kill_worker import EPOCHS, EVERY, STEPS_PER_EPOCH
-from tests.training.test_loop import free_ports
+from tests.training.test_loop import cluster_env, free_ports
 from training import checkpoint
 
 WORKER = Path(__file__).with_name("kill_worker.py")
@@ -23,14 +21,8 @@ KILLS = 10
 
 
 def start(workdir, out, cluster=None):
-    env = dict(os.environ)
-    if cluster is not None:
-        ports, index = cluster
-        workers = [f"127.0.0.1:{port}" for port in ports]
-        task = {"type": "worker", "index": index}
-        env["TF_CONFIG"] = json.dumps({"cluster": {"worker": workers}, "task": task})
     command = [sys.executable, str(WORKER), str(workdir), str(out)]
-    return subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, env=cluster_env(cluster), stderr=subprocess.PIPE, text=True)
 
 
 def finish(process, out):

@@ -19,17 +19,22 @@ from training.recipe import Recipe
 WORKER = Path(__file__).parent / "replica_worker.py"
 
 
-def start_worker(out, *, replicas=1, dtype="float32", cluster=None, **settings):
-    """Starts ten steps in another process."""
+def cluster_env(cluster):
+    """The environment of one worker; `cluster` is its ports and the worker's index, or None."""
     env = dict(os.environ)
     if cluster is not None:
         ports, index = cluster
         workers = [f"127.0.0.1:{port}" for port in ports]
         task = {"type": "worker", "index": index}
         env["TF_CONFIG"] = json.dumps({"cluster": {"worker": workers}, "task": task})
+    return env
+
+
+def start_worker(out, *, replicas=1, dtype="float32", cluster=None, **settings):
+    """Starts twenty steps in another process."""
     command = [sys.executable, str(WORKER), str(replicas), dtype, str(out)]
     command += [f"{key}={json.dumps(value)}" for key, value in settings.items()]
-    return subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, env=cluster_env(cluster), stderr=subprocess.PIPE, text=True)
 
 
 def finish_worker(process, out):
