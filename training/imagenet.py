@@ -14,39 +14,49 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout, not installed
 
 from keras_unrolled import checks
+from keras_unrolled.presets import registry
 from training import command_line
 from training.recipe import Recipe
 
 CLASSIC = """\
 python training/imagenet.py --preset {name} --data-dir DIR --workdir DIR
-Hardware and time: eight GPUs of 2017, about a day (not run by us). Expected: {expected}.
-He et al. 2015, section 3.4, as in Greff et al. 2017, section 5.1: 90 epochs of 256 images, rate 0.1
-divided by 10 after 30, 60 and 80; weight decay 1e-4; crops of 8 to 100 % of the area (Szegedy et
-al. 2015). The same for Residual and Highway nets.
+Hardware and time: on GPUs that together sustain 100 TFLOP/s, {hours:.0f} hours by the count of MACs (an \
+estimate: nobody has run this). Expected: {expected}.
+Goyal et al. 2017, section 5.1: 90 epochs of 256 images, rate 0.1 divided by 10 after 30, 60 and 80,
+Nesterov's momentum 0.9, weight decay 1e-4, crops of 8 to 100 % of the area. The same for Residual and
+Highway nets, as Greff et al. 2017 (section 5.1) did, who do not tell their epochs and batch.
 """
-RESNET = "75 to 76 % at 224 pixels (fb.resnet.torch: 75.99 %)"
-UNKNOWN = "near the Residual net's 76 % by the paper, whose table gives no weights"
+GREFF = "{} % top-5 error in Greff et al. 2017, section 5.1"
+NARROWER = GREFF + ", there with fewer filters, of ResNet-50's size"
+UNKNOWN = "not known, no source trained it"
 # Builder, its options, and what to expect, by preset.
 NETWORKS: dict[str, tuple[str, dict[str, Any], str]] = {
-    "resnet_bn_imagenet": ("resnet", {}, RESNET),
+    "resnet_bn_imagenet": (
+        "resnet",
+        {},
+        "24.01 % top-1 error (fb.resnet.torch); " + GREFF.format("7.17"),
+    ),
     # As the regated preset of this name: a ReLU after the mix.
-    "highway_bn_imagenet": ("highway", {"mix_relu": True}, UNKNOWN),
-    "highway_full_bn_imagenet": ("highway", {"gating": "full", "mix_relu": True}, "not known"),
-    "highway_c_only_bn_imagenet": ("highway", {"gating": "c_only", "mix_relu": True}, "not known"),
-    "highway_t_only_bn_imagenet": ("highway", {"gating": "t_only", "mix_relu": True}, "not known"),
-    "highway_hrelu_bn_imagenet": ("highway", {"transform_relu": True}, UNKNOWN),
-    "resnet_nobn_imagenet": ("resnet", {"normalization": None}, "not known"),
-    "highway_nobn_imagenet": ("highway", {"normalization": None}, "not known"),
-    "plain_bn_imagenet": ("plain", {}, "below the Residual net"),
+    "highway_bn_imagenet": ("highway", {"mix_relu": True}, NARROWER.format("7.53")),
+    "highway_full_bn_imagenet": ("highway", {"gating": "full", "mix_relu": True}, UNKNOWN),
+    "highway_c_only_bn_imagenet": ("highway", {"gating": "c_only", "mix_relu": True}, UNKNOWN),
+    "highway_t_only_bn_imagenet": ("highway", {"gating": "t_only", "mix_relu": True}, UNKNOWN),
+    "highway_hrelu_bn_imagenet": ("highway", {"transform_relu": True}, NARROWER.format("7.29")),
+    "resnet_nobn_imagenet": ("resnet", {"normalization": None}, GREFF.format("9.40")),
+    "highway_nobn_imagenet": ("highway", {"normalization": None}, NARROWER.format("10.03")),
+    "plain_bn_imagenet": ("plain", {}, UNKNOWN),
 }
+EPOCHS, IMAGES = 90, 1_281_167
 
 
 def _classic(name):
     builder, options, expected = NETWORKS[name]
+    # Two operations a multiply-accumulate, and twice as many again for the gradient.
+    hours = 6 * (registry.known()[name].macs or 0) * EPOCHS * IMAGES / 100e12 / 3600
     return Recipe(
         network={"builder": builder, "depth": 50, "dataset": "imagenet", **options},
-        text=CLASSIC.format(name=name, expected=expected),
-        epochs=90,
+        text=CLASSIC.format(name=name, hours=hours, expected=expected),
+        epochs=EPOCHS,
         batch_size=256,
         learning_rate=0.1,
         warmup_epochs=0,

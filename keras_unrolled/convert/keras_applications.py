@@ -54,10 +54,7 @@ def from_keras_applications(source, *, weights="imagenet", dtype=None):
         )
     dense = theirs.get_layer("predictions")
     activation = keras.activations.serialize(dense.activation)
-    ours = models.resnet(depth, stride_conv=1, epsilon=EPSILON, num_classes=dense.units)
-    backbone = models.ImageBackbone.from_config(
-        {**ours.backbone.get_config(), "dtype": dtype or keras.config.dtype_policy()}
-    )
+    backbone = models.resnet(depth, stride_conv=1, epsilon=EPSILON, dtype=dtype).backbone
     model = models.ImageClassifier(
         backbone,
         dense.units,

@@ -144,6 +144,9 @@ def imagenet_labels(*, synsets=False):
 
     Args:
         synsets: bool, whether to give WordNet's ids instead, as "n01440764".
+
+    Returns:
+        A list of 1,000 strings.
     """
     import keras_hub
     import numpy as np

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from keras_unrolled import checks
+from keras_unrolled.presets.record import fingerprint
 
 SCHEME = "hf://"
 # What a preset consists of; nothing else of a repository is fetched.
@@ -163,10 +164,10 @@ def verify_snapshot(folder, name, token=None):
         wanted = stated.get(path, path.name)
         if not _is_hash(wanted):
             continue  # the record's hashes remain
-        data = path.read_bytes()
         if len(wanted) == 64:
-            found = hashlib.sha256(data).hexdigest()
-        else:
+            found = fingerprint(path)["sha256"]
+        else:  # a small file
+            data = path.read_bytes()
             found = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
         if found != wanted:
             blob = path.resolve()

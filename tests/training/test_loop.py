@@ -257,6 +257,17 @@ def test_a_step_is_sgd_with_nesterov_l2_decay_clipping_and_smoothing(tmp_path):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-4)
 
 
+@pytest.mark.parametrize("warmup", [0, 1])
+def test_the_rate_is_divided_by_ten_at_each_milestone(warmup):
+    recipe = make_recipe(epochs=6, warmup_epochs=warmup, milestones=[2, 4], learning_rate=0.5)
+    optimizer = loop.make_optimizer(recipe, steps_per_epoch=10)
+    for step in (0, 3, 9, 10, 19, 20, 39, 40, 59):
+        expected = 0.5 * (0.1 if step >= 20 else 1) * (0.1 if step >= 40 else 1)
+        expected *= step / 10 if warmup and step < 10 else 1
+        optimizer.iterations.assign(step)
+        np.testing.assert_allclose(float(optimizer.learning_rate), expected, rtol=1e-5)
+
+
 def test_averaged_weights_are_the_exponential_mean_of_the_steps(tmp_path):
     kernels = []
 
