@@ -73,7 +73,8 @@ def run_everywhere(folder, **settings):
     [
         ("float64", 1e-9, {"accumulate": 2}),
         ("float64", 1e-9, {"network.builder": "resnet"}),
-        ("float32", 1e-4, {}),
+        # At the rate of the others rounding alone grows to 1.2e-4 in twenty steps.
+        ("float32", 1e-4, {"learning_rate": 0.1}),
     ],
     ids=["highway, accumulated", "resnet", "highway, float32"],
 )
