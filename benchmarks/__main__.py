@@ -170,13 +170,8 @@ def input_pipeline(folder, rounds):
     """Training crops of 224 pixels, ours and a bare decode, crop and resize of TensorFlow."""
     source = FolderSource(folder)
     size, batch, count = 224, 50, len(source) // 50 * 50
-    stream = image_stream(
-        source,
-        batch_size=batch,
-        epochs=1_000_000,
-        seed=0,
-        size=size,
-    )
+    recipe = Recipe(network={}, batch_size=batch, epochs=100_000, size=size)
+    stream = image_stream(source, recipe)
     paths = tf.data.Dataset.from_tensor_slices([str(path) for path in source.paths])
 
     def bare(path):

@@ -62,7 +62,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
 }
 
-RECIPES = {
+PRESETS = {
     name: Recipe(
         network={"builder": builder, "depth": 20, "dataset": "cifar", **options},
         text=EXPECTED.format(name=name, expected=expected),
@@ -71,13 +71,18 @@ RECIPES = {
     for name, (builder, options, expected) in NETWORKS.items()
 }
 
-SMOKE = ["epochs=1", "warmup_epochs=0"]
+RECIPES = {"classic": PRESETS}
 SMOKE_EXAMPLES = 1_000
+
+
+def smoke(recipe):
+    """What `--smoke` changes."""
+    return ["epochs=1", "warmup_epochs=0"]
 
 
 def main(arguments=None):
     """Runs one recipe from its data to its preset; returns the exit code."""
-    return command_line.main("training/cifar10.py", __doc__, RECIPES, SMOKE, run, arguments)
+    return command_line.main("training/cifar10.py", __doc__, RECIPES, smoke, run, arguments)
 
 
 def run(name, recipe, options):

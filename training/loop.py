@@ -44,35 +44,91 @@ def commit():
 
 
 @keras.saving.register_keras_serializable(package="keras_unrolled_training")
-class Steps(keras.optimizers.schedules.LearningRateSchedule):
-    """A linear warm-up, then a rate that is divided by 10 at each of some steps.
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """A linear warm-up, then a rate that falls to 0 in a line, or by 10 at each of some steps.
 
     Args:
         rate: float, the peak.
         warmup: int, steps of the warm-up.
-        milestones: list of int, steps.
+        total: int, steps in all.
+        milestones: list of int, steps; none for a line.
     """
 
-    def __init__(self, rate, warmup, milestones):
+    def __init__(self, rate, warmup, total, milestones=()):
         super().__init__()
-        self.rate, self.warmup, self.milestones = rate, warmup, list(milestones)
+        self.rate, self.warmup, self.total = rate, warmup, total
+        self.milestones = list(milestones)
 
     def __call__(self, step):
         step = keras.ops.cast(step, "float32")
-        passed = sum(keras.ops.cast(step >= m, "float32") for m in self.milestones)
         warm = keras.ops.minimum(1.0, step / max(1, self.warmup)) if self.warmup else 1.0
-        return self.rate * warm * 0.1**passed
+        if self.milestones:
+            passed = sum(keras.ops.cast(step >= m, "float32") for m in self.milestones)
+            return self.rate * warm * 0.1**passed
+        left = (self.total - step) / max(1, self.total - self.warmup)
+        return self.rate * keras.ops.clip(left, 0.0, warm)
 
     def get_config(self):
-        return {"rate": self.rate, "warmup": self.warmup, "milestones": self.milestones}
+        names = ("rate", "warmup", "total", "milestones")
+        return {name: getattr(self, name) for name in names}
+
+
+@keras.saving.register_keras_serializable(package="keras_unrolled_training")
+class Lamb(keras.optimizers.Lamb):
+    """LAMB with weight decay as You et al. 2020 (algorithm 2) have it, within what is scaled.
+
+    Keras's own decays apart from the scaled update, many times as strongly at the same
+    coefficient. Variables without decay are not scaled, as in timm's, by which the values of
+    Wightman et al. 2021 were found.
+
+    Args:
+        decay: float.
+        decayed: function of a variable, whether it decays.
+        **options: of `keras.optimizers.Lamb`.
+    """
+
+    def __init__(self, *args, decay=0.0, decayed=None, **options):
+        super().__init__(*args, **options)
+        self.decay, self.decayed = decay, decayed or (lambda variable: True)
+
+    def build(self, variables):
+        super().build(variables)
+        self._decays = [bool(self.decay) and self.decayed(v) for v in variables]
+
+    def update_step(self, gradient, variable, learning_rate):
+        ops = keras.ops
+        dtype = variable.dtype
+        gradient, rate = ops.cast(gradient, dtype), ops.cast(learning_rate, dtype)
+        step = ops.cast(self.iterations + 1, dtype)
+        i = self._get_variable_index(variable)
+        m, v = self._momentums[i], self._velocities[i]
+        self.assign_add(m, (gradient - m) * (1 - self.beta_1))
+        self.assign_add(v, (ops.square(gradient) - v) * (1 - self.beta_2))
+        first = m / (1 - ops.power(ops.cast(self.beta_1, dtype), step))
+        second = v / (1 - ops.power(ops.cast(self.beta_2, dtype), step))
+        update = first / (ops.sqrt(second) + self.epsilon)
+        if self._decays[i]:
+            update = update + self.decay * variable
+            weight, norm = (ops.sqrt(ops.sum(ops.square(x))) for x in (variable, update))
+            scale = ops.where((weight > 0) & (norm > 0), weight / ops.maximum(norm, 1e-30), 1.0)
+            update = scale * update
+        self.assign_sub(variable, rate * update)
+
+    def get_config(self):
+        return {**super().get_config(), "decay": self.decay}
+
+
+def decays(variable):
+    """Whether weight decay acts on a variable: on kernels alone."""
+    return variable.path.endswith("kernel")
 
 
 def make_optimizer(recipe, steps_per_epoch):
-    """SGD with Nesterov's momentum, a linear warm-up, and a cosine to 0 or steps down."""
+    """The recipe's optimizer with its schedule of the learning rate."""
     total, warmup = recipe.epochs * steps_per_epoch, recipe.warmup_epochs * steps_per_epoch
-    if recipe.milestones:
+    if recipe.milestones or recipe.decay == "linear":
         ends = [epoch * steps_per_epoch for epoch in recipe.milestones]
-        schedule = Steps(recipe.learning_rate, warmup, ends)
+        schedule = Schedule(recipe.learning_rate, warmup, total, ends)
     else:
         schedule = keras.optimizers.schedules.CosineDecay(
             0.0 if warmup else recipe.learning_rate,
@@ -80,12 +136,20 @@ def make_optimizer(recipe, steps_per_epoch):
             warmup_target=recipe.learning_rate if warmup else None,
             warmup_steps=warmup,
         )
-    return keras.optimizers.SGD(
-        schedule,
-        momentum=recipe.momentum,
-        nesterov=True,
-        use_ema=recipe.ema > 0,
-        ema_momentum=recipe.ema or 0.99,
+    options = {"use_ema": recipe.ema > 0, "ema_momentum": recipe.ema or 0.99}
+    if recipe.optimizer == "lamb":
+        return Lamb(schedule, decay=recipe.weight_decay, decayed=decays, epsilon=1e-6, **options)
+    return keras.optimizers.SGD(schedule, momentum=recipe.momentum, nesterov=True, **options)
+
+
+def make_losses(recipe):
+    """The function from float targets and logits, `(n, classes)`, to each example's loss, `(n,)`."""
+    options = {"from_logits": True, "label_smoothing": recipe.label_smoothing}
+    if recipe.loss == "cross_entropy":
+        return lambda y, logits: keras.losses.categorical_crossentropy(y, logits, **options)
+    # Wightman et al. 2021, section 2: the mixed classes are all there, each as a label of its own.
+    return lambda y, logits: keras.losses.binary_crossentropy(
+        tf.cast(y > 0.2, y.dtype), logits, **options
     )
 
 
@@ -110,7 +174,9 @@ def make_step(model, optimizer, recipe, strategy, preprocess=None):
         `recipe.accumulate` elements of the iterator.
     """
     variables = model.trainable_variables
-    decayed = [v.path.endswith("kernel") for v in variables]
+    losses_of = make_losses(recipe)
+    # LAMB has its own decay, within what it scales.
+    l2 = [recipe.weight_decay if recipe.optimizer == "sgd" and decays(v) else 0 for v in variables]
     share = 1
     if hasattr(optimizer, "_all_reduce_sum_gradients"):
         optimizer._all_reduce_sum_gradients = list  # they are summed before they are clipped
@@ -122,11 +188,12 @@ def make_step(model, optimizer, recipe, strategy, preprocess=None):
             images = preprocess(images)
         with tf.GradientTape() as tape:
             logits = model(images, training=True)
-            targets = tf.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
-            losses = keras.losses.categorical_crossentropy(
-                targets, logits, from_logits=True, label_smoothing=recipe.label_smoothing
-            )
-            loss = tf.reduce_sum(losses) / recipe.batch_size
+            if labels.shape.rank == 2:  # of a mixture
+                targets = tf.cast(labels, logits.dtype)
+                labels = tf.argmax(labels, -1)
+            else:
+                targets = tf.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
+            loss = tf.reduce_sum(losses_of(targets, logits)) / recipe.batch_size
         hits = tf.equal(tf.argmax(logits, -1, output_type=labels.dtype), labels)
         hits = tf.reduce_sum(tf.cast(hits, loss.dtype)) / recipe.batch_size
         return tape.gradient(loss, variables), loss, hits
@@ -143,8 +210,8 @@ def make_step(model, optimizer, recipe, strategy, preprocess=None):
         # A ReLU turns NaN into 0, so that the loss alone may stay finite in a ruined network.
         loss = tf.where(tf.math.is_finite(norm), loss, tf.cast(float("nan"), loss.dtype))
         gradients = [
-            g + tf.cast(recipe.weight_decay, g.dtype) * v.value if decays else g
-            for g, v, decays in zip(gradients, variables, decayed)
+            g + tf.cast(decay, g.dtype) * v.value if decay else g
+            for g, v, decay in zip(gradients, variables, l2)
         ]
         optimizer.apply([g / share for g in gradients])
         return loss, hits
@@ -313,6 +380,13 @@ class Run:
 
     def __post_init__(self):
         self.total = self.recipe.epochs * self.steps_per_epoch
+        sizes = [self.recipe.size_of(epoch) for epoch in range(self.recipe.epochs)]
+        # Where crops grow the data begins anew, so that each size is a shape of its own.
+        self.changes = {
+            epoch * self.steps_per_epoch
+            for epoch in range(1, len(sizes))
+            if sizes[epoch] != sizes[epoch - 1]
+        }
         self.variables = [*self.model.variables, *self.optimizer.variables]
         self.worker = find_worker(self.strategy)
 
@@ -334,6 +408,8 @@ class Run:
         log = Log(self.workdir, state["step"] // self.steps_per_epoch, self.worker)
         with bar, log, StopRequest() as stop:
             while state["step"] < self.total:
+                if state["step"] in self.changes:
+                    iterator = self._distribute(dataset, state["step"])
                 began = time.perf_counter()
                 losses, hits = self._call(step, iterator, state)
                 self._refuse_ruin(losses, state)

@@ -12,7 +12,8 @@ from keras_unrolled import checks
 class Recipe:
     """Everything that decides a training run, but for the data's place and the hardware.
 
-    The loss is the batch's mean, and weight decay an L2 term of its gradient.
+    The loss is the batch's mean, and weight decay an L2 term of its gradient (SGD) or of the update
+    that LAMB scales.
 
     Args:
         network: builder's name and arguments, such as
@@ -20,11 +21,15 @@ class Recipe:
         text: how to run it and what to expect: command, hardware, hours, score, source.
         epochs: passes over the training examples.
         batch_size: examples a step, over all replicas.
+        optimizer: "sgd", with Nesterov's momentum, or "lamb" (You et al. 2020).
         learning_rate: its peak, reached by a linear warm-up.
         warmup_epochs: length of the warm-up.
-        milestones: epochs after which the rate is divided by 10; none means a cosine to 0.
-        momentum: of SGD with Nesterov's rule.
+        decay: how the rate goes to 0, as a "cosine" or "linear".
+        milestones: epochs after which the rate is divided by 10 instead.
+        momentum: of SGD.
         weight_decay: L2 coefficient on kernels; norms, biases and gates' biases have none.
+        loss: "cross_entropy" of a softmax, or "binary_cross_entropy" of a sigmoid for each class,
+            for which each of two mixed labels counts whole.
         label_smoothing: probability mass spread over all classes.
         clip_norm: largest global norm of the reduced gradient, or None.
         accumulate: into how many parts a batch is divided, one after the other, before the
@@ -35,8 +40,14 @@ class Recipe:
             these, with 5,000; a published run trains on all, with 0.
         precision: dtype policy while training.
         augment: whether to pad by 4, crop at random and flip (CIFAR).
-        size: side of a training crop in pixels (ImageNet).
+        size: side of a training crop in pixels (ImageNet, as all that follow).
+        start_size: its side in the beginning, or None for the same.
+        ramp: between which parts of the epochs the one grows to the other, in steps of 32.
         smallest_area: the least part of an image that such a crop covers.
+        rand_augment: magnitude of RandAugment, up to 10; 0 for none.
+        mixup: alpha of mixup, 0 for none.
+        cutmix: alpha of CutMix, 0 for none.
+        repeats: how often each image stands in a batch (repeated augmentation).
         seed: of weights, order, augmentation and layer dropout.
     """
 
@@ -44,11 +55,14 @@ class Recipe:
     text: str = field(default="", repr=False)
     epochs: int = 55
     batch_size: int = 128
+    optimizer: str = "sgd"
     learning_rate: float = 0.2
     warmup_epochs: int = 4
+    decay: str = "cosine"
     milestones: tuple[int, ...] = ()
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    loss: str = "cross_entropy"
     label_smoothing: float = 0.05
     clip_norm: float | None = None
     accumulate: int = 1
@@ -58,7 +72,13 @@ class Recipe:
     precision: str = "mixed_bfloat16"
     augment: bool = True
     size: int = 224
+    start_size: int | None = None
+    ramp: tuple[float, float] = (0.0, 1.0)
     smallest_area: float = 0.08
+    rand_augment: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    repeats: int = 1
     seed: int = 0
 
     def __post_init__(self):
@@ -74,6 +94,23 @@ class Recipe:
         for epoch in self.milestones:
             checks.whole("milestones", epoch, least=1, most=100_000)
         checks.whole("size", self.size, least=8, most=2_048)
+        if self.start_size is not None:
+            checks.whole("start_size", self.start_size, least=8, most=self.size)
+        if not isinstance(self.ramp, (list, tuple)) or len(self.ramp) != 2:
+            raise checks.InputError(
+                "Expected `ramp` to be two parts of the epochs. Received: ramp="
+                f"{self.ramp!r}. Write for instance ramp=[0.5,0.8]."
+            )
+        object.__setattr__(self, "ramp", tuple(self.ramp))
+        checks.real("ramp[0]", self.ramp[0], least=0, most=1)
+        checks.real("ramp[1]", self.ramp[1], least=self.ramp[0], most=1)
+        checks.one_of("optimizer", self.optimizer, ("sgd", "lamb"))
+        checks.one_of("decay", self.decay, ("cosine", "linear"))
+        checks.one_of("loss", self.loss, ("cross_entropy", "binary_cross_entropy"))
+        checks.real("rand_augment", self.rand_augment, least=0, most=10)
+        checks.real("mixup", self.mixup, least=0, most=100)
+        checks.real("cutmix", self.cutmix, least=0, most=100)
+        checks.whole("repeats", self.repeats, least=1, most=100)
         checks.real("smallest_area", self.smallest_area, least=1e-3, most=1)
         checks.whole("holdout", self.holdout, least=0, most=10_000_000)
         checks.whole("seed", self.seed, least=0, most=2**31 - 1)
@@ -91,7 +128,17 @@ class Recipe:
 
     def to_dict(self):
         """The recipe as plain data, for records and checkpoints."""
-        return {**dataclasses.asdict(self), "milestones": list(self.milestones)}
+        tuples = {"milestones": list(self.milestones), "ramp": list(self.ramp)}
+        return {**dataclasses.asdict(self), **tuples}
+
+    def size_of(self, epoch):
+        """Side in pixels of the crops of one epoch, counted from 0."""
+        if self.start_size is None:
+            return self.size
+        begin, end = (part * self.epochs for part in self.ramp)
+        grown = (epoch - begin) / (end - begin) if end > begin else float(epoch >= end)
+        whole = self.start_size + (self.size - self.start_size) * min(1.0, max(0.0, grown))
+        return self.size if whole >= self.size else max(self.start_size, 32 * round(whole / 32))
 
     def override(self, settings):
         """A copy with `key=value` settings applied, values written as JSON or plain words.

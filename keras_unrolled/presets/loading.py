@@ -168,10 +168,10 @@ def _from_folder(folder, record, head, load_weights, policy):
         _compare(model, record, folder)
     if load_weights:
         backbone, path = model.backbone, folder / BACKBONE_WEIGHTS
-        _load(backbone.load_weights, path, shapes[path.name], backbone.variables)
+        _load(backbone.load_weights, path, shapes[path.name], backbone.weights)
         if head is None:
-            path, body = folder / HEAD_WEIGHTS, {id(v) for v in backbone.variables}
-            rest = [v for v in model.variables if id(v) not in body]
+            path, body = folder / HEAD_WEIGHTS, {id(v) for v in backbone.weights}
+            rest = [v for v in model.weights if id(v) not in body]
             _load(model.load_task_weights, path, shapes[path.name], rest)
     return model
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,26 +11,57 @@ import keras_unrolled as ku
 from keras_unrolled import models
 from training import finish, imagenet
 
-SMALL = ["size=32", "network.width_multiplier=0.0625", "epochs=1", "milestones=[]"]
+SMALL = [
+    "size=32",
+    "network.width_multiplier=0.0625",
+    "network.depth=18",
+    "epochs=1",
+    "milestones=[]",
+]
 
 
-def test_every_imagenet_preset_has_a_recipe_that_opens_with_its_command():
+CLASSIC = imagenet.RECIPES["classic"]
+
+
+def test_every_imagenet_preset_has_recipes_that_open_with_their_commands():
     names = {record.name for record in ku.list_presets(dataset="imagenet")}
-    assert names == imagenet.RECIPES.keys()
-    for name, recipe in imagenet.RECIPES.items():
-        command, hardware, *_ = recipe.text.splitlines()
-        assert command == (
-            f"python training/imagenet.py --preset {name} --data-dir DIR --workdir DIR"
-        )
-        assert "hours by the count of MACs" in hardware
-        assert "Expected" in hardware
-        record = ku.load_record(name)
-        assert record.training.get("command", command) == command
+    assert list(imagenet.RECIPES) == ["classic", "short", "strong"]
+    for kind, recipes in imagenet.RECIPES.items():
+        assert names == recipes.keys()
+        for name, recipe in recipes.items():
+            command, hardware, *_ = recipe.text.splitlines()
+            flag = "" if kind == "classic" else f" --recipe {kind}"
+            assert command == (
+                f"python training/imagenet.py --preset {name}{flag} --data-dir DIR --workdir DIR"
+            )
+            assert "an estimate from the MACs" in hardware
+            assert "Expected: " in recipe.text
+            if kind == "classic":
+                record = ku.load_record(name)
+                assert record.training.get("command", command) == command
 
 
-@pytest.mark.parametrize("name", sorted(imagenet.RECIPES))
+def test_the_short_recipe_costs_what_ffcv_says():
+    recipe = imagenet.RECIPES["short"]["resnet_bn_imagenet"].override(["epochs=88"])
+    macs = ku.load_record("resnet_bn_imagenet").macs
+    minutes = imagenet.flops(recipe, macs) / imagenet.SUSTAINED / 8 / 60
+    assert abs(minutes - 77.2) < 1
+
+
+@pytest.mark.parametrize("name", ["resnet_bn_imagenet", "highway_bn_imagenet"])
+def test_the_guide_tells_the_hours_that_the_recipes_give(name):
+    guide = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    macs = ku.load_record(name).macs
+    for kind, recipes in imagenet.RECIPES.items():
+        work = imagenet.flops(recipes[name], macs)
+        hours = [work / rate / 3600 for rate in imagenet.HARDWARE.values()]
+        row = f"| {kind}, {recipes[name].epochs} epochs | {name.split('_')[0]} | "
+        assert row + " | ".join(f"{h:.1f}" for h in hours) + " |" in guide
+
+
+@pytest.mark.parametrize("name", sorted(CLASSIC))
 def test_a_recipe_builds_the_network_of_its_record(name):
-    model = finish.build(imagenet.RECIPES[name])
+    model = finish.build(CLASSIC[name])
     record = ku.load_record(name)
     config = model.backbone.get_config()
     assert {key: config[key] for key in record.network} == {
@@ -78,6 +110,24 @@ def test_a_smoke_run_makes_a_preset_from_folders(data_dir, tmp_path, capsys):
     # Run again, it finds its work done.
     assert run(data_dir, tmp_path / "run", "--smoke", "--set", *SMALL, "holdout=6") == 0
     assert json.loads((tmp_path / "run" / "preset" / "record.json").read_text())["name"]
+
+
+def test_the_strong_recipe_runs_with_all_its_augmentation_and_growing_crops(data_dir, tmp_path):
+    settings = [
+        "--recipe",
+        "strong",
+        "--smoke",
+        "--set",
+        "network.width_multiplier=0.0625",
+        "network.depth=18",
+    ]
+    settings += ["size=64", "start_size=32", "batch_size=24"]
+    assert run(data_dir, tmp_path / "run", *settings) == 0
+    record = ku.load_record(tmp_path / "run" / "preset")
+    assert "--recipe strong --smoke" in record.training["command"]
+    assert record.training["recipe"]["optimizer"] == "lamb"
+    assert record.training["recipe"]["repeats"] == 3
+    assert run(data_dir, tmp_path / "other", "--recipe", "weak", "--smoke") == 2
 
 
 def test_bad_input_is_told_with_code_2(data_dir, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """Encoded images: read from any layout, cropped by seed, the same for every worker."""
 
 import io
+import itertools
 import tarfile
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from keras_unrolled import InputError, evaluation, models
 from training.data import images
+from training.recipe import Recipe
 
 NAMES = [f"class{i}" for i in range(6)]
 
@@ -131,8 +133,8 @@ def test_a_damaged_shard_is_named(folder, tmp_path):
 
 
 def stream_of(source, **options):
-    settings = {"batch_size": 8, "epochs": 3, "seed": 5, "size": 24, **options}
-    return images.make_stream(source, **settings)
+    settings = {"batch_size": 8, "epochs": 3, "warmup_epochs": 0, "seed": 5, "size": 24, **options}
+    return images.make_stream(source, Recipe(network={}, **settings), classes=len(NAMES))
 
 
 def arrays(dataset):
@@ -165,6 +167,54 @@ def test_workers_and_parts_together_see_each_batch_once(folder):
         pieces = [shares[w][2 * step + part] for part in (0, 1) for w in (0, 1)]
         np.testing.assert_array_equal(np.concatenate([p[0] for p in pieces]), x)
         np.testing.assert_array_equal(np.concatenate([p[1] for p in pieces]), y)
+
+
+STRONG = {"rand_augment": 7, "mixup": 0.2, "cutmix": 1.0, "repeats": 3}
+
+
+def test_augmented_and_mixed_images_are_the_same_for_any_start_and_any_workers(folder):
+    source = images.FolderSource(folder[0] / "train", NAMES)
+    stream = stream_of(source, **STRONG)
+    whole = arrays(stream(0))
+    assert whole[0][0].dtype == np.uint8
+    assert whole[0][1].shape == (8, 6)
+    for (x, y), (again, labels) in zip(whole[4:], arrays(stream(4))):
+        np.testing.assert_array_equal(x, again)
+        np.testing.assert_array_equal(y, labels)
+    shares = [arrays(stream(0, parts=2, worker=w, workers=2)) for w in (0, 1)]
+    for step, (x, y) in enumerate(whole):
+        pieces = [shares[w][2 * step + part] for part in (0, 1) for w in (0, 1)]
+        np.testing.assert_array_equal(np.concatenate([p[0] for p in pieces]), x)
+        np.testing.assert_allclose(np.concatenate([p[1] for p in pieces]), y)
+    with pytest.raises(InputError, match="mixed in pairs"):
+        stream(0, parts=4, worker=0, workers=2)
+
+
+def test_a_repeated_image_stands_three_times_in_a_batch_with_crops_of_its_own(folder):
+    source = images.FolderSource(folder[0] / "train", NAMES)
+    # Each image's own number as its label.
+    source._tables = source._tables[0], tf.range(30)
+    batches = arrays(stream_of(source, batch_size=9, repeats=3, epochs=1)(0))
+    seen = []
+    for crops, numbers in batches:
+        counts = np.bincount(numbers)
+        assert set(counts[counts > 0]) == {3}
+        assert all(a != b for a, b in itertools.pairwise(numbers))  # no image beside itself
+        for n in set(numbers):
+            a, b, c = crops[numbers == n]
+            assert not np.array_equal(a, b)
+            assert not np.array_equal(b, c)
+        seen += set(numbers)
+    assert len(seen) == len(set(seen)) == 9
+
+
+def test_crops_grow_and_the_stream_ends_where_they_do(folder):
+    source = images.FolderSource(folder[0] / "train", NAMES)
+    growing = {"epochs": 4, "size": 64, "start_size": 32, "ramp": (0.5, 0.5)}
+    stream = stream_of(source, **growing)
+    assert [len(arrays(stream(start))) for start in (0, 4, 6, 10)] == [6, 2, 6, 2]
+    assert arrays(stream(5))[0][0].shape == (8, 32, 32, 3)
+    assert arrays(stream(6))[0][0].shape == (8, 64, 64, 3)
 
 
 def test_a_crop_of_the_whole_image_is_that_image_resized(rng):

@@ -269,6 +269,55 @@ def test_the_rate_is_divided_by_ten_at_each_milestone(warmup):
         np.testing.assert_allclose(float(optimizer.learning_rate), expected, rtol=1e-5)
 
 
+def test_a_linear_decay_goes_up_and_down_in_two_lines():
+    recipe = make_recipe(epochs=10, warmup_epochs=2, decay="linear", learning_rate=0.5)
+    optimizer = loop.make_optimizer(recipe, steps_per_epoch=10)
+    for step in (0, 7, 20, 33, 60, 99, 100):
+        optimizer.iterations.assign(step)
+        expected = np.interp(step, [0, 20, 100], [0, 0.5, 0])
+        np.testing.assert_allclose(float(optimizer.learning_rate), expected, rtol=1e-5, atol=1e-8)
+
+
+def test_lamb_follows_its_definition():
+    # You et al. 2020, algorithm 2, in NumPy; no scaling and no decay of what is not a kernel.
+    recipe = make_recipe(
+        optimizer="lamb", weight_decay=0.1, ema=0.0, warmup_epochs=0, learning_rate=0.02
+    )
+    rng = np.random.default_rng(0)
+    layer = keras.layers.Dense(3)
+    layer.build((None, 4))
+    layer.bias.assign(rng.normal(size=3))
+    optimizer = loop.make_optimizer(recipe, steps_per_epoch=10)
+    optimizer.build(layer.trainable_variables)
+    w = [keras.ops.convert_to_numpy(v).astype("float64") for v in layer.trainable_variables]
+    m, v = [0.0, 0.0], [0.0, 0.0]
+    for step in range(1, 6):
+        gradients = [rng.normal(size=x.shape) for x in w]
+        optimizer.apply([tf.constant(g, "float32") for g in gradients])
+        rate = 0.02 * 0.5 * (1 + np.cos(np.pi * (step - 1) / 40))
+        for i, g in enumerate(gradients):
+            m[i] = 0.9 * m[i] + 0.1 * g
+            v[i] = 0.999 * v[i] + 0.001 * g**2
+            update = m[i] / (1 - 0.9**step) / (np.sqrt(v[i] / (1 - 0.999**step)) + 1e-6)
+            if i == 0:
+                update += 0.1 * w[i]
+                update *= np.linalg.norm(w[i]) / np.linalg.norm(update)
+            w[i] = w[i] - rate * update
+    for found, expected in zip(layer.trainable_variables, w):
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_binary_cross_entropy_counts_each_of_two_mixed_labels_whole(rng):
+    losses_of = loop.make_losses(make_recipe(loss="binary_cross_entropy", label_smoothing=0.0))
+    logits = rng.normal(size=(2, 5))
+    targets = np.array([[0, 0.7, 0, 0.3, 0], [0, 0, 0.9, 0, 0.1]])
+    whole = np.array([[0, 1, 0, 1, 0], [0, 0, 1, 0, 0]])
+    p = 1 / (1 + np.exp(-logits))
+    expected = -(whole * np.log(p) + (1 - whole) * np.log(1 - p)).mean(-1)
+    found = losses_of(tf.constant(targets), tf.constant(logits))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 def test_averaged_weights_are_the_exponential_mean_of_the_steps(tmp_path):
     kernels = []
 

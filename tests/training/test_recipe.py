@@ -1,7 +1,7 @@
 import pytest
 
 from keras_unrolled import InputError
-from training.cifar10 import RECIPES
+from training.cifar10 import PRESETS as RECIPES
 from training.recipe import Recipe
 
 BASE = Recipe(network={"builder": "resnet", "depth": 8, "dataset": "cifar"})

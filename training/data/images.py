@@ -15,6 +15,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from keras_unrolled import checks, data, models
+from training.data import augment
 
 # Szegedy et al. 2015, section 6: what part of an image a crop covers, and its proportions.
 AREA, ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)
@@ -296,51 +297,90 @@ def random_crop(encoded, seed, size, area=AREA):
     return tf.cond(flip, lambda: tf.reverse(image, [1]), lambda: image)
 
 
-def make_stream(source, *, batch_size, epochs, seed, size, area=AREA):
+def make_stream(source, recipe, classes=None):
     """A function from a step to the dataset of training crops that starts there.
 
     Each epoch is a permutation of the images; what does not fill a batch is left out of it.
-    Permutation and crops are functions of seed, epoch and step alone.
+    Permutation, crops and all augmentation are functions of seed, epoch and step alone.
 
     Args:
         source: a source.
-        batch_size: int.
-        epochs: int.
-        seed: int.
-        size: int, side of a crop in pixels.
-        area: smallest and largest part of an image that a crop covers.
+        recipe: a `Recipe`, of which batch_size, epochs, seed, sizes and augmentation count.
+        classes: int, number of classes, for recipes that mix images.
 
     Returns:
         `stream(step, parts=1, worker=0, workers=1)`, as `training.data.cifar.make_stream`'s, of
-        uint8 images.
+        uint8 images. It ends where the size of the crops changes. Labels are int32 `(n,)`, or
+        float `(n, classes)` where images are mixed.
+
+    Raises:
+        InputError: on a call, if images cannot be mixed in pairs.
     """
-    count = len(source)
+    count, batch_size, repeats = len(source), recipe.batch_size, recipe.repeats
     per_epoch = count // batch_size
+    distinct = -(-batch_size // repeats)
+    operations = augment.make_operations(recipe.rand_augment) if recipe.rand_augment else None
+    mixes = bool(recipe.mixup or recipe.cutmix)
 
     def epoch_of(epoch, parts, worker, workers):
-        order = tf.random.experimental.stateless_shuffle(tf.range(count), [seed, epoch])
+        order = tf.random.experimental.stateless_shuffle(tf.range(count), [recipe.seed, epoch])
         positions = tf.range(per_epoch * batch_size)
         # Steps, parts of a batch, workers' shares of a part, images of a share.
         shape = (per_epoch, parts, workers, batch_size // parts // workers)
         positions = tf.reshape(tf.reshape(positions, shape)[:, :, worker], [-1])
         number = epoch * (per_epoch * batch_size) + tf.cast(positions, tf.int64)
-        return tf.data.Dataset.from_tensor_slices((tf.gather(order, positions), number))
+        # Copies of an image stand a part of the batch apart, so that it never meets itself.
+        chosen = positions // batch_size * distinct + positions % batch_size % distinct
+        return tf.data.Dataset.from_tensor_slices((tf.gather(order, chosen), number))
 
-    def load(i, number):
+    def seed_of(kind, number):
+        # Epochs' permutations have seeds from 0 on.
+        return tf.stack([tf.constant(recipe.seed + (kind << 40), tf.int64), -1 - number])
+
+    def load(i, number, size):
         encoded, label = source.read(i)
-        crop_seed = tf.stack([tf.cast(seed, tf.int64), -1 - number])
-        return random_crop(encoded, crop_seed, size, area), label
+        area = (recipe.smallest_area, 1.0)
+        crop = random_crop(encoded, seed_of(0, number), size, area)
+        if operations is not None:
+            crop = augment.rand_augment(crop, seed_of(1, number), operations)
+        return crop, label
+
+    def mix(step, images, labels):
+        labels = tf.one_hot(labels, classes)
+        return augment.mix_pairs(images, labels, seed_of(2, step), recipe.mixup, recipe.cutmix)
 
     def stream(start, parts=1, worker=0, workers=1):
         share = batch_size // parts // workers
+        if mixes and share % 2:
+            raise checks.InputError(
+                "Expected an even number of images on each worker, which are mixed in pairs. "
+                f"Received: batch_size={batch_size}, {parts} parts, {workers} workers. Use a "
+                f"batch that divides by {2 * parts * workers}."
+            )
         epoch, step = divmod(start, per_epoch)
-        numbers = tf.data.Dataset.range(epoch, epochs).flat_map(
+        size = recipe.size_of(epoch)
+        last = epoch
+        while last < recipe.epochs and recipe.size_of(last) == size:
+            last += 1
+        numbers = tf.data.Dataset.range(epoch, last).flat_map(
             lambda e: epoch_of(e, parts, worker, workers)
         )
-        images = numbers.skip(step * parts * share).map(
-            load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        batches = (
+            numbers.skip(step * parts * share)
+            .map(
+                lambda i, number: load(i, number, size),
+                num_parallel_calls=tf.data.AUTOTUNE,
+                deterministic=True,
+            )
+            .batch(share, drop_remainder=True)
         )
-        return images.batch(share, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+        if mixes:
+            batches = batches.enumerate(start * parts).map(
+                lambda i, pair: mix(i // parts, *pair),
+                num_parallel_calls=tf.data.AUTOTUNE,
+                deterministic=True,
+            )
+        return batches.prefetch(tf.data.AUTOTUNE)
 
     return stream
 
