@@ -23,8 +23,8 @@ import tensorflow as tf
 from keras_unrolled import models
 from keras_unrolled.layers import normalization
 from keras_unrolled.presets.record import hardware
+from keras_unrolled.streams import make_stream as cifar_stream
 from training import loop
-from training.data.cifar import make_stream as cifar_stream
 from training.data.images import AREA, ASPECT, FolderSource
 from training.data.images import make_stream as image_stream
 from training.recipe import Recipe

@@ -63,11 +63,12 @@ def _parser():
     command.add_argument(
         "--dataset",
         default="sample",
-        metavar="cifar10|sample|FOLDER",
-        help="CIFAR-10's test set; the 1,000 images of it that come with the package "
-        "(default); or a folder of class folders",
+        metavar="cifar10|imagenet2012|NAME|sample|FOLDER|CSV",
+        help="a data set of TFDS: its test or validation split; the 1,000 images of CIFAR-10's "
+        "test set that come with the package (default); a folder of class folders; or a CSV file "
+        "with the columns file and label",
     )
-    command.add_argument("--data-dir", help="TFDS's data directory, for cifar10")
+    command.add_argument("--data-dir", help="TFDS's data directory")
     command.add_argument("--limit", type=int, metavar="N", help="the first N images only")
 
     command = add(_verify, "verify", "Check a preset's files and what it computes.")
@@ -78,9 +79,16 @@ def _parser():
     command.add_argument("files", nargs="+", metavar="FILE")
     command.add_argument("--top", type=int, default=5, metavar="K", help="classes to name (5)")
 
-    command = add(_finetune, "finetune", "Fine-tune a preset on a folder of class folders.")
+    command = add(_finetune, "finetune", "Fine-tune a preset on one's own images.")
     command.add_argument("preset", help="name, folder or hf://org/name")
-    command.add_argument("--data", required=True, metavar="DIR", help="one folder a class")
+    command.add_argument(
+        "--data",
+        required=True,
+        metavar="FOLDER|CSV|NAME",
+        help="a folder with one folder a class (or with two such, train and val), a CSV file with "
+        'the columns file and label, or a data set of TFDS such as "beans" or "beans:train"',
+    )
+    command.add_argument("--data-dir", help="TFDS's data directory")
     command.add_argument("--out", required=True, metavar="FOLDER", help="the preset to make")
     command.add_argument("--epochs", type=int, default=15, help="passes over the images (15)")
     command.add_argument("--batch-size", type=int, default=32, help="images a step (32)")
@@ -92,6 +100,28 @@ def _parser():
     )
     command.add_argument("--held-out", type=float, default=0.2, help="part to score on (0.2)")
     command.add_argument("--head-only", action="store_true", help="freeze all but the head")
+    command.add_argument(
+        "--stages", type=int, metavar="N", help="freeze all but the head and the last N stages"
+    )
+    command.add_argument(
+        "--layer-decay",
+        type=float,
+        default=1.0,
+        metavar="D",
+        help="factor of the learning rate from block to block, from the head down (1)",
+    )
+    command.add_argument(
+        "--balance", action="store_true", help="let rare classes weigh as much as frequent ones"
+    )
+    command.add_argument(
+        "--patience",
+        type=int,
+        metavar="N",
+        help="stop after N epochs without a better score, and keep the best (off)",
+    )
+    command.add_argument(
+        "--precision", default="float32", metavar="float32|mixed_bfloat16|mixed_float16"
+    )
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--overwrite", action="store_true", help="replace a preset at FOLDER")
 
@@ -161,7 +191,9 @@ def _evaluate(options):
     elif dataset == "cifar10":
         examples = data.load_cifar10(options.data_dir, "test")
     else:
-        examples = data.load_folder(dataset)
+        # ImageNet's test split has no labels.
+        splits = ["validation"] if dataset == "imagenet2012" else ["test", "validation"]
+        examples = data.load(dataset, options.data_dir, splits)
     examples = data.align(examples, model.labels)
     if options.limit is not None:
         examples = examples.part(examples.split, 0, options.limit)
@@ -174,6 +206,9 @@ def _evaluate(options):
         "accuracy": evaluation.accuracy(scores, examples.labels),
     }
     text = "{preset}: {accuracy:.2%} of {n} images, {dataset}, {split}".format(**result)
+    if scores.shape[-1] >= 100:
+        result["top_5_accuracy"] = evaluation.accuracy(scores, examples.labels, top=5)
+        text += "; {top_5_accuracy:.2%} among the first five".format(**result)
     return result, text
 
 
@@ -218,12 +253,18 @@ def _finetune(options):
         head_learning_rate=options.head_learning_rate,
         held_out=options.held_out,
         head_only=options.head_only,
+        stages=options.stages,
+        layer_decay=options.layer_decay,
+        balance=options.balance,
+        patience=options.patience,
+        precision=options.precision,
+        data_dir=options.data_dir,
         seed=options.seed,
         overwrite=options.overwrite,
     )
     text = (
         "{preset}: {accuracy:.1%} of {n} images held out, {0} classes\n"
-        "preset, curves.png, history.csv and held_out.csv: {out}"
+        "preset, curves.png, confusion.png, history.csv and held_out.csv: {out}"
     ).format(len(result["classes"]), **result)
     return result, text
 

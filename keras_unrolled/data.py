@@ -1,5 +1,7 @@
-"""Images to evaluate and fine-tune on: CIFAR-10 as TFDS has it, a folder, single files."""
+"""Images to evaluate and fine-tune on: folders, lists of files, data sets of TFDS."""
 
+import csv
+import io
 import random
 import re
 import sys
@@ -19,13 +21,13 @@ class Examples:
     """Labelled images in memory.
 
     Args:
-        images: uint8 array `(n, height, width, 3)`, or `Files`.
+        images: uint8 array `(n, height, width, 3)`, `Files` or `Records`.
         labels: int64 array `(n,)`, indices into `names`.
         names: tuple of the classes' names.
         split: what part of which data this is, for a report.
     """
 
-    images: "np.ndarray | Files"
+    images: "np.ndarray | Files | Records"
     labels: np.ndarray
     names: tuple[str, ...]
     split: str
@@ -42,11 +44,9 @@ class Examples:
         start, stop, _ = slice(start, stop).indices(len(self))
         ends = (start or "", "" if stop == len(self) else stop)
         name = split if stop - start == len(self) else f"{split}[{ends[0]}:{ends[1]}]"
-        if isinstance(self.images, Files):
-            return Examples(
-                Files(self.images.paths[start:stop]), self.labels[start:stop], self.names, name
-            )
-        return Examples(self.images[start:stop], self.labels[start:stop], self.names, name)
+        images = self.images
+        images = images[start:stop] if isinstance(images, np.ndarray) else images.part(start, stop)
+        return Examples(images, self.labels[start:stop], self.names, name)
 
 
 def load_sample():
@@ -101,16 +101,20 @@ def read_image(path):
     Raises:
         InputError: if the file is missing or does not decode.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
     path = Path(path)
     if not path.is_file():
         raise checks.InputError(
             f"Expected an image file. Found none at {path}. Check the path; "
             f"{', '.join(SUFFIXES)} files can be read."
         )
+    return _decode(path, path)
+
+
+def _decode(file, name):
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except (
         UnidentifiedImageError,
@@ -120,7 +124,7 @@ def read_image(path):
         Image.DecompressionBombError,
     ) as error:
         raise checks.InputError(
-            f"Expected an image that decodes. {path} does not ({error}). Repair it or take it away."
+            f"Expected an image that decodes. {name} does not ({error}). Repair it or take it away."
         ) from error
 
 
@@ -182,6 +186,214 @@ class Files:
             return [read_image(path) for path in self.paths[chosen]]
         return Files(self.paths[i] for i in chosen)
 
+    def part(self, start, stop):
+        """The images `start:stop`, not read yet."""
+        return Files(self.paths[start:stop])
+
+
+class Records:
+    """The images of a TFDS split, decoded as files are, when they are asked for.
+
+    Args:
+        builder: a TFDS builder whose data have been prepared.
+        instruction: `tfds.core.ReadInstruction` of a part of one split.
+        image: name of the feature that holds the image.
+
+    A slice gives a list of uint8 arrays `(height, width, 3)`, each of its own size.
+    """
+
+    def __init__(self, builder, instruction, image):
+        (part,) = instruction.to_absolute(builder.info.splits)
+        self.builder, self.split, self.image = builder, part.splitname, image
+        self.first = part.from_ or 0
+        last = builder.info.splits[self.split].num_examples if part.to is None else part.to
+        self.paths = [f"{self.split}/{i}" for i in range(self.first, last)]
+
+    def __len__(self):
+        return len(self.paths)
+
+    def part(self, start, stop):
+        """The images `start:stop`, not read yet."""
+        import tensorflow_datasets as tfds
+
+        bounds = {"from_": self.first + start, "to": self.first + stop, "unit": "abs"}
+        part = tfds.core.ReadInstruction(self.split, **bounds)
+        return Records(self.builder, part, self.image)
+
+    def read(self, feature, start=0, stop=None):
+        """The values of one feature of a part, images as they are encoded."""
+        import tensorflow_datasets as tfds
+
+        start, stop, _ = slice(start, stop).indices(len(self))
+        bounds = {"from_": self.first + start, "to": self.first + stop, "unit": "abs"}
+        decoders = {self.image: tfds.decode.SkipDecoding()} if feature == self.image else None
+        only = tfds.decode.PartialDecoding({feature: True}, decoders=decoders)
+        dataset = self.builder.as_dataset(
+            split=tfds.core.ReadInstruction(self.split, **bounds),
+            decoders=only,
+            read_config=tfds.ReadConfig(interleave_cycle_length=1),  # in the order on the disk
+        )
+        return [row[feature] for row in tfds.as_numpy(dataset)]
+
+    def __getitem__(self, chosen):
+        start, stop, _ = chosen.indices(len(self))
+        encoded = self.read(self.image, start, stop)
+        return [_decode(io.BytesIO(e), name) for e, name in zip(encoded, self.paths[start:stop])]
+
+
+def load_tfds(name, data_dir=None, split="train"):
+    """A data set of TFDS, prepared before, as `Examples` whose images are `Records`.
+
+    Args:
+        name: string, such as "beans" or "cifar10:train[:5%]".
+        data_dir: TFDS's data directory; None means its own default.
+        split: string or list of strings, the split where the name has none: the first one that
+            the data set has.
+
+    Raises:
+        InputError: if there is no such data set or split, it has not been prepared, or it
+            has no images with labels.
+    """
+    import tensorflow_datasets as tfds
+
+    tfds.disable_progress_bar()
+    name, _, given = str(name).partition(":")
+    place = data_dir or "TFDS's default data directory"
+    try:
+        builder = tfds.builder(name, data_dir=data_dir and str(Path(data_dir).expanduser()))
+    except Exception as error:  # whatever a name may lead to
+        raise checks.InputError(
+            f"Expected a folder, a CSV file or a data set of TFDS. Found no folder or file at "
+            f"{name}, and TFDS knows none of this name ({str(error).splitlines()[0][:100]}). "
+            "Check the path."
+        ) from error
+    splits = dict(builder.info.splits)
+    if not splits:
+        raise checks.InputError(
+            f"Expected {name} as TFDS prepares it, in {place}. Found none, nor a folder of this "
+            'name. Prepare it: python -c "import tensorflow_datasets as t; '
+            f"t.builder('{name}', data_dir='DIR').download_and_prepare()\", and pass "
+            "--data-dir DIR."
+        )
+    wanted = [given] if given else [split] if isinstance(split, str) else split
+    chosen = next((w for w in wanted if re.split(r"\W", w)[0] in splits), None)
+    if chosen is None:
+        raise checks.InputError(
+            f"Expected a split of {name}: {', '.join(splits)}. Received: {' or '.join(wanted)}. "
+            f"Write for instance {name}:{next(iter(splits))}."
+        )
+    features = builder.info.features
+    images = [k for k, v in features.items() if isinstance(v, tfds.features.Image)]
+    labels = [k for k, v in features.items() if isinstance(v, tfds.features.ClassLabel)]
+    if not images or not labels:
+        raise checks.InputError(
+            f"Expected images with a class each in {name}. It has the features "
+            f"{', '.join(features)}. Choose another data set."
+        )
+    image, label = images[0], "label" if "label" in labels else labels[0]
+    records = Records(builder, tfds.core.ReadInstruction.from_spec(chosen), image)
+    numbers = np.array(records.read(label), "int64")
+    return Examples(records, numbers, tuple(features[label].names), chosen)
+
+
+def load_csv(path):
+    """A CSV file with the columns "file" and "label" as `Examples` whose images are `Files`.
+
+    Args:
+        path: path; files are named from its folder on.
+
+    Raises:
+        InputError: if a column or a file is missing, or there are fewer than two classes.
+    """
+    path = Path(path).expanduser()
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows, columns = list(reader), reader.fieldnames or []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise checks.InputError(
+            f"Expected a CSV file of images and labels at {path}. It cannot be read ({error})."
+        ) from error
+    if not {"file", "label"} <= set(columns):
+        raise checks.InputError(
+            f"Expected the columns file and label in {path}. Found "
+            f"{', '.join(columns or ['nothing'])}. Name them so in the first line."
+        )
+    for number, row in enumerate(rows, start=2):
+        if not row["file"] or not row["label"]:
+            raise checks.InputError(
+                f"Expected a file and a label in each line of {path}. Line {number} lacks one. "
+                "Complete or remove it."
+            )
+    paths = [path.parent / row["file"] for row in rows]
+    missing = [str(p) for p in paths if not p.is_file()]
+    if missing:
+        raise checks.InputError(
+            f"Expected the files that {path} names. {len(missing):,} of {len(paths):,} are missing: "
+            f"{', '.join(missing[:3])}. Paths count from the folder of the CSV file."
+        )
+    names = tuple(sorted({row["label"] for row in rows}))
+    if len(names) < 2:
+        raise checks.InputError(
+            f"Expected two classes or more in {path}. Found {len(names)}. Add images of others."
+        )
+    labels = np.array([names.index(row["label"]) for row in rows], "int64")
+    return Examples(Files(paths), labels, names, path.name)
+
+
+def load(source, data_dir=None, split="train"):
+    """Labelled images from a folder of class folders, a CSV file or TFDS.
+
+    Args:
+        source: path of a folder or of a `.csv` file, or a name as `load_tfds` takes it.
+        data_dir: TFDS's data directory.
+        split: of TFDS, where the name has none.
+
+    Returns:
+        `Examples`.
+
+    Raises:
+        InputError: as `load_folder`, `load_csv` and `load_tfds`.
+    """
+    path = Path(str(source)).expanduser()
+    if path.suffix.lower() == ".csv":
+        return load_csv(path)
+    if path.is_dir() or not re.fullmatch(r"[a-z][a-z0-9_]*(/[\w.-]+)?(:[^/]+)?", str(source)):
+        return load_folder(path)
+    return load_tfds(source, data_dir, split)
+
+
+def load_parts(source, held_out, seed, data_dir=None):
+    """Images to train on and images held out.
+
+    Args:
+        source: as in `load`. A folder that holds `train` and one of `val`, `validation` and
+            `test`, each of class folders, is divided already.
+        held_out: float in (0, 1), the part of each class to hold out otherwise.
+        seed: int, of that.
+        data_dir: TFDS's data directory.
+
+    Returns:
+        `Examples`, two lists of indices into them, and whether the data were divided already.
+
+    Raises:
+        InputError: as `load`, and as `split_indices`.
+    """
+    root = Path(str(source)).expanduser()
+    held = next((root / n for n in ("val", "validation", "test") if (root / n).is_dir()), None)
+    if held is None or not (root / "train").is_dir():
+        examples = load(source, data_dir)
+        return examples, *split_indices(examples, held_out, seed), False
+    one, other = load_folder(root / "train"), load_folder(held)
+    other = align(other, one.names)
+    both = Examples(
+        Files([*one.images.paths, *other.images.paths]),
+        np.concatenate([one.labels, other.labels]),
+        one.names,
+        str(source),
+    )
+    return both, list(range(len(one))), list(range(len(one), len(both))), True
+
 
 def load_folder(folder):
     """A folder of class folders as `Examples` whose images are `Files`.
@@ -197,7 +409,7 @@ def resize(files, converter, progress):
     """Reads images and resizes each as a network's converter would, rounded to uint8.
 
     Args:
-        files: `Files`.
+        files: `Files` or `Records`.
         converter: an `ImageConverter`.
         progress: string, title of a progress bar on standard error.
 
@@ -216,10 +428,13 @@ def resize(files, converter, progress):
         config["height"], config["width"] = converter.resizing.full_size
         window = type(converter.resizing).from_config(config)
     images = []
-    with tqdm(files.paths, desc=progress, unit=" images", file=sys.stderr) as bar:
-        for path in bar:
-            image = read_image(path)
-            images.append(image if window is None else keras.ops.convert_to_numpy(window(image)))
+    with tqdm(total=len(files), desc=progress, unit=" images", file=sys.stderr) as bar:
+        for start in range(0, len(files), 64):
+            for image in files[start : start + 64]:
+                images.append(
+                    image if window is None else keras.ops.convert_to_numpy(window(image))
+                )
+                bar.update()
     return np.stack(images)
 
 

@@ -15,7 +15,8 @@ def predict(model, images, *, progress=None):
     Args:
         model: an `ImageClassifier` with a preprocessor.
         images: uint8 array `(n, height, width, 3)`, a list of arrays `(height, width, 3)`
-            each of its own size, or `keras_unrolled.data.Files`.
+            each of its own size, or `Files` or `Records` of
+            `keras_unrolled.data`.
         progress: optional string, the title of a progress bar on standard error.
 
     Returns:
@@ -46,6 +47,7 @@ def _prepare(model, images):
     return keras.ops.convert_to_numpy(model.preprocessor(images))
 
 
-def accuracy(scores, labels):
-    """The share of rows of `scores`, `(n, num_classes)`, whose largest entry is `labels`."""
-    return float(np.mean(np.argmax(scores, -1) == labels))
+def accuracy(scores, labels, top=1):
+    """The share of rows of `scores`, `(n, num_classes)`, with `labels` among the `top` largest."""
+    best = np.argsort(-scores, -1, kind="stable")[:, :top]
+    return float(np.mean((best == np.asarray(labels)[:, None]).any(-1)))

@@ -123,3 +123,64 @@ def test_cifar10_has_its_known_size_and_content(tfds_dir):
 def test_a_directory_without_cifar10_is_refused_with_what_to_do(tmp_path):
     with pytest.raises(InputError, match="download_and_prepare"):
         data.load_cifar10(tmp_path, "test")
+
+
+def write_table(path, text):
+    path.write_text(text)
+    return path
+
+
+def test_a_csv_file_names_files_and_labels(folder):
+    path = write_table(
+        folder / "list.csv",
+        "label,file,note\nyoung,dog/1.png,x\nold,cat/0.png,\nyoung,cat/3.png,\n",
+    )
+    examples = data.load(path)
+    assert examples.names == ("old", "young")
+    assert examples.labels.tolist() == [1, 0, 1]
+    assert [p.name for p in examples.images.paths] == ["1.png", "0.png", "3.png"]
+    assert examples.images[0:1][0].shape == (10, 12, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,class\na.png,b\n", "the columns file and label.*name, class"),
+        ("", "Found nothing"),
+        ("file,label\ndog/1.png,a\ndog/77.png,b\n", "1 of 2 are missing.*77"),
+        ("file,label\ndog/1.png,a\ndog/2.png\n", "Line 3 lacks one"),
+        ("file,label\ndog/1.png,a\ndog/2.png,a\n", "two classes or more"),
+    ],
+)
+def test_a_csv_file_that_will_not_do_is_refused(folder, text, message):
+    with pytest.raises(InputError, match=message):
+        data.load(write_table(folder / "list.csv", text))
+
+
+def test_a_csv_file_that_is_not_text_is_refused(folder):
+    (folder / "list.csv").write_bytes(b"\xff\xfe\x00\x01\x80")
+    with pytest.raises(InputError, match="cannot be read"):
+        data.load(folder / "list.csv")
+
+
+def test_tfds_gives_the_images_of_any_part_of_a_split(tfds_dir):
+    whole = data.load_cifar10(tfds_dir, "test")
+    examples = data.load("cifar10:test[1000:1600]", tfds_dir)
+    assert len(examples) == 600
+    assert examples.names == whole.names
+    np.testing.assert_array_equal(examples.labels, whole.labels[1000:1600])
+    np.testing.assert_array_equal(np.stack(examples.images[50:90]), whole.images[1050:1090])
+    part = examples.part("test", 590)
+    assert len(part) == 10
+    np.testing.assert_array_equal(np.stack(part.images[:]), whole.images[1590:1600])
+    assert data.load("cifar10", tfds_dir, ["test", "train"]).split == "test"
+
+
+def test_a_data_set_that_is_not_there_is_told_with_what_to_do(tfds_dir, tmp_path):
+    for source, place, message in (
+        ("no_such_thing", None, "Found no folder or file at no_such_thing"),
+        ("mnist", tmp_path, r"mnist.*download_and_prepare"),
+        ("cifar10:validation", tfds_dir, "a split of cifar10: test, train|train, test"),
+    ):
+        with pytest.raises(InputError, match=message):
+            data.load(source, place)

@@ -297,7 +297,7 @@ def train(
     Args:
         build: function of no argument that returns a classifier of logits.
         recipe: a `Recipe`.
-        dataset: function of (step, parts=, worker=, workers=), as `data.cifar.make_stream`
+        dataset: function of (step, parts=, worker=, workers=), as `streams.make_stream`
             makes it: a `tf.data.Dataset` of `(images, labels)` that starts at that step, the
             same batches whenever it is called, each divided into parts, of which it has what
             the worker sees.

@@ -42,6 +42,40 @@ def plot_curves(history, path):
     return _save(figure, path)
 
 
+def plot_confusion(truth, answers, names, path):
+    """How often each class was taken for each: rows are true classes, columns are answers.
+
+    Args:
+        truth: int array `(n,)`, indices into `names`.
+        answers: int array `(n,)`, likewise.
+        names: list of strings; beyond 40 they are left out of the picture.
+        path: where the PNG goes.
+
+    Returns:
+        The path.
+    """
+    import numpy as np
+
+    counts = np.zeros((len(names), len(names)), int)
+    np.add.at(counts, (truth, answers), 1)
+    shares = counts / np.maximum(1, counts.sum(1, keepdims=True))
+    side = min(14, max(4.5, 1.5 + 0.45 * len(names)))
+    figure = _figure(figsize=(side + 1, side))
+    axis = figure.subplots()
+    image = axis.imshow(shares, vmin=0, vmax=1, cmap="Blues")
+    figure.colorbar(image, label="share of the true class")
+    axis.set(xlabel="answer", ylabel="true class", title=f"{len(truth):,} images held out")
+    if len(names) <= 40:
+        places = range(len(names))
+        axis.set_xticks(places, names, rotation=90, fontsize=8)
+        axis.set_yticks(places, names, fontsize=8)
+        for row, column in zip(*np.nonzero(counts if len(names) <= 20 else counts[:0])):
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            style = {"ha": "center", "va": "center", "fontsize": 7, "color": colour}
+            axis.text(column, row, str(counts[row, column]), **style)
+    return _save(figure, path)
+
+
 def plot_predictions(images, truth, predictions, openings, path):
     """Images with what each network says of them, and how far its gates are open.
 

@@ -23,8 +23,8 @@ def main(workdir, out):
     import numpy as np
 
     from keras_unrolled import data
+    from keras_unrolled.streams import make_stream
     from training import finish, loop
-    from training.data.cifar import make_stream
 
     recipe = Recipe(
         network={

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_unrolled import InputError, evaluation, models
+from keras_unrolled import InputError, data, evaluation, models
 from training.data import images
 from training.recipe import Recipe
 
@@ -87,7 +87,15 @@ def test_tfds_prepares_imagenet_from_its_tar_files_and_it_is_read(photographs, t
         encoded, label = source.read(tf.constant(i, tf.int64))
         assert known.pop(encoded.numpy()) == int(label)
     assert known == {}
-    assert len(images.open_source(tmp_path / "data", "validation", NAMES)) == 6
+    source = images.open_source(tmp_path / "data", "validation", NAMES)
+    assert len(source) == 6
+    # `keras-unrolled evaluate --dataset imagenet2012` sees the same.
+    examples = data.load("imagenet2012", tmp_path / "data", ["validation"])
+    examples = data.align(examples, models.imagenet_labels())
+    rows = [source.read(tf.constant(i, tf.int64)) for i in range(6)]
+    assert examples.labels.tolist() == [int(label) for _, label in rows]
+    for image, (encoded, _) in zip(examples.images[:], rows, strict=True):
+        np.testing.assert_array_equal(image, Image.open(io.BytesIO(encoded.numpy())).convert("RGB"))
 
 
 def prepare_tars(train, validation, root):

@@ -12,8 +12,8 @@ import pytest
 import tensorflow as tf
 
 from keras_unrolled import InputError
+from keras_unrolled.streams import make_stream
 from training import checkpoint, finish, loop
-from training.data.cifar import make_stream
 from training.recipe import Recipe
 
 WORKER = Path(__file__).parent / "replica_worker.py"

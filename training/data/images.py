@@ -309,7 +309,7 @@ def make_stream(source, recipe, classes=None):
         classes: int, number of classes, for recipes that mix images.
 
     Returns:
-        `stream(step, parts=1, worker=0, workers=1)`, as `training.data.cifar.make_stream`'s, of
+        `stream(step, parts=1, worker=0, workers=1)`, as `keras_unrolled.streams.make_stream`'s, of
         uint8 images. It ends where the size of the crops changes. Labels are int32 `(n,)`, or
         float `(n, classes)` where images are mixed.
 

@@ -1,16 +1,17 @@
-"""CIFAR-10 as a stream of batches that depends on nothing but the seed and the step."""
+"""Images in memory as a stream of batches that depends on nothing but the seed and the step."""
 
 import tensorflow as tf
 
-PAD = 4  # He et al. 2015, section 4.2
+PAD = 4  # pixels: He et al. 2015, section 4.2
 
 
-def pad_crop_flip(images, seed, first=0, batch=None):
-    """Pads by 4 zeros, crops back at random, flips half of the images left to right.
+def pad_crop_flip(images, seed, first=0, batch=None, pad=PAD):
+    """Pads with zeros, crops back at random, flips half of the images left to right.
 
     Args:
         images: tensor `(n, height, width, channels)` of any dtype.
         seed: int tensor of shape `(2,)`; the same seed gives the same result.
+        pad: int, pixels on each side.
         first: int or tensor, where in its batch the first of these images stands.
         batch: int, examples of the whole batch, None for n. A part of a batch is treated as
             it would be in the whole.
@@ -25,15 +26,15 @@ def pad_crop_flip(images, seed, first=0, batch=None):
         numbers = tf.random.stateless_uniform((batch or count, 1), seeds[i], 0, most, tf.int32)
         return numbers[first : first + count]
 
-    top, left, flip = draw(0, 2 * PAD + 1), draw(1, 2 * PAD + 1), draw(2, 2)
-    padded = tf.pad(images, [(0, 0), (PAD, PAD), (PAD, PAD), (0, 0)])
+    top, left, flip = draw(0, 2 * pad + 1), draw(1, 2 * pad + 1), draw(2, 2)
+    padded = tf.pad(images, [(0, 0), (pad, pad), (pad, pad), (0, 0)])
     rows = top + tf.range(height)
     columns = tf.range(width)
     columns = left + tf.where(flip == 1, width - 1 - columns, columns)
     return tf.gather(tf.gather(padded, rows, axis=1, batch_dims=1), columns, axis=2, batch_dims=1)
 
 
-def make_stream(images, labels, *, batch_size, total_steps, seed, augment, preprocess):
+def make_stream(images, labels, *, batch_size, total_steps, seed, augment, preprocess, pad=PAD):
     """A function from a step to the dataset that starts there.
 
     Each epoch is a permutation of the examples; what does not fill a batch is left out of
@@ -47,6 +48,7 @@ def make_stream(images, labels, *, batch_size, total_steps, seed, augment, prepr
         seed: int.
         augment: bool, whether to pad, crop and flip.
         preprocess: function from uint8 images to the network's input.
+        pad: int, pixels to pad by.
 
     Returns:
         `stream(step, parts=1, worker=0, workers=1)`, a `tf.data.Dataset` of `(images, labels)`:
@@ -70,7 +72,7 @@ def make_stream(images, labels, *, batch_size, total_steps, seed, augment, prepr
         x.set_shape((size, *x.shape[1:]))
         if augment:
             # A seed that no epoch's permutation has.
-            x = pad_crop_flip(x, tf.stack([seed, -1 - step]), first, batch_size)
+            x = pad_crop_flip(x, tf.stack([seed, -1 - step]), first, batch_size, pad)
         return preprocess(x), y
 
     def stream(start, parts=1, worker=0, workers=1):
