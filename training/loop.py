@@ -1,7 +1,7 @@
 """The training loop: `strategy.run`, several steps a call, on one device or all of them.
 
 It is our own because Keras's `fit` clips each replica's gradients before they are reduced,
-and because it does not run on several workers.
+and because it does not run on several workers. On JAX `training.fit` takes its place.
 """
 
 import csv
@@ -149,7 +149,7 @@ def make_losses(recipe):
         return lambda y, logits: keras.losses.categorical_crossentropy(y, logits, **options)
     # Wightman et al. 2021, section 2: the mixed classes are all there, each as a label of its own.
     return lambda y, logits: keras.losses.binary_crossentropy(
-        tf.cast(y > 0.2, y.dtype), logits, **options
+        keras.ops.cast(y > 0.2, y.dtype), logits, **options
     )
 
 
@@ -302,7 +302,7 @@ def train(
             same batches whenever it is called, each divided into parts, of which it has what
             the worker sees.
         steps_per_epoch: int.
-        strategy: a `tf.distribute.Strategy`.
+        strategy: of `strategy.make_strategy`.
         workdir: path of a folder.
         evaluate: optional function of the model, returns a dict of figures for the log.
         preprocess: optional function from what the dataset gives to the network's input.
@@ -320,6 +320,20 @@ def train(
         WorkersGoneError: if another worker has ended.
         Stopped: after SIGTERM, once a checkpoint has been written.
     """
+    if keras.backend.backend() == "jax":
+        from training import fit
+
+        return fit.train(
+            build,
+            recipe,
+            dataset,
+            steps_per_epoch=steps_per_epoch,
+            strategy=strategy,
+            workdir=workdir,
+            evaluate=evaluate,
+            preprocess=preprocess,
+            checkpoint_every=checkpoint_every,
+        )
     workdir = Path(workdir)
     replicas = strategy.num_replicas_in_sync
     parts = replicas * recipe.accumulate
@@ -398,12 +412,8 @@ class Run:
         bar = tqdm(
             total=self.total * batch,
             initial=state["step"] * batch,
-            unit=" images",
-            unit_scale=True,
-            # A log file wants a line now and then, a terminal a moving bar.
-            mininterval=0.5 if sys.stderr.isatty() else 30,
-            file=sys.stderr,
             disable=not self.worker.is_chief,
+            **bar_options(),
         )
         log = Log(self.workdir, state["step"] // self.steps_per_epoch, self.worker)
         with bar, log, StopRequest() as stop:
@@ -468,15 +478,10 @@ class Run:
         return tf.constant(min(STEPS_PER_CALL, *ends))
 
     def _refuse_ruin(self, losses, state):
-        bad = np.flatnonzero(~np.isfinite(losses))
-        if bad.size:
-            step = state["step"] + bad[0] + 1
-            raise NonFiniteLossError(
-                f"Expected a finite loss and gradient. Step {step} (epoch "
-                f"{-(-step // self.steps_per_epoch)}) gave {losses[bad[0]]}. Lower the learning "
-                f"rate (now at most {self.recipe.learning_rate}), lengthen the warm-up or clip "
-                f"the gradient; the last checkpoint in {self.workdir} stands."
-            )
+        for i in np.flatnonzero(~np.isfinite(losses))[:1]:
+            step = state["step"] + int(i) + 1
+            epoch = -(-step // self.steps_per_epoch)
+            refuse_ruin(losses[i], step, epoch, self.recipe, self.workdir)
 
     def _note(self, state, losses, hits, seconds):
         sums = state["losses"]
@@ -490,17 +495,44 @@ class Run:
         state["seconds"] = state.get("seconds", 0.0) + seconds
 
     def _figures(self, state):
-        loss, hits, count = state["losses"]
-        figures = {
-            "epoch": self._epoch(state),
-            "step": state["step"],
-            "learning_rate": float(self.optimizer.learning_rate),
-            "loss": loss / count,
-            "accuracy": hits / count,
-            "images_per_second": count * self.recipe.batch_size / state["seconds"],
-            "hours": state["hours"],
-        }
-        return figures | (self.evaluate(self.model) if self.evaluate is not None else {})
+        rate = float(self.optimizer.learning_rate)
+        found = figures(state, self._epoch(state), self.recipe, rate)
+        return found | (self.evaluate(self.model) if self.evaluate is not None else {})
+
+
+def refuse_ruin(loss, step, epoch, recipe, workdir):
+    """Raises `NonFiniteLossError` for a loss that is not finite, with its step."""
+    if not np.isfinite(loss):
+        raise NonFiniteLossError(
+            f"Expected a finite loss and gradient. Step {step} (epoch {epoch}) gave {loss}. Lower "
+            f"the learning rate (now at most {recipe.learning_rate}), lengthen the warm-up or clip "
+            f"the gradient; the last checkpoint in {workdir} stands."
+        )
+
+
+def figures(state, epoch, recipe, rate):
+    """What the log says of an epoch whose sums are in the run's state."""
+    loss, hits, count = state["losses"]
+    return {
+        "epoch": epoch,
+        "step": state["step"],
+        "learning_rate": rate,
+        "loss": loss / count,
+        "accuracy": hits / count,
+        "images_per_second": count * recipe.batch_size / state["seconds"],
+        "hours": state["hours"],
+    }
+
+
+def bar_options():
+    """How progress is shown."""
+    return {
+        "unit": " images",
+        "unit_scale": True,
+        # A log file wants a line now and then, a terminal a moving bar.
+        "mininterval": 0.5 if sys.stderr.isatty() else 30,
+        "file": sys.stderr,
+    }
 
 
 class Log:

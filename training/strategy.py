@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+import keras
 import tensorflow as tf
 
 from keras_unrolled import checks
@@ -35,7 +36,7 @@ class Worker:
 
 
 def make_strategy(replicas=None, *, kind="auto", timeout=600):
-    """A `tf.distribute` strategy.
+    """Where a run computes, a `tf.distribute` strategy.
 
     Args:
         replicas: int or None, of one machine. None takes every GPU there is, or the CPU. A
@@ -49,12 +50,17 @@ def make_strategy(replicas=None, *, kind="auto", timeout=600):
 
     Returns:
         A strategy: the default one for one device, a `MirroredStrategy`, a
-        `MultiWorkerMirroredStrategy` or a `TPUStrategy`.
+        `MultiWorkerMirroredStrategy` or a `TPUStrategy`. On Keras's JAX backend what
+        `fit.make_distribution` gives.
 
     Raises:
         InputError: if there are fewer GPUs than asked for, no cluster or TPU is described, or
             another worker does not join in time.
     """
+    if keras.backend.backend() == "jax":
+        from training.fit import make_distribution
+
+        return make_distribution(replicas, kind=kind)
     kind = find_kind() if checks.one_of("--strategy", kind, KINDS) == "auto" else kind
     if kind == "workers":
         return _workers(timeout)

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -286,7 +287,7 @@ def verify_files(folder, files, owner):
 def software_versions():
     """Versions of Python and of the libraries that decide a result."""
     found = {"python": platform.python_version()}
-    for package in _PACKAGES:
+    for package in (*_PACKAGES, *_backend()):
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
@@ -294,10 +295,15 @@ def software_versions():
     return found
 
 
-def hardware():
-    """The processor's name and the number of cores, and the GPUs that TensorFlow sees."""
-    import tensorflow as tf
+def _backend():
+    """The package of Keras's backend, where it is another than TensorFlow, and Keras is loaded."""
+    loaded = sys.modules.get("keras")
+    backend = loaded.backend.backend() if loaded is not None else "tensorflow"
+    return () if backend == "tensorflow" else (backend,)
 
+
+def hardware():
+    """The processor's name and the number of cores, and the GPUs that the backend sees."""
     name = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -307,6 +313,13 @@ def hardware():
     except (OSError, StopIteration):
         pass
     parts = [f"{name}, {os.cpu_count()} cores"]
-    for gpu in tf.config.list_physical_devices("GPU"):
-        parts.append(tf.config.experimental.get_device_details(gpu).get("device_name", "GPU"))
+    if _backend() == ("jax",):
+        import jax
+
+        parts += [device.device_kind for device in jax.devices() if device.platform == "gpu"]
+    else:
+        import tensorflow as tf
+
+        for gpu in tf.config.list_physical_devices("GPU"):
+            parts.append(tf.config.experimental.get_device_details(gpu).get("device_name", "GPU"))
     return "; ".join(parts)

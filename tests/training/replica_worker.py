@@ -2,9 +2,11 @@
 
 python replica_worker.py REPLICAS DTYPE OUT.npz [KEY=VALUE ...]
 
-Settings are those of the recipe. TF_CONFIG makes it one of several workers.
+Settings are those of the recipe. TF_CONFIG makes it one of several workers; INITIAL_WEIGHTS is a
+file to start from; KERAS_BACKEND may be jax.
 """
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -59,9 +61,18 @@ def main(replicas, dtype, out, *settings):
         augment=True,
         preprocess=lambda x: tf.cast(x, dtype) / 255,
     )
+
+    def build():
+        model = finish.build(recipe, dtype=dtype)
+        if os.environ.get("INITIAL_WEIGHTS"):
+            with np.load(os.environ["INITIAL_WEIGHTS"]) as file:
+                for i, weight in enumerate(model.weights):
+                    weight.assign(file[f"arr_{i}"])
+        return model
+
     with tempfile.TemporaryDirectory() as folder:
         model, _ = loop.train(
-            lambda: finish.build(recipe, dtype=dtype),
+            build,
             recipe,
             stream,
             steps_per_epoch=2,
@@ -71,7 +82,9 @@ def main(replicas, dtype, out, *settings):
         with open(next(Path(folder).glob("log*.csv")), newline="") as file:
             losses = [float(row["loss"]) for row in csv.DictReader(file)]
     weights = {f"weight {i}": keras.ops.convert_to_numpy(w) for i, w in enumerate(model.weights)}
-    np.savez(out, losses=losses, replicas=strategy.num_replicas_in_sync, **weights)
+    found = getattr(strategy, "num_replicas_in_sync", None)  # of TensorFlow
+    found = found or (1 if strategy is None else strategy.device_mesh.devices.size)
+    np.savez(out, losses=losses, replicas=found, **weights)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ unbroken one would, and each worker reads its own share.
 import os
 import struct
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -87,9 +88,17 @@ class RecordSource:
             self._count = len(self._records)
             self._fetch = lambda i: self._records[int(i)]
         else:
-            self._index = np.concatenate(
-                [_index_tfrecord(i, path) for i, path in enumerate(self.paths)]
-            )
+            # Where each record begins stands nowhere: every head is read, which waits for the disk.
+            with ThreadPoolExecutor(16) as pool:
+                parts = pool.map(_index_tfrecord, range(len(self.paths)), self.paths)
+                bar = tqdm(
+                    parts,
+                    total=len(self.paths),
+                    desc="indexing shards",
+                    file=sys.stderr,
+                    disable=len(self.paths) < 16,
+                )
+                self._index = np.concatenate(list(bar))
             self._count = len(self._index)
             self._open = {}
             self._fetch = self._fetch_tfrecord
@@ -414,7 +423,7 @@ def evaluate(model, source, *, batch_size=64, progress=None):
         total=len(source), desc=progress, unit=" images", file=sys.stderr, disable=progress is None
     ) as bar:
         for x, y in images.batch(batch_size).prefetch(2):
-            order = np.argsort(-network.predict_on_batch(x), axis=-1, kind="stable")[:, :5]
+            order = np.argsort(-network.predict_on_batch(x.numpy()), axis=-1, kind="stable")[:, :5]
             right = order == y.numpy()[:, None]
             top_1, top_5 = top_1 + int(right[:, 0].sum()), top_5 + int(right.sum())
             bar.update(len(y))

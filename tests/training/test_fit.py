@@ -1,0 +1,125 @@
+"""On JAX the recipes run through `fit`, and give what the loop on TensorFlow gives."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_unrolled import InputError, models
+from tests.nets import randomize
+from training import checkpoint, fit
+from training.recipe import Recipe
+
+WORKER = Path(__file__).parent / "replica_worker.py"
+PROGRAM = Path(__file__).parents[2] / "training" / "cifar10.py"
+
+
+def jax_env(devices=1):
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    return {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
+
+
+@pytest.fixture(scope="module")
+def initial(tmp_path_factory):
+    model = models.highway(8, dataset="cifar", stackwise_num_filters=[16, 16, 16])
+    randomize(model)
+    path = tmp_path_factory.mktemp("fit") / "initial.npz"
+    np.savez(path, *[keras.ops.convert_to_numpy(w) for w in model.weights])
+    return path
+
+
+def run(out, initial, replicas=1, **env):
+    command = [
+        sys.executable,
+        str(WORKER),
+        str(replicas),
+        "float32",
+        str(out),
+        "learning_rate=0.05",
+    ]
+    env = {**os.environ, "INITIAL_WEIGHTS": str(initial), **env}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr[-4000:]
+    with np.load(out) as file:
+        return dict(file)
+
+
+def test_jax_on_one_device_and_on_two_gives_what_tensorflow_gives(initial, tmp_path):
+    expected = run(tmp_path / "tensorflow.npz", initial)
+    for devices in (1, 2):
+        found = run(tmp_path / f"jax{devices}.npz", initial, devices, **jax_env(devices))
+        assert found["replicas"] == devices
+        assert found.keys() == expected.keys()
+        for name in expected.keys() - {"replicas"}:
+            difference = np.abs(found[name] - expected[name]).max()
+            assert difference < 1e-4 * max(1, np.abs(expected[name]).max()), (name, difference)
+
+
+def train(tfds_dir, workdir, *settings):
+    command = [sys.executable, str(PROGRAM), "--preset", "resnet_bn_cifar10", "--smoke"]
+    command += ["--data-dir", str(tfds_dir), "--workdir", str(workdir), "--checkpoint-every", "3"]
+    command += ["--set", "network.depth=8", "epochs=2", "precision=float32", *settings]
+    return subprocess.Popen(
+        command, env={**os.environ, **jax_env()}, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_a_run_on_jax_stops_at_sigterm_and_goes_on_to_the_same_weights(tfds_dir, tmp_path):
+    whole = train(tfds_dir, tmp_path / "whole")
+    _, errors = whole.communicate(timeout=400)
+    assert whole.returncode == 0, errors[-3000:]
+    broken = train(tfds_dir, tmp_path / "broken")
+    while broken.poll() is None and not checkpoint.steps(tmp_path / "broken"):
+        time.sleep(0.02)
+    broken.send_signal(signal.SIGTERM)
+    _, errors = broken.communicate(timeout=400)
+    assert broken.returncode == 0
+    assert "stopped at step" in errors
+    assert 3 <= checkpoint.steps(tmp_path / "broken")[0] < 14
+    assert not (tmp_path / "broken" / "preset").exists()
+    again = train(tfds_dir, tmp_path / "broken")
+    _, errors = again.communicate(timeout=400)
+    assert again.returncode == 0, errors[-3000:]
+    one, other = (checkpoint.read(tmp_path / name, 14) for name in ("whole", "broken"))
+    assert one[0]["step"] == other[0]["step"] == 14
+    for name, array in one[1].items():
+        np.testing.assert_array_equal(array, other[1][name])
+    metrics = [
+        json.loads((tmp_path / name / "preset" / "record.json").read_text())["metrics"]
+        for name in ("whole", "broken")
+    ]
+    assert metrics[0] == metrics[1]
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_code_3(tfds_dir, tmp_path):
+    process = train(tfds_dir, tmp_path / "run", "learning_rate=1000", "warmup_epochs=0")
+    _, errors = process.communicate(timeout=400)
+    assert process.returncode == 3
+    assert "Expected a finite loss and gradient" in errors
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"accumulate": 2}, "accumulate=1"), ({"synchronize": False}, "synchronize=true")],
+)
+def test_what_fit_cannot_do_is_refused(tmp_path, options, message):
+    class Two:
+        class device_mesh:  # noqa: N801
+            devices = np.zeros(2)
+
+    recipe = Recipe(network={}, **options)
+    with pytest.raises(InputError, match=message):
+        fit.train(None, recipe, None, steps_per_epoch=1, strategy=Two(), workdir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_strategies_are_refused():
+    with pytest.raises(InputError, match="auto, one or mirrored on JAX"):
+        fit.make_distribution(kind="tpu")
