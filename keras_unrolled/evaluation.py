@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from keras_unrolled import checks
+
 BATCH_SIZE = 250
 
 
@@ -51,3 +53,92 @@ def accuracy(scores, labels, top=1):
     """The share of rows of `scores`, `(n, num_classes)`, with `labels` among the `top` largest."""
     best = np.argsort(-scores, -1, kind="stable")[:, :top]
     return float(np.mean((best == np.asarray(labels)[:, None]).any(-1)))
+
+
+def perplexity(model, words, *, batch_size=1, length=64, progress=None):
+    """Perplexity of a language model on a text, its state carried from word to word.
+
+    Each word is predicted once, the first one after `<eos>`. A word that is not in the vocabulary
+    counts as `<unk>` where it is predicted, and is read through its characters.
+
+    Args:
+        model: a `CharacterLM` with a preprocessor.
+        words: list of strings, as `CharacterTokenizer.split` gives them.
+        batch_size: int. With 1 the text is read from end to end; with more it is cut into as many
+            parts, side by side, each of which starts without memory.
+        length: int, words a step; the result does not depend on it.
+        progress: optional string, the title of a progress bar on standard error.
+
+    Returns:
+        A dict: "tokens", "perplexity", and "unknown", how many words count as `<unk>` that are not
+        written so.
+
+    Raises:
+        InputError: for a text without words.
+    """
+    from keras_unrolled.models.character_lm import END, UNKNOWN
+
+    if not words:
+        raise checks.InputError("Expected a text with words. Received none.")
+    tokenizer, backbone = model.preprocessor.tokenizer, model.backbone
+    words = [tokenizer.known(word) for word in words]
+    numbers = np.array([tokenizer.numbers.get(w, tokenizer.unknown_token_id) for w in words])
+    # Every distinct word is read once.
+    distinct = sorted({END, *words})
+    table = np.concatenate(
+        [
+            keras.ops.convert_to_numpy(
+                backbone.read(tokenizer.spell(distinct[i : i + 1000]), training=False)
+            )
+            for i in range(0, len(distinct), 1000)
+        ]
+    )
+    rows = {word: i for i, word in enumerate(distinct)}
+    inputs = np.array([rows[word] for word in (END, *words[:-1])])
+    batch_size = min(batch_size, len(words))
+    each = -(-len(words) // batch_size)
+    padded = -(-each // length) * length  # steps of one length, the rest of which does not count
+    grid = np.arange(batch_size)[:, None] * each + np.arange(padded)
+    real = (np.arange(padded) < each) & (grid < len(words))
+    grid = np.minimum(grid, len(words) - 1)
+    step = _language_step(model, batch_size, length, table.shape[-1])
+    state = [np.zeros((batch_size, lstm.units), "float32") for lstm in backbone.lstms for _ in "hc"]
+    total = 0.0
+    with tqdm(
+        range(0, padded, length),
+        desc=progress,
+        unit_scale=batch_size * length,
+        unit=" words",
+        file=sys.stderr,
+        disable=progress is None,
+    ) as starts:
+        for start in starts:
+            part = grid[:, start : start + length]
+            losses, *state = step.predict_on_batch(
+                [table[inputs[part]], numbers[part].astype("int32"), *state]
+            )
+            total += losses[real[:, start : start + length]].astype("float64").sum()
+    unknown = sum(n == tokenizer.unknown_token_id and w != UNKNOWN for n, w in zip(numbers, words))
+    return {
+        "tokens": len(words),
+        "perplexity": float(np.exp(total / len(words))),
+        "unknown": int(unknown),
+    }
+
+
+def _language_step(model, batch_size, length, features):
+    """Word vectors, targets and state in; losses and state out."""
+    backbone = model.backbone
+    vectors = keras.Input(batch_shape=(batch_size, length, features), dtype="float32")
+    targets = keras.Input(batch_shape=(batch_size, length), dtype="int32")
+    state = [
+        [keras.Input(batch_shape=(batch_size, lstm.units), dtype="float32") for _ in range(2)]
+        for lstm in backbone.lstms
+    ]
+    hidden, after = backbone.recur(vectors, state, training=False)
+    logits = model.score(hidden, training=False)
+    losses = keras.ops.sparse_categorical_crossentropy(targets, logits, from_logits=True)
+    flat = [t for pair in state for t in pair]
+    step = keras.Model([vectors, targets, *flat], [losses, *(t for pair in after for t in pair)])
+    step.compile(jit_compile=False if keras.backend.backend() == "tensorflow" else "auto")
+    return step

@@ -126,7 +126,9 @@ def decays(variable):
 def make_optimizer(recipe, steps_per_epoch):
     """The recipe's optimizer with its schedule of the learning rate."""
     total, warmup = recipe.epochs * steps_per_epoch, recipe.warmup_epochs * steps_per_epoch
-    if recipe.milestones or recipe.decay == "linear":
+    if recipe.decay == "plateau":
+        schedule = recipe.learning_rate
+    elif recipe.milestones or recipe.decay == "linear":
         ends = [epoch * steps_per_epoch for epoch in recipe.milestones]
         schedule = Schedule(recipe.learning_rate, warmup, total, ends)
     else:
@@ -139,7 +141,8 @@ def make_optimizer(recipe, steps_per_epoch):
     options = {"use_ema": recipe.ema > 0, "ema_momentum": recipe.ema or 0.99}
     if recipe.optimizer == "lamb":
         return Lamb(schedule, decay=recipe.weight_decay, decayed=decays, epsilon=1e-6, **options)
-    return keras.optimizers.SGD(schedule, momentum=recipe.momentum, nesterov=True, **options)
+    nesterov = recipe.momentum > 0
+    return keras.optimizers.SGD(schedule, momentum=recipe.momentum, nesterov=nesterov, **options)
 
 
 def make_losses(recipe):
@@ -153,7 +156,25 @@ def make_losses(recipe):
     )
 
 
-def make_step(model, optimizer, recipe, strategy, preprocess=None):
+def classification(recipe):
+    """The objective of a classifier: see `make_step`."""
+    losses_of = make_losses(recipe)
+
+    def objective(model, images, labels):
+        logits = model(images, training=True)
+        if labels.shape.rank == 2:  # of a mixture
+            targets = tf.cast(labels, logits.dtype)
+            labels = tf.argmax(labels, -1)
+        else:
+            targets = tf.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
+        loss = tf.reduce_sum(losses_of(targets, logits)) / recipe.batch_size
+        hits = tf.equal(tf.argmax(logits, -1, output_type=labels.dtype), labels)
+        return loss, tf.reduce_sum(tf.cast(hits, loss.dtype)) / recipe.batch_size
+
+    return objective
+
+
+def make_step(model, optimizer, recipe, strategy, preprocess=None, objective=None):
     """A compiled function that takes some steps and returns their losses and hits.
 
     Gradients are summed over the parts of a batch and over the replicas first and clipped then,
@@ -167,6 +188,8 @@ def make_step(model, optimizer, recipe, strategy, preprocess=None):
         strategy: a `tf.distribute.Strategy`.
         preprocess: optional function from what the iterator gives to the network's input, for
             the device to compute.
+        objective: optional function of (model, inputs, targets) that returns this part's share of
+            the batch's loss and of its right answers; a classifier's by default.
 
     Returns:
         A function of (iterator, steps) that returns two float tensors of shape `(steps,)`:
@@ -174,7 +197,7 @@ def make_step(model, optimizer, recipe, strategy, preprocess=None):
         `recipe.accumulate` elements of the iterator.
     """
     variables = model.trainable_variables
-    losses_of = make_losses(recipe)
+    objective = objective or classification(recipe)
     # LAMB has its own decay, within what it scales.
     l2 = [recipe.weight_decay if recipe.optimizer == "sgd" and decays(v) else 0 for v in variables]
     share = 1
@@ -187,15 +210,7 @@ def make_step(model, optimizer, recipe, strategy, preprocess=None):
         if preprocess is not None:
             images = preprocess(images)
         with tf.GradientTape() as tape:
-            logits = model(images, training=True)
-            if labels.shape.rank == 2:  # of a mixture
-                targets = tf.cast(labels, logits.dtype)
-                labels = tf.argmax(labels, -1)
-            else:
-                targets = tf.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
-            loss = tf.reduce_sum(losses_of(targets, logits)) / recipe.batch_size
-        hits = tf.equal(tf.argmax(logits, -1, output_type=labels.dtype), labels)
-        hits = tf.reduce_sum(tf.cast(hits, loss.dtype)) / recipe.batch_size
+            loss, hits = objective(model, images, labels)
         return tape.gradient(loss, variables), loss, hits
 
     def replica_step(parts):
@@ -286,6 +301,8 @@ def train(
     workdir,
     evaluate=None,
     preprocess=None,
+    objective=None,
+    after_epoch=None,
     checkpoint_every=None,
     timeout=None,
 ):
@@ -306,6 +323,9 @@ def train(
         workdir: path of a folder.
         evaluate: optional function of the model, returns a dict of figures for the log.
         preprocess: optional function from what the dataset gives to the network's input.
+        objective: optional, as in `make_step`.
+        after_epoch: optional function of (model, optimizer, figures, state), called before the
+            checkpoint; what it keeps in the state, it finds there again.
         checkpoint_every: optional int, steps between checkpoints; None means an epoch.
         timeout: optional number of seconds after which a call of several steps has hung.
 
@@ -369,6 +389,8 @@ def train(
             steps_per_epoch,
             evaluate,
             preprocess,
+            objective,
+            after_epoch,
             checkpoint_every or steps_per_epoch,
             timeout,
         )
@@ -389,6 +411,8 @@ class Run:
     steps_per_epoch: int
     evaluate: Callable[[Any], dict[str, float]] | None
     preprocess: Callable[[Any], Any] | None
+    objective: Callable[..., Any] | None
+    after_epoch: Callable[..., None] | None
     checkpoint_every: int
     timeout: float | None
 
@@ -406,7 +430,9 @@ class Run:
 
     def go(self, dataset, state):
         """Takes every step that is left; `state` follows."""
-        step = make_step(self.model, self.optimizer, self.recipe, self.strategy, self.preprocess)
+        step = make_step(
+            self.model, self.optimizer, self.recipe, self.strategy, self.preprocess, self.objective
+        )
         iterator = self._distribute(dataset, state["step"])
         batch = self.recipe.batch_size
         bar = tqdm(
@@ -431,7 +457,10 @@ class Run:
                 bar.update(len(losses) * batch)
                 ended = state["step"] % self.steps_per_epoch == 0
                 if ended:
-                    log.write(self._figures(state))
+                    found = self._figures(state)
+                    log.write(found)
+                    if self.after_epoch is not None:
+                        self.after_epoch(self.model, self.optimizer, found, state)
                     state["losses"], state["seconds"] = [0.0, 0.0, 0], 0.0
                 due = state["step"] % self.checkpoint_every == 0
                 if (ended or due or stop.came) and self.worker.is_chief:

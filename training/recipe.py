@@ -24,7 +24,8 @@ class Recipe:
         optimizer: "sgd", with Nesterov's momentum, or "lamb" (You et al. 2020).
         learning_rate: its peak, reached by a linear warm-up.
         warmup_epochs: length of the warm-up.
-        decay: how the rate goes to 0, as a "cosine" or "linear".
+        decay: how the rate goes to 0, as a "cosine" or "linear"; or "plateau", by halves whenever
+            an epoch has not improved the score on held-out data (text).
         milestones: epochs after which the rate is divided by 10 instead.
         momentum: of SGD.
         weight_decay: L2 coefficient on kernels; norms, biases and gates' biases have none.
@@ -47,6 +48,7 @@ class Recipe:
         rand_augment: magnitude of RandAugment, up to 10; 0 for none.
         mixup: alpha of mixup, 0 for none.
         cutmix: alpha of CutMix, 0 for none.
+        length: words of each of a batch's texts a step (text).
         repeats: how often each image stands in a batch (repeated augmentation).
         seed: of weights, order, augmentation and layer dropout.
     """
@@ -79,6 +81,7 @@ class Recipe:
     mixup: float = 0.0
     cutmix: float = 0.0
     repeats: int = 1
+    length: int = 35
     seed: int = 0
 
     def __post_init__(self):
@@ -105,11 +108,12 @@ class Recipe:
         checks.real("ramp[0]", self.ramp[0], least=0, most=1)
         checks.real("ramp[1]", self.ramp[1], least=self.ramp[0], most=1)
         checks.one_of("optimizer", self.optimizer, ("sgd", "lamb"))
-        checks.one_of("decay", self.decay, ("cosine", "linear"))
+        checks.one_of("decay", self.decay, ("cosine", "linear", "plateau"))
         checks.one_of("loss", self.loss, ("cross_entropy", "binary_cross_entropy"))
         checks.real("rand_augment", self.rand_augment, least=0, most=10)
         checks.real("mixup", self.mixup, least=0, most=100)
         checks.real("cutmix", self.cutmix, least=0, most=100)
+        checks.whole("length", self.length, least=1, most=10_000)
         checks.whole("repeats", self.repeats, least=1, most=100)
         checks.real("smallest_area", self.smallest_area, least=1e-3, most=1)
         checks.whole("holdout", self.holdout, least=0, most=10_000_000)

@@ -1,0 +1,174 @@
+"""An LSTM whose state is an argument and a result, for text that goes on from batch to batch."""
+
+import keras
+from keras import ops
+
+from keras_unrolled import checks
+
+UNROLLED = 64  # steps up to which a loop is written out, which is faster
+
+
+@keras.saving.register_keras_serializable(package="keras_unrolled")
+class LSTM(keras.layers.Layer):
+    """Long short-term memory (Hochreiter & Schmidhuber 1997, with forget gates), state in and out.
+
+    With `keras.layers.LSTM`'s kernels in its order (input, forget, cell, output), its function is
+    that layer's. It differs in what carried state needs: `y, state = lstm(x, state)`, and in two biases,
+    one for each product, as torch and Kim et al. 2016 have them; one of them would do, and SGD moves
+    their sum twice as fast. The input's product is taken for all steps at once.
+
+    Args:
+        units: int, size of the state.
+        two_biases: bool, whether there is a recurrent bias besides the input's.
+        kernel_initializer: of the input's kernel.
+        recurrent_initializer: of the recurrent kernel.
+        bias_initializer: of both biases.
+
+    Call arguments:
+        x: float tensor `(batch, steps, features)`.
+        state: list of two float32 tensors `(batch, units)`, output and cell; None means zeros.
+
+    Output: `(batch, steps, units)` in the compute dtype, and the state after the last step.
+    """
+
+    def __init__(
+        self,
+        units,
+        *,
+        two_biases=True,
+        kernel_initializer="glorot_uniform",
+        recurrent_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        **kwargs,
+    ):
+        # The state stays float32 under mixed precision; the rest is cast where it is used.
+        super().__init__(**{**kwargs, "autocast": False})
+        self.units = checks.whole("units", units, least=1, most=65_536)
+        self.two_biases = checks.flag("two_biases", two_biases)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+
+    def build(self, input_shape):
+        wide = 4 * self.units
+
+        def add(name, shape, initializer):
+            # A copy each: one without a seed returns the same draw whenever it is called.
+            return self.add_weight(name=name, shape=shape, initializer=initializer.clone())
+
+        self.kernel = add("kernel", (input_shape[-1], wide), self.kernel_initializer)
+        self.recurrent_kernel = add(
+            "recurrent_kernel", (self.units, wide), self.recurrent_initializer
+        )
+        self.bias = add("bias", (wide,), self.bias_initializer)
+        self.recurrent_bias = None
+        if self.two_biases:
+            self.recurrent_bias = add("recurrent_bias", (wide,), self.bias_initializer)
+        self.built = True
+
+    def start(self, batch):
+        """The state before the first step: zeros `(batch, units)`, twice."""
+        return [ops.zeros((batch, self.units), "float32") for _ in range(2)]
+
+    def call(self, x, state=None):
+        state = self.start(ops.shape(x)[0]) if state is None else state
+        bias = self.bias if self.recurrent_bias is None else self.bias + self.recurrent_bias
+        x, kernel, recurrent, bias = (
+            ops.cast(v, self.compute_dtype) for v in (x, self.kernel, self.recurrent_kernel, bias)
+        )
+        inputs = ops.matmul(x, kernel) + bias
+        steps = x.shape[1]
+        if steps is not None and steps <= UNROLLED:
+            fused = keras.backend.backend() == "tensorflow"
+            run = _unroll_tensorflow if fused else _unroll
+            return run(inputs, recurrent, *state)
+
+        def step(state, z):
+            state = _step(z, recurrent, *state)
+            return state, state[0]
+
+        state, outputs = ops.scan(step, state, ops.swapaxes(inputs, 0, 1))
+        return ops.cast(ops.swapaxes(outputs, 0, 1), self.compute_dtype), list(state)
+
+    def compute_output_spec(self, x, state=None):
+        batch, steps = x.shape[:2]
+        rest = [keras.KerasTensor((batch, self.units), "float32") for _ in range(2)]
+        return keras.KerasTensor((batch, steps, self.units), self.compute_dtype), rest
+
+    def get_config(self):
+        serialize = keras.initializers.serialize
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "two_biases": self.two_biases,
+            "kernel_initializer": serialize(self.kernel_initializer),
+            "recurrent_initializer": serialize(self.recurrent_initializer),
+            "bias_initializer": serialize(self.bias_initializer),
+        }
+
+
+def _step(z, recurrent, output, cell):
+    z = z + ops.matmul(ops.cast(output, recurrent.dtype), recurrent)
+    i, f, c, o = ops.split(ops.cast(z, "float32"), 4, -1)
+    cell = ops.sigmoid(f) * cell + ops.sigmoid(i) * ops.tanh(c)
+    return [ops.sigmoid(o) * ops.tanh(cell), cell]
+
+
+def _unroll(inputs, recurrent, output, cell):
+    outputs = []
+    for z in ops.unstack(inputs, axis=1):
+        output, cell = _step(z, recurrent, output, cell)
+        outputs.append(output)
+    return ops.cast(ops.stack(outputs, 1), inputs.dtype), [output, cell]
+
+
+def _unroll_tensorflow(inputs, recurrent, output, cell):
+    """`_unroll` with a gradient of its own.
+
+    TensorFlow's would multiply and add up the recurrent kernel's gradient at every step; here one
+    product does it for all, and what does not wait for a later step is computed for all at once.
+    """
+    import tensorflow as tf
+
+    dtype = inputs.dtype
+
+    @tf.custom_gradient
+    def run(inputs, recurrent, output, cell):
+        rows = []
+        for z in tf.unstack(inputs, axis=1):
+            former, past = tf.cast(output, dtype), cell
+            z = tf.cast(z + tf.matmul(former, recurrent), "float32")
+            i, f, c, o = tf.split(z, 4, -1)
+            i, f, c, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(c), tf.sigmoid(o)
+            cell = f * past + i * c
+            squashed = tf.tanh(cell)
+            output = o * squashed
+            rows.append((output, former, past, i, f, c, o, squashed))
+        outputs, formers, past, i, f, c, o, squashed = (tf.stack(r) for r in zip(*rows))
+
+        def gradient(d_outputs, d_output, d_cell):
+            d_outputs = tf.unstack(tf.cast(d_outputs, "float32"), axis=1)
+            through_cell = tf.unstack(o * (1 - squashed * squashed))
+            gates = tf.concat(
+                [c * i * (1 - i), past * f * (1 - f), i * (1 - c * c), squashed * o * (1 - o)], -1
+            )
+            gates, forget, d_zs = tf.unstack(gates), tf.unstack(f), []
+            for t in reversed(range(len(rows))):
+                d_output = d_output + d_outputs[t]
+                d_cell = d_cell + d_output * through_cell[t]
+                d_z = tf.concat([d_cell, d_cell, d_cell, d_output], -1) * gates[t]
+                d_zs.append(tf.cast(d_z, dtype))
+                d_cell = d_cell * forget[t]
+                d_output = tf.cast(tf.matmul(d_zs[-1], recurrent, transpose_b=True), "float32")
+            d_z = tf.stack(d_zs[::-1])
+            wide = d_z.shape[-1]
+            d_recurrent = tf.matmul(
+                tf.reshape(formers, (-1, wide // 4)), tf.reshape(d_z, (-1, wide)), transpose_a=True
+            )
+            return tf.transpose(d_z, (1, 0, 2)), d_recurrent, d_output, d_cell
+
+        results = tf.cast(tf.transpose(outputs, (1, 0, 2)), dtype), output, cell
+        return results, gradient
+
+    outputs, output, cell = run(inputs, recurrent, output, cell)
+    return outputs, [output, cell]

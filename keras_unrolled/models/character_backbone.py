@@ -1,0 +1,151 @@
+"""Words read through their characters, then an LSTM: the network of Kim et al. 2016."""
+
+import keras
+import keras_hub
+
+from keras_unrolled import checks
+from keras_unrolled.layers.lstm import LSTM
+from keras_unrolled.layers.word_encoder import WordEncoder
+
+
+@keras.saving.register_keras_serializable(package="keras_unrolled")
+class CharacterBackbone(keras_hub.models.Backbone):
+    """A `WordEncoder` and a stack of LSTMs.
+
+    Args:
+        num_characters: int, size of the character vocabulary, padding included.
+        character_dim: int, size of a character's vector.
+        filter_widths: sequence of int.
+        num_filters: sequence of int, for each width.
+        num_layers: int, gated layers between convolutions and LSTM; 0 for none.
+        gating: of these, as in `Highway`.
+        units: int, of each LSTM.
+        num_recurrent_layers: int, LSTMs.
+        dropout: float in [0, 1), before each LSTM but the first (0.5, Kim et al. 2016, section 4).
+        transform_bias: float, initial bias of a free T.
+        carry_bias: float, initial bias of a free C.
+        two_biases: bool, whether an LSTM has a recurrent bias, too.
+        initial_range: float, all other weights are drawn from +- this (0.05, Kim et al. 2016).
+
+    Input: `{"character_ids": int (batch, words, characters)}`, or that array, 0 for padding.
+    Output: float `(batch, words, units)`. The call starts from a state of zeros; `read` and `recur`
+    are its two halves for text that goes on.
+
+    Raises:
+        InputError: for a value outside the ones listed.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_characters,
+        character_dim,
+        filter_widths,
+        num_filters,
+        num_layers,
+        units,
+        gating="coupled",
+        num_recurrent_layers=2,
+        dropout=0.5,
+        transform_bias=-2.0,
+        carry_bias=1.0,
+        two_biases=True,
+        initial_range=0.05,
+        dtype=None,
+        **kwargs,
+    ):
+        checks.known(kwargs, ("name", "trainable"), "CharacterBackbone")
+        checks.whole("num_recurrent_layers", num_recurrent_layers, least=1, most=100)
+        checks.real("dropout", dropout, least=0, most=1, below=True)
+        checks.real("initial_range", initial_range, least=0, most=10)
+        dtype = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+
+        def uniform():
+            return keras.initializers.RandomUniform(-initial_range, initial_range)
+
+        # === Layers ===
+        encoder = WordEncoder(
+            num_characters=num_characters,
+            character_dim=character_dim,
+            filter_widths=filter_widths,
+            num_filters=num_filters,
+            num_layers=num_layers,
+            gating=gating,
+            transform_bias=transform_bias,
+            carry_bias=carry_bias,
+            initializer=uniform(),
+            dtype=dtype,
+            name="word_encoder",
+        )
+        numbers = range(1, num_recurrent_layers + 1)
+        lstms = [
+            LSTM(
+                units,
+                two_biases=two_biases,
+                kernel_initializer=uniform(),
+                recurrent_initializer=uniform(),
+                bias_initializer=uniform(),
+                dtype=dtype,
+                name=f"lstm{i}",
+            )
+            for i in numbers
+        ]
+        drops = [
+            keras.layers.Dropout(dropout, dtype=dtype, name=f"dropout{i}") for i in numbers[1:]
+        ]
+
+        # === Functional Model ===
+        characters = keras.Input((None, None), dtype="int32", name="character_ids")
+        x = encoder(characters)
+        for i, lstm in enumerate(lstms):
+            x, _ = lstm(drops[i - 1](x) if i else x)
+        super().__init__(inputs=characters, outputs=x, dtype=dtype, **kwargs)
+
+        # === Config ===
+        self.encoder, self.lstms, self.drops = encoder, lstms, drops
+        self.num_characters = num_characters
+        self.character_dim = character_dim
+        self.filter_widths, self.num_filters = tuple(filter_widths), tuple(num_filters)
+        self.num_layers = num_layers
+        self.units = units
+        self.gating = gating
+        self.num_recurrent_layers = num_recurrent_layers
+        self.dropout = dropout
+        self.transform_bias, self.carry_bias = transform_bias, carry_bias
+        self.two_biases = two_biases
+        self.initial_range = initial_range
+
+    def read(self, characters, training=None):
+        """Word vectors `(..., sum(num_filters))` of words given as `(..., characters)`."""
+        return self.encoder(characters, training=training)
+
+    def start(self, batch):
+        """The state before the first word: for each LSTM two zero tensors `(batch, units)`."""
+        return [lstm.start(batch) for lstm in self.lstms]
+
+    def recur(self, vectors, state, training=None):
+        """Outputs `(batch, words, units)` for word vectors, and the state after them."""
+        x, after = vectors, []
+        for i, lstm in enumerate(self.lstms):
+            x = self.drops[i - 1](x, training=training) if i else x
+            x, new = lstm(x, state[i])
+            after.append(new)
+        return x, after
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_characters": self.num_characters,
+            "character_dim": self.character_dim,
+            "filter_widths": self.filter_widths,
+            "num_filters": self.num_filters,
+            "num_layers": self.num_layers,
+            "units": self.units,
+            "gating": self.gating,
+            "num_recurrent_layers": self.num_recurrent_layers,
+            "dropout": self.dropout,
+            "transform_bias": self.transform_bias,
+            "carry_bias": self.carry_bias,
+            "two_biases": self.two_biases,
+            "initial_range": self.initial_range,
+        }

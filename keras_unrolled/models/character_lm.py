@@ -1,0 +1,334 @@
+"""A language model that reads words through their characters, its tokenizer and builder."""
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_hub
+import numpy as np
+from keras import ops
+
+from keras_unrolled import checks
+from keras_unrolled.models.character_backbone import CharacterBackbone
+
+# Kim et al. 2016, table 2.
+SIZES: dict[str, dict[str, Any]] = {
+    "small": {
+        "character_dim": 15,
+        "filter_widths": (1, 2, 3, 4, 5, 6),
+        "num_filters": (25, 50, 75, 100, 125, 150),
+        "num_layers": 1,
+        "units": 300,
+    },
+    "large": {
+        "character_dim": 15,
+        "filter_widths": (1, 2, 3, 4, 5, 6, 7),
+        "num_filters": (50, 100, 150, 200, 200, 200, 200),
+        "num_layers": 2,
+        "units": 650,
+    },
+}
+END, UNKNOWN = "<eos>", "<unk>"
+# Characters' numbers: padding, start and end of a word, one that is not known, the end of a
+# sentence, which is a word of that one character; then those of the text.
+PAD, START, STOP, OTHER, PERIOD = range(5)
+
+
+@keras.saving.register_keras_serializable(package="keras_unrolled")
+class CharacterTokenizer(keras_hub.tokenizers.Tokenizer):
+    """Words and their characters as numbers.
+
+    Words are what white space divides; the end of a line is the word `<eos>`. What is not in
+    the vocabulary has the number of `<unk>`, but characters of its own, so that it can be read.
+    A word in capitals that is known without them is that word.
+
+    Args:
+        vocabulary: optional list of words, `<eos>` and `<unk>` first.
+        characters: optional string of the known characters.
+
+    Raises:
+        InputError: for a vocabulary without the two, or with one word twice.
+    """
+
+    backbone_cls = CharacterBackbone
+    FILE = "vocabulary.json"
+
+    def __init__(self, vocabulary=None, characters=None, **kwargs):
+        super().__init__(**{"dtype": "int32", **kwargs})
+        self.file_assets = [self.FILE]
+        self.vocabulary: Any = None
+        self.characters: Any = None
+        if vocabulary is not None:
+            self.set_vocabulary(vocabulary, characters)
+
+    def set_vocabulary(self, vocabulary, characters):
+        """Takes a list of words and a string of characters."""
+        if list(vocabulary[:2]) != [END, UNKNOWN] or len(set(vocabulary)) != len(vocabulary):
+            raise checks.InputError(
+                f"Expected a vocabulary of different words that begins with {END} and {UNKNOWN}. "
+                f"Received one of {len(vocabulary):,} that begins with "
+                f"{', '.join(map(repr, vocabulary[:3]))}. Build it with `CharacterTokenizer.learn`."
+            )
+        self.vocabulary, self.characters = list(vocabulary), characters
+        self.numbers = {word: i for i, word in enumerate(self.vocabulary)}
+        self.letters = {c: i for i, c in enumerate(characters, start=PERIOD + 1)}
+        self.start_token_id = self.end_token_id = self.pad_token_id = 0
+        self.unknown_token_id = 1
+
+    @classmethod
+    def learn(cls, words):
+        """A tokenizer for all of a list of words, the frequent ones first."""
+        counts = Counter(words)
+        for special in (END, UNKNOWN):
+            counts.pop(special, None)
+        order = sorted(counts, key=lambda word: (-counts[word], word))
+        return cls([END, UNKNOWN, *order], "".join(sorted(set("".join(order)))))
+
+    def split(self, text):
+        """The words of a text, with `<eos>` after each line but for what follows the last one."""
+        *lines, rest = text.split("\n")
+        words = [word for line in lines for word in [*line.split(), END]]
+        return words + rest.split()
+
+    def known(self, word):
+        """The word as the vocabulary has it, else as it is."""
+        lower = word.lower()
+        return lower if word not in self.numbers and lower in self.numbers else word
+
+    def tokenize(self, inputs):
+        """Numbers of the words of a text, int32, or a list of such for a list of texts."""
+        if not isinstance(inputs, str):
+            return [self.tokenize(text) for text in inputs]
+        words = (self.known(word) for word in self.split(inputs))
+        return np.array([self.numbers.get(w, self.unknown_token_id) for w in words], "int32")
+
+    def call(self, inputs, *args, training=None, **kwargs):
+        return self.tokenize(inputs)
+
+    def spell(self, words, least=1):
+        """The characters of words, int32 `(words, characters)`, filled up with 0.
+
+        A word's start and end have numbers of their own. `<unk>` is a word of the one
+        character that is not known, `<eos>` of one of its own.
+
+        Args:
+            words: list of strings.
+            least: int, characters to fill up to at least.
+        """
+        special = {END: [PERIOD], UNKNOWN: [OTHER]}
+        rows = [
+            [START, *(special.get(w) or [self._letter(c) for c in w]), STOP]
+            for w in map(self.known, words)
+        ]
+        longest = max([least, *map(len, rows)])
+        return np.array([row + [PAD] * (longest - len(row)) for row in rows], "int32").reshape(
+            len(rows), longest
+        )
+
+    def _letter(self, character):
+        return self.letters.get(character) or self.letters.get(character.lower(), OTHER)
+
+    def detokenize(self, inputs):
+        """The text of a sequence of numbers, or a list of such for several."""
+        inputs = inputs if isinstance(inputs, list) else np.asarray(inputs)
+        if len(inputs) and np.ndim(inputs[0]):
+            return [self.detokenize(row) for row in inputs]
+        text = " ".join(self.vocabulary[i] for i in inputs)
+        return re.sub(rf" ?{END} ?", "\n", text)
+
+    def get_vocabulary(self):
+        return list(self.vocabulary)
+
+    def vocabulary_size(self):
+        return len(self.vocabulary)
+
+    def num_characters(self):
+        """How many numbers characters have, with the five that are none of the text's."""
+        return PERIOD + 1 + len(self.characters)
+
+    def id_to_token(self, id):
+        return self.vocabulary[id]
+
+    def token_to_id(self, token):
+        return self.numbers[token]
+
+    def save_assets(self, dir_path):
+        """Writes `vocabulary.json`."""
+        facts = {"words": self.vocabulary, "characters": self.characters}
+        text = json.dumps(facts, ensure_ascii=False, indent=0)
+        (Path(dir_path) / self.FILE).write_text(text, encoding="utf-8")
+
+    def load_assets(self, dir_path):
+        """Reads `vocabulary.json`."""
+        facts = json.loads((Path(dir_path) / self.FILE).read_text(encoding="utf-8"))
+        self.set_vocabulary(facts["words"], facts["characters"])
+
+
+@keras.saving.register_keras_serializable(package="keras_unrolled")
+class CharacterLMPreprocessor(keras_hub.models.CausalLMPreprocessor):
+    """Texts to numbers of words and characters, for training and for `generate`.
+
+    Args:
+        tokenizer: a `CharacterTokenizer`.
+        sequence_length: int, words of a sequence, with the `<eos>` that begins it.
+    """
+
+    backbone_cls = CharacterBackbone
+    tokenizer_cls = CharacterTokenizer
+
+    def build(self, input_shape):
+        self.built = True
+
+    def _pack(self, texts, length, end):
+        tokenizer = self.tokenizer
+        texts = [
+            t.decode() if isinstance(t, bytes) else str(t) for t in np.ravel(np.asarray(texts))
+        ]
+        rows = [[END, *tokenizer.split(text), *([END] if end else [])] for text in texts]
+        length = length or self.sequence_length
+        longest = max(map(len, rows))
+        if longest > length:
+            raise checks.InputError(
+                f"Expected at most {length} words, with the one that begins a text. Received "
+                f"{longest}. Raise max_length (or sequence_length), or shorten the text."
+            )
+        ids = np.zeros((len(rows), length), "int32")
+        mask = np.zeros((len(rows), length), bool)
+        spelled = tokenizer.spell([word for row in rows for word in row])
+        characters = np.zeros((len(rows), length, spelled.shape[-1]), "int32")
+        at = 0
+        for i, row in enumerate(rows):
+            words = (tokenizer.known(word) for word in row)
+            ids[i, : len(row)] = [tokenizer.numbers.get(w, 1) for w in words]
+            mask[i, : len(row)] = True
+            characters[i, : len(row)] = spelled[at : at + len(row)]
+            at += len(row)
+        return {"token_ids": ids, "padding_mask": mask, "character_ids": characters}
+
+    def call(self, x, y=None, sample_weight=None, sequence_length=None):
+        packed = self._pack(x, (sequence_length or self.sequence_length) + 1, end=True)
+        x = {"character_ids": packed["character_ids"][:, :-1]}
+        return x, packed["token_ids"][:, 1:], packed["padding_mask"][:, 1:]
+
+    def generate_preprocess(self, x, sequence_length=None):
+        return self._pack(x, sequence_length, end=False)
+
+    def generate_postprocess(self, x):
+        ids, mask = (ops.convert_to_numpy(x[k]) for k in ("token_ids", "padding_mask"))
+        texts = [self.tokenizer.detokenize(row[m]) for row, m in zip(ids, mask.astype(bool))]
+        return [text.strip("\n") for text in texts]
+
+
+@keras.saving.register_keras_serializable(package="keras_unrolled")
+class CharacterLM(keras_hub.models.CausalLM):
+    """A `CharacterBackbone` and a dense layer to the vocabulary: the next word's logits.
+
+    Args:
+        backbone: a `CharacterBackbone`.
+        vocabulary_size: int.
+        preprocessor: optional `CharacterLMPreprocessor`; `generate` needs it.
+        dropout: float in [0, 1), before the dense layer (0.5, Kim et al. 2016, section 4).
+
+    Input: as the backbone's. Output: float32 logits `(batch, words, vocabulary_size)`.
+
+    Raises:
+        InputError: for an unknown argument, or a tokenizer of another size.
+    """
+
+    backbone_cls = CharacterBackbone
+    preprocessor_cls = CharacterLMPreprocessor
+
+    def __init__(self, backbone, vocabulary_size, *, preprocessor=None, dropout=0.5, **kwargs):
+        checks.known(kwargs, ("name", "trainable"), "CharacterLM")
+        checks.whole("vocabulary_size", vocabulary_size, least=2, most=10**7)
+        checks.real("dropout", dropout, least=0, most=1, below=True)
+        tokenizer = getattr(preprocessor, "tokenizer", None)
+        if tokenizer is not None and tokenizer.vocabulary is not None:
+            _fit(tokenizer, backbone, vocabulary_size)
+
+        # === Layers ===
+        dtype = backbone.dtype_policy
+        self.backbone, self.preprocessor = backbone, preprocessor
+        self.drop = keras.layers.Dropout(dropout, dtype=dtype, name="dropout")
+        limit = backbone.initial_range
+        self.next_word = keras.layers.Dense(
+            vocabulary_size,
+            kernel_initializer=keras.initializers.RandomUniform(-limit, limit),
+            bias_initializer=keras.initializers.RandomUniform(-limit, limit),
+            dtype=dtype,
+            name="next_word",
+        )
+
+        # === Functional Model ===
+        logits = self.next_word(self.drop(backbone.output))
+        super().__init__(
+            inputs=backbone.input, outputs=ops.cast(logits, "float32"), **{"name": "lm", **kwargs}
+        )
+
+        # === Config ===
+        self.vocabulary_size, self.dropout = vocabulary_size, dropout
+
+    def score(self, hidden, training=None):
+        """Logits, float32, of outputs of the backbone."""
+        logits = self.next_word(self.drop(hidden, training=training))
+        return ops.cast(logits, "float32")
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "dropout": self.dropout,
+        }
+
+
+def _fit(tokenizer, backbone, vocabulary_size):
+    for what, wanted, found in (
+        ("words", vocabulary_size, tokenizer.vocabulary_size()),
+        ("characters", backbone.num_characters, tokenizer.num_characters()),
+    ):
+        if wanted != found:
+            raise checks.InputError(
+                f"Expected a tokenizer of {wanted:,} {what}, as the network has. Received one of "
+                f"{found:,}. It belongs to another network."
+            )
+
+
+def character_lm(size="small", *, gating="coupled", tokenizer=None, dropout=0.5, **options):
+    """A character-aware language model (Kim et al. 2016) with any gated layer.
+
+    Small has 5,312,515 parameters and Large 19,373,165, with 51 characters and 10,000 words and
+    with two biases an LSTM; `two_biases=False` takes 2,400 and 5,200 off.
+
+    Args:
+        size: "small" or "large".
+        gating: "none" for no layer between convolutions and LSTM, or as in `Highway`. A Residual net
+            has twice as many layers, so that it has a coupled one's parameters (Greff et al. 2017,
+            section 5.2).
+        tokenizer: optional `CharacterTokenizer`, which gives the numbers of words and characters;
+            else `vocabulary_size` (10,000) and `num_characters` (51) do.
+        dropout: float in [0, 1), before each LSTM but the first and before the dense layer.
+        **options: arguments of `CharacterBackbone`, and `name`.
+
+    Returns:
+        A `CharacterLM` with random weights.
+
+    Raises:
+        InputError: for an unknown size or option.
+    """
+    facts = dict(SIZES[checks.one_of("size", size, SIZES)])
+    if gating == "none":
+        gating, facts["num_layers"] = "coupled", 0
+    elif gating == "residual":
+        facts["num_layers"] *= 2
+    words = options.pop("vocabulary_size", 10_000)
+    facts |= {"num_characters": 51, "gating": gating, "dropout": dropout, **options}
+    name = facts.pop("name", "lm")
+    preprocessor = None
+    if tokenizer is not None:
+        words, facts["num_characters"] = tokenizer.vocabulary_size(), tokenizer.num_characters()
+        preprocessor = CharacterLMPreprocessor(tokenizer, sequence_length=200)
+    backbone = CharacterBackbone(**facts)
+    return CharacterLM(backbone, words, preprocessor=preprocessor, dropout=dropout, name=name)

@@ -1,0 +1,138 @@
+"""Makes a language model's preset: trains it on Penn Treebank, scores it, writes its folder.
+
+    python training/ptb.py --preset highway_small_ptb --data-dir DIR --workdir DIR
+
+DIR holds train.txt, valid.txt and test.txt, one sentence a line; any text will do, and gives its
+vocabulary. The same command resumes a run that was interrupted. The finished preset lies in
+WORKDIR/preset.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout, not installed
+
+from keras_unrolled import checks
+from training import command_line
+from training.recipe import Recipe
+
+EXPECTED = """\
+python training/ptb.py --preset {name} --data-dir DIR --workdir DIR
+Hardware and time: two cores of a CPU with AMX, {hours}. Expected: {expected}.
+Kim et al. 2016, section 4, and their code: 25 epochs, 20 texts side by side, 35 words a step, SGD at 1.0,
+halved whenever the validation perplexity has not fallen by more than 1, gradients of the sum over
+the steps clipped at 5, dropout 0.5, all weights drawn from +-0.05, the best epoch kept.
+"""
+UNKNOWN = "not known yet"
+KIM = "{} test perplexity in Kim et al. 2016, table 3"
+NETWORKS: dict[str, tuple[str, dict[str, str]]] = {
+    "plain": (
+        "plain",
+        {"small": KIM.format("111.2"), "large": "92.6 with two such layers, Kim et al."},
+    ),
+    "resnet": ("residual", {}),
+    "highway": ("coupled", {"small": KIM.format("92.3"), "large": KIM.format("78.9")}),
+    "highway_full": ("full", {}),
+    "highway_c_only": ("c_only", {}),
+    "highway_t_only": ("t_only", {}),
+}
+
+
+def make_recipe(network, size):
+    """The recipe of one network, "small" or "large"."""
+    gating, expected = NETWORKS[network]
+    return Recipe(
+        network={"builder": "character_lm", "size": size, "gating": gating},
+        text=EXPECTED.format(
+            name=f"{network}_{size}_ptb",
+            hours="about an hour" if size == "small" else "half a day",
+            expected=expected.get(size, UNKNOWN),
+        ),
+        epochs=25,
+        batch_size=20,
+        length=35,
+        learning_rate=1.0,
+        warmup_epochs=0,
+        decay="plateau",
+        momentum=0.0,
+        weight_decay=0.0,
+        label_smoothing=0.0,
+        clip_norm=5.0,
+        ema=0.0,
+    )
+
+
+PRESETS = {
+    f"{network}_{size}_ptb": make_recipe(network, size)
+    for size in ("small", "large")
+    for network in NETWORKS
+}
+RECIPES = {"kim": PRESETS}
+SMOKE_WORDS = 20_000
+
+
+def smoke(recipe):
+    """What `--smoke` changes."""
+    return ["epochs=2"]
+
+
+def main(arguments=None):
+    """Runs one recipe from its data to its preset; returns the exit code."""
+    return command_line.main("training/ptb.py", __doc__, RECIPES, smoke, run, arguments)
+
+
+def run(name, recipe, options):
+    """Trains, scores and writes the preset; `options` are the parsed arguments."""
+    from training.strategy import make_strategy
+
+    strategy = make_strategy(options.replicas, kind=options.strategy, timeout=options.timeout)
+    if getattr(strategy, "num_replicas_in_sync", 0) != 1:
+        raise checks.InputError(
+            "Expected one device and TensorFlow, as each text's state is carried on it. Received "
+            "more, or another backend. Give --strategy one, and unset KERAS_BACKEND."
+        )
+
+    import keras
+
+    from keras_unrolled import evaluation
+    from keras_unrolled.models.character_lm import CharacterTokenizer, character_lm
+    from training import language, loop
+    from training.data import text
+
+    texts = {
+        split: text.read_words(options.data_dir, split) for split in ("train", "valid", "test")
+    }
+    if options.smoke:
+        texts = {split: words[:SMOKE_WORDS] for split, words in texts.items()}
+    tokenizer = CharacterTokenizer.learn(texts["train"])
+    train = [tokenizer.numbers[word] for word in texts["train"]]
+    stream, steps = text.make_stream(
+        train, batch_size=recipe.batch_size, length=recipe.length, epochs=recipe.epochs
+    )
+    network = {k: v for k, v in recipe.network.items() if k != "builder"}
+
+    def build(dtype):
+        return character_lm(**network, tokenizer=tokenizer, dtype=dtype)
+
+    keep = language.Best(Path(options.workdir), texts["valid"], lambda: build("float32"))
+    loop.train(
+        lambda: language.Carried(build(recipe.precision), recipe.batch_size),
+        recipe,
+        stream,
+        steps_per_epoch=steps,
+        strategy=strategy,
+        workdir=options.workdir,
+        objective=language.objective(recipe),
+        evaluate=keep.evaluate,
+        after_epoch=keep.after_epoch,
+        checkpoint_every=options.checkpoint_every,
+    )
+    keras.backend.clear_session()
+    model = keep.load()
+    for split in ("valid", "test"):
+        found = evaluation.perplexity(model, texts[split], progress=split)
+        print(f"{name}: perplexity {found['perplexity']:.3f} on {split}, {found['tokens']:,} words")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
