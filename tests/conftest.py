@@ -43,3 +43,12 @@ def seed():
 @pytest.fixture
 def rng():
     return np.random.default_rng(7)
+
+
+@pytest.fixture(scope="session")
+def ptb_dir():
+    """The Penn Treebank's train.txt, valid.txt and test.txt."""
+    folder = Path(os.environ.get("KERAS_UNROLLED_PTB", DATA / "ptb"))
+    if not (folder / "train.txt").is_file():
+        pytest.skip(f"needs Penn Treebank in {folder} (KERAS_UNROLLED_PTB)")
+    return folder

@@ -30,7 +30,7 @@ class Carried(keras.Model):
                 self.add_weight(
                     shape=(batch_size, lstm.units),
                     initializer="zeros",
-                    dtype="float32",
+                    dtype=lstm.state_dtype,
                     trainable=False,
                     autocast=False,
                     name=f"{lstm.name}_{name}",
@@ -58,25 +58,25 @@ class Carried(keras.Model):
 def cross_entropy(hidden, kernel, bias, targets):
     """Softmax cross-entropy of a dense layer, in less time than the layer and the loss apart take.
 
-    Products are in the dtype of `hidden`, the softmax in float32.
+    Products are in the dtype of `hidden`, the softmax in that of `kernel`.
 
     Args:
         hidden: float tensor `(n, units)`.
-        kernel: float32 tensor `(units, words)`.
-        bias: float32 tensor `(words,)`.
+        kernel: float tensor `(units, words)`.
+        bias: float tensor `(words,)`.
         targets: int32 tensor `(n,)`.
 
     Returns:
-        float32 tensors `(n,)`: losses, and 1 where the target was the likeliest, else 0.
+        Tensors `(n,)`: losses, and 1 where the target was the likeliest, else 0.
     """
     narrow = tf.cast(kernel, hidden.dtype)
-    logits = tf.cast(tf.matmul(hidden, narrow) + tf.cast(bias, hidden.dtype), "float32")
+    logits = tf.cast(tf.matmul(hidden, narrow) + tf.cast(bias, hidden.dtype), kernel.dtype)
     places = tf.stack([tf.range(tf.shape(targets)[0]), targets], 1)
     most = tf.reduce_max(logits, -1)
     powers = tf.exp(logits - most[:, None])
     total = tf.reduce_sum(powers, -1)
     right = tf.gather_nd(logits, places)
-    hits = tf.cast(right >= most, "float32")
+    hits = tf.cast(right >= most, kernel.dtype)
 
     def gradient(upstream, _):
         d_logits = tf.cast(powers * (upstream / total)[:, None], hidden.dtype)

@@ -26,7 +26,8 @@ class LSTM(keras.layers.Layer):
 
     Call arguments:
         x: float tensor `(batch, steps, features)`.
-        state: list of two float32 tensors `(batch, units)`, output and cell; None means zeros.
+        state: list of two tensors `(batch, units)`, output and cell, float32 unless all is float64;
+            None means zeros.
 
     Output: `(batch, steps, units)` in the compute dtype, and the state after the last step.
     """
@@ -66,9 +67,14 @@ class LSTM(keras.layers.Layer):
             self.recurrent_bias = add("recurrent_bias", (wide,), self.bias_initializer)
         self.built = True
 
+    @property
+    def state_dtype(self):
+        """float32, or float64 where all is."""
+        return _wide(self.compute_dtype)
+
     def start(self, batch):
         """The state before the first step: zeros `(batch, units)`, twice."""
-        return [ops.zeros((batch, self.units), "float32") for _ in range(2)]
+        return [ops.zeros((batch, self.units), self.state_dtype) for _ in range(2)]
 
     def call(self, x, state=None):
         state = self.start(ops.shape(x)[0]) if state is None else state
@@ -85,14 +91,14 @@ class LSTM(keras.layers.Layer):
 
         def step(state, z):
             state = _step(z, recurrent, *state)
-            return state, state[0]
+            return state, state  # on TensorFlow `scan` gives back what is shaped like the state
 
-        state, outputs = ops.scan(step, state, ops.swapaxes(inputs, 0, 1))
+        state, (outputs, _) = ops.scan(step, list(state), ops.swapaxes(inputs, 0, 1))
         return ops.cast(ops.swapaxes(outputs, 0, 1), self.compute_dtype), list(state)
 
     def compute_output_spec(self, x, state=None):
         batch, steps = x.shape[:2]
-        rest = [keras.KerasTensor((batch, self.units), "float32") for _ in range(2)]
+        rest = [keras.KerasTensor((batch, self.units), self.state_dtype) for _ in range(2)]
         return keras.KerasTensor((batch, steps, self.units), self.compute_dtype), rest
 
     def get_config(self):
@@ -107,9 +113,13 @@ class LSTM(keras.layers.Layer):
         }
 
 
+def _wide(dtype):
+    return "float64" if str(dtype) == "float64" else "float32"
+
+
 def _step(z, recurrent, output, cell):
     z = z + ops.matmul(ops.cast(output, recurrent.dtype), recurrent)
-    i, f, c, o = ops.split(ops.cast(z, "float32"), 4, -1)
+    i, f, c, o = ops.split(ops.cast(z, cell.dtype), 4, -1)
     cell = ops.sigmoid(f) * cell + ops.sigmoid(i) * ops.tanh(c)
     return [ops.sigmoid(o) * ops.tanh(cell), cell]
 
@@ -130,14 +140,14 @@ def _unroll_tensorflow(inputs, recurrent, output, cell):
     """
     import tensorflow as tf
 
-    dtype = inputs.dtype
+    dtype, wide = inputs.dtype, cell.dtype
 
     @tf.custom_gradient
     def run(inputs, recurrent, output, cell):
         rows = []
         for z in tf.unstack(inputs, axis=1):
             former, past = tf.cast(output, dtype), cell
-            z = tf.cast(z + tf.matmul(former, recurrent), "float32")
+            z = tf.cast(z + tf.matmul(former, recurrent), wide)
             i, f, c, o = tf.split(z, 4, -1)
             i, f, c, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(c), tf.sigmoid(o)
             cell = f * past + i * c
@@ -147,7 +157,7 @@ def _unroll_tensorflow(inputs, recurrent, output, cell):
         outputs, formers, past, i, f, c, o, squashed = (tf.stack(r) for r in zip(*rows))
 
         def gradient(d_outputs, d_output, d_cell):
-            d_outputs = tf.unstack(tf.cast(d_outputs, "float32"), axis=1)
+            d_outputs = tf.unstack(tf.cast(d_outputs, wide), axis=1)
             through_cell = tf.unstack(o * (1 - squashed * squashed))
             gates = tf.concat(
                 [c * i * (1 - i), past * f * (1 - f), i * (1 - c * c), squashed * o * (1 - o)], -1
@@ -159,12 +169,10 @@ def _unroll_tensorflow(inputs, recurrent, output, cell):
                 d_z = tf.concat([d_cell, d_cell, d_cell, d_output], -1) * gates[t]
                 d_zs.append(tf.cast(d_z, dtype))
                 d_cell = d_cell * forget[t]
-                d_output = tf.cast(tf.matmul(d_zs[-1], recurrent, transpose_b=True), "float32")
+                d_output = tf.cast(tf.matmul(d_zs[-1], recurrent, transpose_b=True), wide)
             d_z = tf.stack(d_zs[::-1])
-            wide = d_z.shape[-1]
-            d_recurrent = tf.matmul(
-                tf.reshape(formers, (-1, wide // 4)), tf.reshape(d_z, (-1, wide)), transpose_a=True
-            )
+            formers_, d_z_ = (tf.reshape(x, (-1, x.shape[-1])) for x in (formers, d_z))
+            d_recurrent = tf.matmul(formers_, d_z_, transpose_a=True)
             return tf.transpose(d_z, (1, 0, 2)), d_recurrent, d_output, d_cell
 
         results = tf.cast(tf.transpose(outputs, (1, 0, 2)), dtype), output, cell

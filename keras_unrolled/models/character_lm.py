@@ -75,8 +75,8 @@ class CharacterTokenizer(keras_hub.tokenizers.Tokenizer):
         self.vocabulary, self.characters = list(vocabulary), characters
         self.numbers = {word: i for i, word in enumerate(self.vocabulary)}
         self.letters = {c: i for i, c in enumerate(characters, start=PERIOD + 1)}
-        self.start_token_id = self.end_token_id = self.pad_token_id = 0
-        self.unknown_token_id = 1
+        self.start_token_id = self.end_token_id = 0
+        self.pad_token_id = self.unknown_token_id = 1
 
     @classmethod
     def learn(cls, words):
@@ -195,7 +195,8 @@ class CharacterLMPreprocessor(keras_hub.models.CausalLMPreprocessor):
                 f"Expected at most {length} words, with the one that begins a text. Received "
                 f"{longest}. Raise max_length (or sequence_length), or shorten the text."
             )
-        ids = np.zeros((len(rows), length), "int32")
+        # Not filled up with <eos>, which would end a text that has not begun.
+        ids = np.full((len(rows), length), tokenizer.unknown_token_id, "int32")
         mask = np.zeros((len(rows), length), bool)
         spelled = tokenizer.spell([word for row in rows for word in row])
         characters = np.zeros((len(rows), length, spelled.shape[-1]), "int32")
@@ -232,7 +233,7 @@ class CharacterLM(keras_hub.models.CausalLM):
         preprocessor: optional `CharacterLMPreprocessor`; `generate` needs it.
         dropout: float in [0, 1), before the dense layer (0.5, Kim et al. 2016, section 4).
 
-    Input: as the backbone's. Output: float32 logits `(batch, words, vocabulary_size)`.
+    Input: as the backbone's. Output: logits, in the variables' dtype, `(batch, words, vocabulary_size)`.
 
     Raises:
         InputError: for an unknown argument, or a tokenizer of another size.
@@ -265,16 +266,109 @@ class CharacterLM(keras_hub.models.CausalLM):
         # === Functional Model ===
         logits = self.next_word(self.drop(backbone.output))
         super().__init__(
-            inputs=backbone.input, outputs=ops.cast(logits, "float32"), **{"name": "lm", **kwargs}
+            inputs=backbone.input,
+            outputs=ops.cast(logits, dtype.variable_dtype),
+            **{"name": "lm", **kwargs},
         )
 
         # === Config ===
         self.vocabulary_size, self.dropout = vocabulary_size, dropout
+        self.generate_function: Any = None
 
     def score(self, hidden, training=None):
-        """Logits, float32, of outputs of the backbone."""
+        """Logits, in the variables' dtype, of outputs of the backbone."""
         logits = self.next_word(self.drop(hidden, training=training))
-        return ops.cast(logits, "float32")
+        return ops.cast(logits, self.backbone.dtype_policy.variable_dtype)
+
+    def compile(self, *args, jit_compile=None, **kwargs):
+        """As KerasHub's, but without XLA on TensorFlow's CPU, where it is slower."""
+        if jit_compile is None:
+            jit_compile = False if keras.backend.backend() == "tensorflow" else "auto"
+        super().compile(*args, jit_compile=jit_compile, **kwargs)
+
+    def read_vocabulary(self):
+        """The vectors of all words of the vocabulary, `(vocabulary_size, features)`.
+
+        Where these are to hand, to read a word is to look it up.
+        """
+        tokenizer = self.preprocessor.tokenizer
+        spelled = tokenizer.spell(tokenizer.vocabulary)
+        parts = [
+            self.backbone.read(spelled[i : i + 1000], training=False)
+            for i in range(0, len(spelled), 1000)
+        ]
+        return ops.concatenate(parts)
+
+    def make_generate_function(self):
+        if self.generate_function is None:
+            step = super().make_generate_function()
+
+            def generate(inputs, stop_token_ids=None):
+                inputs = {k: ops.convert_to_tensor(v) for k, v in inputs.items()}
+                return step({**inputs, "vectors": self.read_vocabulary()}, stop_token_ids)
+
+            self.generate_function = generate
+        return self.generate_function
+
+    def generate_step(self, inputs, stop_token_ids=None):
+        """Goes on with a batch of texts, each word by the sampler.
+
+        The state of the LSTMs is the cache: `(batch, 2 * LSTMs, units)`. Words of a prompt are read
+        through their own characters, all others are looked up.
+
+        Args:
+            inputs: dict of what the preprocessor's `generate_preprocess` gives, and "vectors", as
+                `read_vocabulary` gives it.
+            stop_token_ids: optional, words after which a text ends.
+
+        Returns:
+            A dict: "token_ids" and "padding_mask".
+        """
+        ids, mask = inputs["token_ids"], ops.cast(inputs["padding_mask"], "bool")
+        prompt, table = self.backbone.read(inputs["character_ids"]), inputs["vectors"]
+        batch, numbers = ops.shape(ids)[0], range(len(self.backbone.lstms))
+
+        def advance(vectors, cache):
+            state = [[cache[:, 2 * i], cache[:, 2 * i + 1]] for i in numbers]
+            hidden, after = self.backbone.recur(vectors[:, None], state, training=False)
+            return hidden[:, 0], ops.stack([t for pair in after for t in pair], axis=1)
+
+        def read(tokens, index):
+            # A beam holds several texts for each prompt.
+            beams = ops.shape(tokens)[0] // batch
+            given = ops.repeat(ops.take(mask, index, axis=1), beams, axis=0)
+            own = ops.repeat(ops.take(prompt, index, axis=1), beams, axis=0)
+            return ops.where(given[:, None], own, ops.take(table, tokens[:, index], axis=0))
+
+        def next(tokens, cache, index):
+            hidden, cache = advance(read(tokens, index - 1), cache)
+            return self.score(hidden, training=False), hidden, cache
+
+        # What all prompts have before their last word is read at once.
+        start = ops.min(ops.sum(ops.cast(mask, "int32"), axis=-1))
+        dtype = self.backbone.lstms[0].state_dtype
+        cache = ops.zeros((batch, 2 * len(numbers), self.backbone.units), dtype)
+        _, cache = ops.while_loop(
+            lambda i, cache: i < start - 1,
+            lambda i, cache: (i + 1, advance(read(ids, i), cache)[1]),
+            (ops.zeros((), "int32"), cache),
+        )
+        ids = self.sampler(
+            next=next,
+            prompt=ids,
+            cache=cache,
+            index=start,
+            mask=mask,
+            stop_token_ids=stop_token_ids,
+            model=self,
+        )
+        known = ops.ones_like(mask)
+        if stop_token_ids is not None:
+            ends = [ops.equal(ids, stop) for stop in stop_token_ids]
+            end = ops.cast(ops.any(ops.stack(ends), axis=0) & ~mask, "int32")
+            # With the word that ends it, a text is over.
+            known = ops.cumsum(end, axis=-1) - end < 1
+        return {"token_ids": ids, "padding_mask": known}
 
     def get_config(self):
         return {

@@ -1,0 +1,109 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_unrolled import InputError
+from keras_unrolled.layers import LSTM, lstm
+
+
+def fill(layer, rng):
+    for weight in layer.weights:
+        weight.assign(rng.normal(size=weight.shape) / 3)
+
+
+def array(x):
+    return keras.ops.convert_to_numpy(x)
+
+
+@pytest.mark.parametrize("steps", [1, 9, 70])  # written out, and beyond that a loop
+def test_it_is_keras_lstm_with_the_sum_of_both_biases(steps, rng):
+    x = rng.normal(size=(3, steps, 5)).astype("float32")
+    ours = LSTM(4)
+    ours.build(x.shape)
+    fill(ours, rng)
+    peer = keras.layers.LSTM(4, return_sequences=True, return_state=True)
+    peer.build(x.shape)
+    kernel, recurrent, bias, other = map(array, ours.weights)
+    for weight, value in zip(peer.weights, (kernel, recurrent, bias + other)):
+        weight.assign(value)
+    expected = peer(x)
+    outputs, state = ours(x)
+    np.testing.assert_allclose(array(outputs), array(expected[0]), atol=1e-6)
+    for found, wanted in zip(state, expected[1:]):
+        np.testing.assert_allclose(array(found), array(wanted), atol=1e-6)
+
+
+def test_text_in_two_parts_is_the_text_in_one(rng):
+    x = rng.normal(size=(2, 12, 3)).astype("float32")
+    layer = LSTM(4)
+    whole, end = layer(x)
+    first, state = layer(x[:, :5])
+    second, state = layer(x[:, 5:], state)
+    np.testing.assert_allclose(
+        array(whole), np.concatenate([array(first), array(second)], 1), atol=1e-6
+    )
+    for a, b in zip(end, state):
+        np.testing.assert_allclose(array(a), array(b), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+def test_the_gradient_of_its_own_is_that_of_tensorflow(dtype, rng):
+    import tensorflow as tf
+
+    wide = "float64" if dtype == "float64" else "float32"
+    arguments = [
+        tf.constant(rng.normal(size=shape) / 2, d)
+        for shape, d in (((3, 7, 20), dtype), ((5, 20), dtype), ((3, 5), wide), ((3, 5), wide))
+    ]
+
+    def gradients(run):
+        with tf.GradientTape() as tape:
+            tape.watch(arguments)
+            outputs, (output, cell) = run(*arguments)
+            loss = tf.reduce_sum(tf.cast(outputs, wide) ** 2)
+            loss += tf.reduce_sum(tf.sin(output)) + tf.reduce_sum(cell**3)
+        return tape.gradient(loss, arguments)
+
+    tolerance = {"float64": 1e-12, "float32": 1e-5, "bfloat16": 0.05}[dtype]
+    for found, expected in zip(gradients(lstm._unroll_tensorflow), gradients(lstm._unroll)):
+        assert found.dtype == expected.dtype
+        found, expected = (tf.cast(g, "float64").numpy() for g in (found, expected))
+        np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max())
+
+
+def test_one_bias_less_is_four_times_the_units_less():
+    counts = []
+    for two in (True, False):
+        layer = LSTM(300, two_biases=two)
+        layer.build((None, None, 525))
+        counts.append(layer.count_params())
+    assert counts[0] == 992_400
+    assert counts[0] - counts[1] == 1_200
+
+
+def test_the_state_stays_float32_under_mixed_precision(rng):
+    layer = LSTM(4, dtype="mixed_bfloat16")
+    outputs, state = layer(rng.normal(size=(2, 3, 5)).astype("float32"))
+    assert keras.backend.standardize_dtype(outputs.dtype) == "bfloat16"
+    assert {keras.backend.standardize_dtype(s.dtype) for s in state} == {"float32"}
+
+
+def test_configuration_and_weights_survive_saving(tmp_path, rng):
+    inputs = keras.Input((6, 3))
+    layer = LSTM(4, two_biases=False, kernel_initializer="he_normal")
+    outputs, state = layer(inputs)
+    model = keras.Model(inputs, [outputs, *state])
+    x = rng.normal(size=(2, 6, 3)).astype("float32")
+    expected = model.predict(x, verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    for a, b in zip(again.predict(x, verbose=0), expected):
+        np.testing.assert_array_equal(a, b)
+    assert again.layers[1].get_config() == layer.get_config()
+
+
+def test_no_units_are_refused():
+    with pytest.raises(InputError, match="units"):
+        LSTM(0)
+    assert ops.shape(LSTM(2).start(3)[0]) == (3, 2)
