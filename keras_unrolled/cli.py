@@ -14,6 +14,8 @@ import sys
 from keras_unrolled import checks
 from keras_unrolled.quiet import import_keras
 
+SAMPLERS = ("greedy", "top_k", "top_p", "random", "beam")
+
 
 def main(arguments=None):
     """Runs one command; returns its exit code."""
@@ -58,7 +60,7 @@ def _parser():
     command = add(_show, "show", "Show the record of a preset.")
     command.add_argument("preset", help="name, folder or hf://org/name")
 
-    command = add(_evaluate, "evaluate", "Score a preset on labelled images.")
+    command = add(_evaluate, "evaluate", "Score a preset on labelled images, or on text.")
     command.add_argument("preset", help="name, folder or hf://org/name")
     command.add_argument(
         "--dataset",
@@ -68,16 +70,31 @@ def _parser():
         "test set that come with the package (default); a folder of class folders; or a CSV file "
         "with the columns file and label",
     )
-    command.add_argument("--data-dir", help="TFDS's data directory")
-    command.add_argument("--limit", type=int, metavar="N", help="the first N images only")
+    command.add_argument(
+        "--data-dir", help="TFDS's data directory; for a language model a folder with test.txt"
+    )
+    command.add_argument(
+        "--split", default="test", metavar="test|valid|train", help="of a text (test)"
+    )
+    command.add_argument("--batch-size", type=int, default=1, help="texts side by side (1)")
+    command.add_argument("--limit", type=int, metavar="N", help="the first N images or words only")
 
     command = add(_verify, "verify", "Check a preset's files and what it computes.")
     command.add_argument("preset", help="name, folder or hf://org/name")
 
-    command = add(_predict, "predict", "Name what is in image files.")
+    command = add(_predict, "predict", "Name what is in image files, or go on with a text.")
     command.add_argument("preset", help="name, folder or hf://org/name")
-    command.add_argument("files", nargs="+", metavar="FILE")
-    command.add_argument("--top", type=int, default=5, metavar="K", help="classes to name (5)")
+    command.add_argument("files", nargs="*", metavar="FILE", help="images")
+    command.add_argument("--top", type=int, default=5, metavar="K", help="classes or words (5)")
+    command.add_argument("--prompt", metavar="TEXT", help="what a language model goes on with")
+    command.add_argument("--words", type=int, default=30, metavar="N", help="to write (30)")
+    command.add_argument(
+        "--sampler", default="top_p", metavar="|".join(SAMPLERS), help="of words (top_p)"
+    )
+    command.add_argument("--seed", type=int, default=0, help="of the sampler (0)")
+    command.add_argument(
+        "--probabilities", action="store_true", help="the likeliest next words, for each word"
+    )
 
     command = add(_finetune, "finetune", "Fine-tune a preset on one's own images.")
     command.add_argument("preset", help="name, folder or hf://org/name")
@@ -185,6 +202,8 @@ def _evaluate(options):
     if options.limit is not None:
         checks.whole("--limit", options.limit, least=1, most=10**9)
     model = from_preset(options.preset)
+    if _is_text(model):
+        return _evaluate_text(options, model)
     dataset = options.dataset
     if dataset == "sample":
         examples, dataset = data.load_sample(), "cifar10"
@@ -212,6 +231,28 @@ def _evaluate(options):
     return result, text
 
 
+def _is_text(model):
+    from keras_unrolled import models
+
+    return isinstance(model, models.CharacterLM)
+
+
+def _evaluate_text(options, model):
+    from keras_unrolled import data, evaluation
+
+    checks.one_of("--split", options.split, ("test", "valid", "train"))
+    checks.whole("--batch-size", options.batch_size, least=1, most=10_000)
+    words = data.read_words(options.data_dir or ".", options.split)[: options.limit]
+    found = evaluation.perplexity(
+        model, words, batch_size=options.batch_size, progress=str(options.preset)
+    )
+    result = {"preset": str(options.preset), "split": options.split, **found}
+    text = "{preset}: perplexity {perplexity:.2f} of {tokens:,} words, {split}".format(**result)
+    if found["unknown"]:
+        text += "; {unknown:,} of them are not in the vocabulary".format(**result)
+    return result, text
+
+
 def _verify(options):
     from keras_unrolled.presets.golden import verify
 
@@ -229,8 +270,20 @@ def _predict(options):
     from keras_unrolled.presets.loading import from_preset
 
     checks.whole("--top", options.top, least=1, most=10**6)
+    if (options.prompt is None) == (not options.files):
+        raise checks.InputError(
+            "Expected image files for a classifier, or --prompt for a language model. Received "
+            f"{'both' if options.files else 'neither'}. Give one of them."
+        )
+    if options.prompt is not None:
+        return _write(options)
     images = [data.read_image(file) for file in options.files]
     model = from_preset(options.preset)
+    if _is_text(model):
+        raise checks.InputError(
+            f"Expected a classifier for image files. {options.preset} is a language model. Give it "
+            'a text: --prompt "the company said".'
+        )
     best = model.decode(evaluation.predict(model, images), top=options.top)
     result, lines = [], []
     for file, pairs in zip(options.files, best):
@@ -238,6 +291,44 @@ def _predict(options):
         result.append({"file": file, "predictions": found})
         lines.append(f"{file}: " + ", ".join(f"{label} {p:.1%}" for label, p in pairs))
     return result, "\n".join(lines)
+
+
+def _write(options):
+    import keras_hub
+
+    from keras_unrolled.presets.loading import from_preset
+
+    checks.whole("--words", options.words, least=1, most=100_000)
+    checks.one_of("--sampler", options.sampler, SAMPLERS)
+    checks.whole("--seed", options.seed, least=0, most=2**31 - 1)
+    model = from_preset(options.preset)
+    if not _is_text(model):
+        raise checks.InputError(
+            f"Expected a language model for --prompt. {options.preset} is a classifier. Give it "
+            "image files."
+        )
+    seed = {} if options.sampler in ("greedy", "beam") else {"seed": options.seed}
+    sampler = keras_hub.samplers.get({"class_name": options.sampler, "config": seed})
+    model.compile(sampler=sampler)
+    length = 1 + len(model.preprocessor.tokenizer.split(options.prompt)) + options.words
+    written = model.generate(
+        options.prompt, max_length=length, stop_token_ids=None, strip_prompt=True
+    )
+    result = {"preset": str(options.preset), "prompt": options.prompt, "text": written}
+    text = f"{options.prompt} {written}".strip()
+    strangers = model.preprocessor.tokenizer.unknown(options.prompt)
+    if strangers:
+        result["unknown"] = strangers
+        text += f"\n\nnot in the vocabulary, read by their characters: {', '.join(strangers)}"
+    if options.probabilities:
+        result["next"] = model.next_words(f"{options.prompt} {written}", options.top)
+        lines = [
+            f"{row['after']:>20}  "
+            + ", ".join(f"{n['word']} {n['probability']:.1%}" for n in row["likeliest"])
+            for row in result["next"]
+        ]
+        text += "\n\n" + "\n".join(lines)
+    return result, text
 
 
 def _finetune(options):

@@ -85,14 +85,7 @@ def perplexity(model, words, *, batch_size=1, length=64, progress=None):
     numbers = np.array([tokenizer.numbers.get(w, tokenizer.unknown_token_id) for w in words])
     # Every distinct word is read once.
     distinct = sorted({END, *words})
-    table = np.concatenate(
-        [
-            keras.ops.convert_to_numpy(
-                backbone.read(tokenizer.spell(distinct[i : i + 1000]), training=False)
-            )
-            for i in range(0, len(distinct), 1000)
-        ]
-    )
+    table = model.read_words(distinct)
     rows = {word: i for i, word in enumerate(distinct)}
     inputs = np.array([rows[word] for word in (END, *words[:-1])])
     batch_size = min(batch_size, len(words))

@@ -184,3 +184,25 @@ def test_a_data_set_that_is_not_there_is_told_with_what_to_do(tfds_dir, tmp_path
     ):
         with pytest.raises(InputError, match=message):
             data.load(source, place)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "Found none"),
+        (b"", "Expected words in"),
+        (b"\n\n", "Expected words in"),
+        (b"caf\xe9 au lait\n", "Byte 3 is not"),
+    ],
+)
+def test_a_text_that_will_not_do_is_refused(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "train.txt").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        data.read_words(tmp_path, "train")
+
+
+def test_lines_end_with_a_word_of_their_own(tmp_path):
+    (tmp_path / "valid.txt").write_text(" one two \nthree\n\nfour")
+    words = data.read_words(tmp_path, "valid")
+    assert words == ["one", "two", "<eos>", "three", "<eos>", "<eos>", "four", "<eos>"]

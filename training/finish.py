@@ -4,10 +4,11 @@ import tempfile
 from pathlib import Path
 
 from keras_unrolled import checks, evaluation, models
+from keras_unrolled.presets import record as records
 from keras_unrolled.presets.loading import from_preset
-from keras_unrolled.presets.record import hardware
 from keras_unrolled.presets.saving import save_preset
 
+KINDS = {records.IMAGES: "images", records.TEXT: "words"}
 BUILDERS = {"resnet": models.resnet, "highway": models.highway, "plain": models.plain}
 
 
@@ -18,11 +19,25 @@ def build(recipe, **options):
     return BUILDERS[builder](**network, **options)
 
 
-def write_preset(model, name, recipe, state, *, folder, dataset, command, trained_on, score):
+def write_preset(
+    model,
+    name,
+    recipe,
+    state,
+    *,
+    folder,
+    dataset,
+    command,
+    trained_on,
+    score,
+    description=None,
+    half=False,
+    **told,
+):
     """Scores a trained network as its users will load it, and writes its preset.
 
     Args:
-        model: the trained `ImageClassifier`.
+        model: the trained `ImageClassifier` or `CharacterLM`.
         name: the preset's name.
         recipe: the `Recipe`.
         state: the run's state, with "commit" and "hours".
@@ -32,6 +47,9 @@ def write_preset(model, name, recipe, state, *, folder, dataset, command, traine
         trained_on: string, the split that the weights have seen.
         score: function of the reloaded model that returns a list of dicts, each with
             "split", "n", "metric" and "value".
+        description: optional string.
+        half: bool, whether weights are kept in float16.
+        **told: what else the record's account of the training shall say.
 
     Returns:
         The `Record`.
@@ -44,36 +62,33 @@ def write_preset(model, name, recipe, state, *, folder, dataset, command, traine
         "commit": state["commit"],
         "seed": recipe.seed,
         "hours": round(state["hours"], 3),
-        "hardware": hardware(),
+        "hardware": records.hardware(),
+        **told,
     }
-    facts = {"name": name, "training": training}
+    facts = {"name": name, "training": training, "half": half}
     with tempfile.TemporaryDirectory() as scratch:
         staged = Path(scratch) / name
         save_preset(model, staged, **facts)
         loaded = from_preset(staged)
-    converter = loaded.preprocessor.image_converter
-    metrics = [
-        {
-            "dataset": dataset,
-            **row,
-            "resolution": converter.image_size[0],
-            "crop_fraction": converter.crop_fraction,
-            "origin": "measured once, after training, on the preset reloaded in float32",
-        }
-        for row in score(loaded)
-    ]
+    converter = getattr(loaded.preprocessor, "image_converter", None)
+    size = {}
+    if converter is not None:
+        size = {"resolution": converter.image_size[0], "crop_fraction": converter.crop_fraction}
+    origin = "measured once, after training, on the preset reloaded in float32"
+    metrics = [{"dataset": dataset, **row, **size, "origin": origin} for row in score(loaded)]
     record = save_preset(
         model,
         folder,
         overwrite=True,
-        description=f"{recipe.network['builder']}-{recipe.network['depth']} on {dataset}",
+        description=description
+        or f"{recipe.network['builder']}-{recipe.network['depth']} on {dataset}",
         metrics=tuple(metrics),
         **facts,
     )
     for row in metrics:
         print(
-            f"{name}: {row['value']:.2%} {row['metric']} on {dataset} {row['split']} "
-            f"({row['n']} images)"
+            f"{name}: {record.show(row)} {row['metric']} on {dataset} {row['split']} "
+            f"({row['n']:,} {KINDS[record.task]})"
         )
     print(f"preset: {folder}")
     return record

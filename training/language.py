@@ -43,8 +43,9 @@ class Carried(keras.Model):
 
     def call(self, words, training=None):
         distinct, places = tf.unique(tf.reshape(words, [-1]))
-        backbone = self.lm.backbone
-        vectors = backbone.read(tf.gather(self.spelled, distinct), training=training)
+        backbone, spelled = self.lm.backbone, tf.gather(self.spelled, distinct)
+        longest = tf.reduce_max(tf.reduce_sum(tf.cast(spelled > 0, tf.int32), -1))
+        vectors = backbone.read(spelled[:, :longest], training=training)
         vectors = tf.reshape(tf.gather(vectors, places), (*words.shape, vectors.shape[-1]))
         state = [[v.value for v in pair] for pair in self.state]
         hidden, after = backbone.recur(vectors, state, training=training)

@@ -28,14 +28,14 @@ BEGIN, END = "<!-- presets: python -m zoo.build -->", "<!-- /presets -->"
 def table(found):
     """The README's table, a row a preset."""
     lines = [
-        "| preset | gating | parameters | MACs | accuracy | origin |",
+        "| preset | gating | parameters | MACs | accuracy or perplexity | origin |",
         "|---|---|---:|---:|---:|---|",
     ]
     for record in sorted(found, key=lambda record: record.name.rsplit("_", 1)[-1]):
         score = ""
         for whose, rows in (("source: ", record.source.get("metrics", ())), ("", record.metrics)):
             for row in rows:
-                score = f"{whose}{row['value']:.2%}"
+                score = f"{whose}{record.show(row)}"
         lines.append(
             f"| `{record.name}` | {record.network['gating']} | {record.parameters:,} | "
             f"{_short(record.macs)} | {score} | {record.origin} |"
@@ -44,6 +44,8 @@ def table(found):
 
 
 def _short(count):
+    if count is None:
+        return ""
     return f"{count / 1e9:.2f} G" if count >= 1e9 else f"{count / 1e6:.1f} M"
 
 
@@ -67,10 +69,10 @@ def scores(found):
 
 def outputs():
     """Path and text of everything that is built."""
-    from zoo.imagenet import make_records
+    from zoo import imagenet, language
 
     texts = {}
-    for name, record in make_records().items():
+    for name, record in (imagenet.make_records() | language.make_records()).items():
         texts[RECORDS / f"{name}.json"] = record.to_json()
     found = list_presets()
     readme = (ROOT / "README.md").read_text()

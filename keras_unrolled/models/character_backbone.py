@@ -6,6 +6,7 @@ import keras_hub
 from keras_unrolled import checks
 from keras_unrolled.layers.lstm import LSTM
 from keras_unrolled.layers.word_encoder import WordEncoder
+from keras_unrolled.models.image_backbone import refuse_excess
 
 
 @keras.saving.register_keras_serializable(package="keras_unrolled")
@@ -55,10 +56,23 @@ class CharacterBackbone(keras_hub.models.Backbone):
         **kwargs,
     ):
         checks.known(kwargs, ("name", "trainable"), "CharacterBackbone")
+        checks.whole("units", units, least=1, most=65_536)
+        checks.whole("num_layers", num_layers, least=0, most=1_000)
+        checks.whole("num_characters", num_characters, least=2, most=10**6)
+        checks.whole("character_dim", character_dim, least=1, most=4_096)
+        for count in num_filters:
+            checks.whole("num_filters", count, least=1, most=65_536)
         checks.whole("num_recurrent_layers", num_recurrent_layers, least=1, most=100)
         checks.real("dropout", dropout, least=0, most=1, below=True)
         checks.real("initial_range", initial_range, least=0, most=10)
         dtype = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        features = sum(num_filters)
+        refuse_excess(
+            num_characters * character_dim
+            + num_layers * features**2
+            + 4 * units * (features + units * (2 * num_recurrent_layers - 1)),
+            f"{num_characters:,} characters, {features:,} filters, {units:,} units",
+        )
 
         def uniform():
             return keras.initializers.RandomUniform(-initial_range, initial_range)

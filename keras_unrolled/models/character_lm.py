@@ -13,6 +13,8 @@ from keras import ops
 
 from keras_unrolled import checks
 from keras_unrolled.models.character_backbone import CharacterBackbone
+from keras_unrolled.models.head_weights import HeadWeights
+from keras_unrolled.models.image_backbone import refuse_excess
 
 # Kim et al. 2016, table 2.
 SIZES: dict[str, dict[str, Any]] = {
@@ -32,6 +34,7 @@ SIZES: dict[str, dict[str, Any]] = {
     },
 }
 END, UNKNOWN = "<eos>", "<unk>"
+READ = 12_000  # characters that are read at once where many words are
 # Characters' numbers: padding, start and end of a word, one that is not known, the end of a
 # sentence, which is a word of that one character; then those of the text.
 PAD, START, STOP, OTHER, PERIOD = range(5)
@@ -107,6 +110,11 @@ class CharacterTokenizer(keras_hub.tokenizers.Tokenizer):
 
     def call(self, inputs, *args, training=None, **kwargs):
         return self.tokenize(inputs)
+
+    def unknown(self, text):
+        """The words of a text that are not in the vocabulary, each once."""
+        found = (word for word in self.split(text) if self.known(word) not in self.numbers)
+        return list(dict.fromkeys(found))
 
     def spell(self, words, least=1):
         """The characters of words, int32 `(words, characters)`, filled up with 0.
@@ -224,7 +232,7 @@ class CharacterLMPreprocessor(keras_hub.models.CausalLMPreprocessor):
 
 
 @keras.saving.register_keras_serializable(package="keras_unrolled")
-class CharacterLM(keras_hub.models.CausalLM):
+class CharacterLM(HeadWeights, keras_hub.models.CausalLM):
     """A `CharacterBackbone` and a dense layer to the vocabulary: the next word's logits.
 
     Args:
@@ -246,9 +254,10 @@ class CharacterLM(keras_hub.models.CausalLM):
         checks.known(kwargs, ("name", "trainable"), "CharacterLM")
         checks.whole("vocabulary_size", vocabulary_size, least=2, most=10**7)
         checks.real("dropout", dropout, least=0, most=1, below=True)
+        refuse_excess(backbone.units * vocabulary_size, f"{vocabulary_size:,} words")
         tokenizer = getattr(preprocessor, "tokenizer", None)
         if tokenizer is not None and tokenizer.vocabulary is not None:
-            _fit(tokenizer, backbone, vocabulary_size)
+            check_tokenizer(tokenizer, backbone, vocabulary_size)
 
         # === Layers ===
         dtype = backbone.dtype_policy
@@ -286,26 +295,66 @@ class CharacterLM(keras_hub.models.CausalLM):
             jit_compile = False if keras.backend.backend() == "tensorflow" else "auto"
         super().compile(*args, jit_compile=jit_compile, **kwargs)
 
+    def read_words(self, words):
+        """The vectors of a list of words, a float array `(len(words), features)`.
+
+        Words of like length are read together, so that a long one does not lengthen all.
+        """
+        tokenizer = self.preprocessor.tokenizer
+        order = sorted(range(len(words)), key=lambda i: len(words[i]))
+        parts, at = [], 0
+        while at < len(order):
+            longest = len(words[order[min(at + READ // 12, len(order)) - 1]])
+            chosen = order[at : at + max(1, READ // (longest + 2))]
+            at += len(chosen)
+            spelled = tokenizer.spell([words[i] for i in chosen])
+            parts.append(ops.convert_to_numpy(self.backbone.read(spelled, training=False)))
+        table = np.concatenate(parts)
+        table[order] = table.copy()
+        return table
+
     def read_vocabulary(self):
         """The vectors of all words of the vocabulary, `(vocabulary_size, features)`.
 
         Where these are to hand, to read a word is to look it up.
         """
+        return self.read_words(self.preprocessor.tokenizer.vocabulary)
+
+    def next_words(self, text, top=5):
+        """The likeliest next words after each word of a text.
+
+        Args:
+            text: string.
+            top: int, how many words to name.
+
+        Returns:
+            A list of dicts: "after", a word of the text, `<eos>` before it, and "likeliest", a
+            list of dicts "word" and "probability", best first.
+        """
         tokenizer = self.preprocessor.tokenizer
-        spelled = tokenizer.spell(tokenizer.vocabulary)
-        parts = [
-            self.backbone.read(spelled[i : i + 1000], training=False)
-            for i in range(0, len(spelled), 1000)
+        words = [END, *tokenizer.split(text)]
+        logits = self(tokenizer.spell(words)[None], training=False)[0]
+        p = ops.convert_to_numpy(ops.softmax(ops.cast(logits, "float32"), axis=-1))
+        order = np.argsort(-p, axis=-1, kind="stable")[:, :top]
+        return [
+            {
+                "after": word,
+                "likeliest": [
+                    {"word": tokenizer.id_to_token(int(i)), "probability": float(row[i])}
+                    for i in best
+                ],
+            }
+            for word, row, best in zip(words, p, order)
         ]
-        return ops.concatenate(parts)
 
     def make_generate_function(self):
         if self.generate_function is None:
             step = super().make_generate_function()
 
             def generate(inputs, stop_token_ids=None):
+                inputs = {**inputs, "vectors": self.read_vocabulary()}
                 inputs = {k: ops.convert_to_tensor(v) for k, v in inputs.items()}
-                return step({**inputs, "vectors": self.read_vocabulary()}, stop_token_ids)
+                return step(inputs, stop_token_ids)
 
             self.generate_function = generate
         return self.generate_function
@@ -378,7 +427,8 @@ class CharacterLM(keras_hub.models.CausalLM):
         }
 
 
-def _fit(tokenizer, backbone, vocabulary_size):
+def check_tokenizer(tokenizer, backbone, vocabulary_size):
+    """Refuses a tokenizer with other numbers of words or characters than a network's."""
     for what, wanted, found in (
         ("words", vocabulary_size, tokenizer.vocabulary_size()),
         ("characters", backbone.num_characters, tokenizer.num_characters()),

@@ -436,10 +436,16 @@ def count_kernels(widths, blocks, block_type, gating, gate_type, stem_filters, c
 
 def _refuse_absurd(*shape):
     """Refuses what no machine here, or no file, could hold."""
-    weights, most = count_kernels(*shape), _most_weights.get()
-    if weights > most:
+    refuse_excess(
+        count_kernels(*shape), f"filters {shape[0]}, blocks {shape[1]}, gating {shape[3]!r}"
+    )
+
+
+def refuse_excess(weights, told):
+    """Refuses a network of more weights than `at_most` allows; `told` describes it."""
+    if weights > _most_weights.get():
         raise checks.InputError(
-            f"Expected a network of at most {most:,} weights. Received one of more "
-            f"than {weights:,}: filters {shape[0]}, blocks {shape[1]}, gating {shape[3]!r}. "
-            "Use fewer or narrower blocks, or the configuration of the weights' own network."
+            f"Expected a network of at most {_most_weights.get():,} weights. Received one of more "
+            f"than {weights:,}: {told}. Use fewer or narrower layers, or the configuration of the "
+            "weights' own network."
         )

@@ -7,6 +7,7 @@ import keras_hub
 import numpy as np
 
 from keras_unrolled import checks
+from keras_unrolled.models.head_weights import HeadWeights
 from keras_unrolled.models.image_backbone import ImageBackbone
 
 MOST_CLASSES = 1_000_000
@@ -147,7 +148,7 @@ class ImageClassifierPreprocessor(keras_hub.models.ImageClassifierPreprocessor):
 
 
 @keras.saving.register_keras_serializable(package="keras_unrolled")
-class ImageClassifier(keras_hub.models.ImageClassifier):
+class ImageClassifier(HeadWeights, keras_hub.models.ImageClassifier):
     """A backbone, global pooling and a dense layer; images in, class scores out.
 
     Args:
@@ -217,18 +218,6 @@ class ImageClassifier(keras_hub.models.ImageClassifier):
         if jit_compile is None:
             jit_compile = False if _tensorflow_on_cpu() else "auto"
         super().compile(*args, jit_compile=jit_compile, **kwargs)
-
-    def save_task_weights(self, filepath):
-        """Saves the head's weights to a `.weights.h5` file, without the optimizer's state."""
-        keras.saving.save_weights(self, filepath, objects_to_skip=self._not_of_the_head())
-
-    def load_task_weights(self, filepath):
-        """Loads the head's weights from a `.weights.h5` file."""
-        keras.saving.load_weights(self, filepath, objects_to_skip=self._not_of_the_head())
-
-    def _not_of_the_head(self):
-        optimizer = [self.optimizer] if getattr(self, "optimizer", None) is not None else []
-        return [*self.backbone._flatten_layers(), *optimizer]
 
     def decode(self, scores, top=5):
         """The most likely classes of each image, with their probabilities.

@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
-from keras_unrolled.presets.record import Record
+from keras_unrolled.presets.record import IMAGES, TEXT, Record
 
 LIBRARY = "keras_unrolled"
 # Data sets of records by their ids on the Hub.
-HUB_DATASETS = {"cifar10": "uoft-cs/cifar10", "imagenet2012": "ILSVRC/imagenet-1k"}
-_TASK = "image-classification"
+HUB_DATASETS = {
+    "cifar10": "uoft-cs/cifar10",
+    "imagenet2012": "ILSVRC/imagenet-1k",
+    "ptb": "ptb-text-only/ptb_text_only",
+}
+COUNTED = {TEXT: "words"}  # what a score is an average over; else images
 
 
 def describe(record: Record) -> str:
@@ -19,7 +23,9 @@ def describe(record: Record) -> str:
         + f". Origin: {record.origin}. Licence of the weights: {record.licence}.",
         "",
     ]
-    if network:
+    if record.task == TEXT:
+        lines += _language(network)
+    elif network:
         lines.append(
             f"- Network: {sum(network['stackwise_num_blocks'])} {network['block_type']} blocks, "
             f"gating {network['gating']}, stages of "
@@ -32,8 +38,9 @@ def describe(record: Record) -> str:
             f"- Input: {sides} pixels, {given['interpolation']}, crop fraction "
             f"{given['crop_fraction']}."
         )
-    classes = "the 1,000 of ImageNet-1k" if record.label_set else ", ".join(record.labels)
-    lines.append(f"- Classes: {classes or 'not named'}.")
+    if record.task != TEXT:
+        classes = "the 1,000 of ImageNet-1k" if record.label_set else ", ".join(record.labels)
+        lines.append(f"- Classes: {classes or 'not named'}.")
     if record.source:
         source = record.source
         where = f"hf://{source['repository']}" if "repository" in source else source["name"]
@@ -70,20 +77,47 @@ def describe(record: Record) -> str:
     return "\n".join(lines)
 
 
+def _language(network):
+    widths = "/".join(map(str, network["filter_widths"]))
+    layers = f"{network['num_layers']} gated layers, gating {network['gating']}"
+    return [
+        f"- Network: characters of {network['character_dim']} numbers, "
+        f"{sum(network['num_filters'])} filters of widths {widths}, "
+        f"{layers if network['num_layers'] else 'no gated layer'}, "
+        f"{network['num_recurrent_layers']} LSTMs of {network['units']} units.",
+        f"- Text: {network['vocabulary_size']:,} words, {network['num_characters']} characters; any "
+        "word can be read, those of the vocabulary are written.",
+    ]
+
+
 def _scores(record):
     rows = [("", row) for row in record.metrics]
     rows += [("the source: ", row) for row in record.source.get("metrics", ())]
     if not rows:
         return ["No scores are on record."]
     return [
-        "| data set | split | images | pixels | metric | value | measured |",
+        f"| data set | split | {COUNTED.get(record.task, 'images')} | pixels | metric | value | "
+        "measured |",
         "|---|---|---:|---:|---|---:|---|",
         *(
             f"| {m['dataset']} | {m['split']} | {m['n']:,} | {m.get('resolution', '')} | "
-            f"{m['metric']} | {m['value']:.2%} | {whose}{m['origin']} |"
+            f"{m['metric']} | {record.show(m)} | {whose}{m['origin']} |"
             for whose, m in rows
         ),
     ]
+
+
+_USE = {
+    IMAGES: """scores = model.predict(images)          # uint8 images of any size
+model.decode(scores)""",
+    TEXT: """model.compile(sampler="top_p")
+model.generate("the company said", max_length=40)""",
+}
+
+
+def _value(row):
+    """A share in percent, as the Hub wants it; a perplexity as it is."""
+    return round(row["value"] if row["metric"] == "perplexity" else 100 * row["value"], 2)
 
 
 def make_card(record: Record, repository: str) -> str:
@@ -100,14 +134,15 @@ def make_card(record: Record, repository: str) -> str:
 
     results = [
         EvalResult(
-            task_type=_TASK,
-            task_name="Image classification",
+            task_type=record.task,
+            task_name=record.task.replace("-", " ").capitalize(),
             dataset_type=HUB_DATASETS.get(row["dataset"], row["dataset"]),
             dataset_name=row["dataset"],
             dataset_split=row["split"],
             metric_type=row["metric"],
-            metric_value=round(100 * row["value"], 2),
-            metric_name=f"{row['metric']}, % of {row['n']:,} images",
+            metric_value=_value(row),
+            metric_name=f"{row['metric']}, {'' if record.task == TEXT else '% of '}{row['n']:,} "
+            f"{COUNTED.get(record.task, 'images')}",
         )
         for row in record.metrics
     ]
@@ -116,7 +151,7 @@ def make_card(record: Record, repository: str) -> str:
     header = ModelCardData(
         license=record.licence.lower(),
         library_name=LIBRARY,
-        pipeline_tag=_TASK,
+        pipeline_tag=record.task,
         tags=["keras", "highway-networks", "residual-networks", str(record.network.get("gating"))],
         datasets=sorted(HUB_DATASETS[d] for d in scored if d in HUB_DATASETS) or None,
         metrics=sorted({row["metric"] for row in record.metrics}) or None,
@@ -137,8 +172,7 @@ def make_card(record: Record, repository: str) -> str:
 import keras_unrolled as ku
 
 model = ku.from_preset("hf://{repository}")
-scores = model.predict(images)          # uint8 images of any size
-model.decode(scores)
+{_USE[record.task]}
 ```
 
 Every file's sha256 is in `record.json`; `keras-unrolled verify hf://{repository}` compares them and
@@ -157,9 +191,10 @@ def make_eval_results(record: Record) -> dict[str, str]:
             entries.setdefault(row["dataset"], []).append(
                 EvalResultEntry(
                     dataset_id=HUB_DATASETS[row["dataset"]],
-                    task_id=_TASK,
-                    value=round(100 * row["value"], 2),
-                    notes=f"{row['metric']}, {row['split']}, {row['n']} images; {row['origin']}",
+                    task_id=record.task,
+                    value=_value(row),
+                    notes=f"{row['metric']}, {row['split']}, {row['n']} "
+                    f"{COUNTED.get(record.task, 'images')}; {row['origin']}",
                 )
             )
     return {

@@ -7,14 +7,16 @@ import keras
 import numpy as np
 
 from keras_unrolled import checks, convert, models
+from keras_unrolled.models.character_lm import check_tokenizer
 from keras_unrolled.models.image_backbone import at_most
 from keras_unrolled.presets import record as records
 from keras_unrolled.presets import registry
 
 TASK, BACKBONE_WEIGHTS, HEAD_WEIGHTS = "task.json", "model.weights.h5", "task.weights.h5"
-CLASSES = {keras.saving.get_registered_name(models.ImageClassifier): models.ImageClassifier}
+IMAGE, TEXT = map(keras.saving.get_registered_name, (models.ImageClassifier, models.CharacterLM))
 # What only `save_preset` writes: where it is, there must be a record.
 GOLDEN = "golden.npz"
+VOCABULARY = "assets/tokenizer"  # KerasHub's place for what a tokenizer keeps
 
 
 def from_preset(
@@ -29,7 +31,7 @@ def from_preset(
     token=None,
     local_files_only=False,
 ):
-    """Loads a preset as a classifier: uint8 images of any size in, class scores out.
+    """Loads a preset: a classifier of uint8 images of any size, or a language model.
 
     Args:
         preset: the name of a preset; the path of a preset's folder; `hf://org/name` or
@@ -51,7 +53,7 @@ def from_preset(
 
     Returns:
         An `ImageClassifier`, a `keras_hub.models.ImageClassifier`, compiled with
-        KerasHub's defaults.
+        KerasHub's defaults; or a `CharacterLM`, a `keras_hub.models.CausalLM`.
 
     Raises:
         InputError: if there is no such preset, if it has no weights, if a file is missing,
@@ -70,6 +72,12 @@ def from_preset(
         token=token,
         local_files_only=local_files_only,
     )
+    is_text = record is not None and record.task == records.TEXT
+    if is_text and not gating == num_classes == labels:
+        raise checks.InputError(
+            f"Expected no gating, num_classes or labels for a language model. Received: gating="
+            f"{gating!r}, num_classes={num_classes!r}. Leave them out."
+        )
     if folder is None:
         model = _replace_head(from_record(record, dtype=policy), head)
     elif folder.is_file():
@@ -104,6 +112,10 @@ def class_names(record):
 
 def from_record(record, *, dtype=None):
     """The network that a record describes, with random weights."""
+    if record.task == records.TEXT:
+        network = dict(record.network)
+        words = network.pop("vocabulary_size", None)
+        return models.CharacterLM(models.CharacterBackbone(**network, dtype=dtype), words)
     names = class_names(record)
     converter = models.ImageConverter(
         **record.preprocessing, dtype="float32", name="image_converter"
@@ -139,7 +151,9 @@ def _from_folder(folder, record, head, load_weights, policy):
             "that nothing tells whether the files are whole. Restore the record."
         )
     task = records.read_json(folder / TASK)
-    checks.one_of(f"registered_name in {folder / TASK}", task.get("registered_name"), CLASSES)
+    kind = checks.one_of(
+        f"registered_name in {folder / TASK}", task.get("registered_name"), (IMAGE, TEXT)
+    )
     shapes = {}
     if load_weights:
         shapes = {name: _shapes(folder / name) for name in (BACKBONE_WEIGHTS, HEAD_WEIGHTS)}
@@ -148,7 +162,7 @@ def _from_folder(folder, record, head, load_weights, policy):
         config["backbone"]["config"]["dtype"] = keras.dtype_policies.serialize(policy)
         if head is not None:
             config |= head
-        elif load_weights and [config["num_classes"]] not in shapes[HEAD_WEIGHTS]:
+        elif kind == IMAGE and load_weights and [config["num_classes"]] not in shapes[HEAD_WEIGHTS]:
             raise checks.InputError(
                 f"Expected weights for the {config['num_classes']!r} classes of {folder / TASK} "
                 f"in {folder / HEAD_WEIGHTS}. Found others. Restore the folder."
@@ -157,6 +171,9 @@ def _from_folder(folder, record, head, load_weights, policy):
         limit = (folder / BACKBONE_WEIGHTS).stat().st_size if load_weights else None
         with at_most(limit):
             model = keras.saving.deserialize_keras_object(task)
+        if kind == TEXT and model.preprocessor is not None:
+            model.preprocessor.tokenizer.load_assets(folder / VOCABULARY)
+            check_tokenizer(model.preprocessor.tokenizer, model.backbone, model.vocabulary_size)
     except checks.InputError:
         raise
     except Exception as error:  # whatever a damaged configuration leads to
@@ -181,7 +198,7 @@ def _compare(model, record, folder):
     found = sum(math.prod(v.shape) for v in model.trainable_variables)
     for what, wanted, got in (
         ("parameters", record.parameters, found),
-        ("labels", class_names(record) or None, model.labels),
+        ("labels", class_names(record) or None, getattr(model, "labels", None)),
     ):
         if wanted != got:
             raise checks.InputError(

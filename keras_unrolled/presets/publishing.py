@@ -12,7 +12,13 @@ from keras_unrolled.presets import record as records
 
 REQUIRED = {"config.json", "golden.npz", "model.weights.h5", "task.json", "task.weights.h5"}
 # What a preset may have besides.
-OPTIONAL = {"image_converter.json", "metadata.json", "preprocessor.json"}
+OPTIONAL = {
+    "assets/tokenizer/vocabulary.json",
+    "image_converter.json",
+    "metadata.json",
+    "preprocessor.json",
+    "tokenizer.json",
+}
 
 
 def upload_preset(
@@ -74,7 +80,11 @@ def upload_preset(
         "revision": revision or "main",
         "private": private,
         "files": {path: len(content) for path, content in sorted(sent.items())},
-        "left_out": sorted(p.name for p in folder.iterdir() if p.name not in sent),
+        "left_out": sorted(
+            path
+            for path in (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+            if path not in sent
+        ),
     }
     if dry_run:
         return plan

@@ -9,12 +9,13 @@ import platform
 import re
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from keras_unrolled import checks
 
 FILE = "record.json"
+IMAGES, TEXT = "image-classification", "text-generation"  # as the Hub calls them
 ORIGINS = ("trained", "regated", "recipe only")
 PAPERS = (
     "https://arxiv.org/abs/1612.07771",  # Greff et al. 2017, the idea
@@ -34,6 +35,7 @@ _METRIC: dict[str, Any] = {
 }
 _TYPES: dict[str, Any] = {
     "name": str,
+    "task": str,
     "description": str,
     "origin": str,
     "parameters": int,
@@ -60,6 +62,7 @@ class Record:
 
     Args:
         name: the preset's name.
+        task: "image-classification" or "text-generation".
         description: one sentence.
         origin: "trained" (`training` tells how), "regated" (`source` tells from what: the
             weights of another checkpoint in another gating, of the same function), or
@@ -90,6 +93,7 @@ class Record:
     """
 
     name: str
+    task: str = IMAGES
     description: str = ""
     origin: str
     parameters: int
@@ -110,6 +114,7 @@ class Record:
 
     def __post_init__(self):
         checks.one_of("origin", self.origin, ORIGINS)
+        checks.one_of("task", self.task, (IMAGES, TEXT))
         for key, kind in _TYPES.items():
             value = getattr(self, key)
             if not isinstance(value, kind) or isinstance(value, bool):
@@ -124,13 +129,13 @@ class Record:
         for files in (self.files, self.source.get("files", {})):
             for name, facts in files.items():
                 if (
-                    Path(name).name != name
+                    not is_within(name)
                     or not isinstance(facts, dict)
                     or not re.fullmatch(r"[0-9a-f]{64}", str(facts.get("sha256")))
                     or not isinstance(facts.get("size"), int)
                 ):
                     raise checks.InputError(
-                        "Expected a record's files to be plain names, each with sha256 and "
+                        "Expected a record's files to be names within it, each with sha256 and "
                         f"size. Received: {name!r}: {facts!r}. Restore the record."
                     )
         needs = {
@@ -160,6 +165,11 @@ class Record:
             if (row["dataset"], row["split"], row["metric"]) == (dataset, split, metric):
                 return row["value"]
         return None
+
+    @staticmethod
+    def show(row):
+        """The value of a metric as text: a share in percent, a perplexity as it is."""
+        return f"{row['value']:.2f}" if row["metric"] == "perplexity" else f"{row['value']:.2%}"
 
     def to_dict(self):
         """The record as plain data."""
@@ -199,6 +209,13 @@ class Record:
             if isinstance(data.get(key), list):
                 data[key] = tuple(data[key])
         return cls(**data)
+
+
+def is_within(name):
+    """Whether a file's name leads into its preset's folder and nowhere else."""
+    parts = PurePosixPath(name).parts
+    plain = "/".join(parts) == name and not name.startswith("/") and "\\" not in name
+    return plain and 0 < len(parts) <= 3 and ".." not in parts
 
 
 def read_json(path):

@@ -43,7 +43,7 @@ class PresetList(list):
             measured = [("", m) for m in record.metrics]
             measured += [("of its source: ", m) for m in record.source.get("metrics", ())]
             scores = "; ".join(
-                f"{whose}{m['value']:.2%} {m['metric']} on {m['dataset']} {m['split']}"
+                f"{whose}{record.show(m)} {m['metric']} on {m['dataset']} {m['split']}"
                 for whose, m in measured
             )
             macs = f"{record.macs:,}" if record.macs else ""
@@ -62,7 +62,7 @@ def list_presets(pattern="*", *, dataset=None):
 
     Args:
         pattern: shell-style pattern of a name, such as "highway*".
-        dataset: optional string; only presets for this data set, "cifar10" or "imagenet".
+        dataset: optional string; only presets for this data set, "cifar10", "imagenet" or "ptb".
 
     Returns:
         A list of `Record`s, by name, that prints as a table.

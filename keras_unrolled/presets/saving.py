@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 
@@ -10,21 +11,28 @@ from keras_unrolled import checks, files, models
 from keras_unrolled.presets import golden
 from keras_unrolled.presets import record as records
 
+TEXT_PAPERS = (
+    records.PAPERS[0],
+    records.PAPERS[1],
+    "https://arxiv.org/abs/1508.06615",  # Kim et al. 2016
+)
 
-def save_preset(model, folder, *, name=None, overwrite=False, extras=None, **facts):
+
+def save_preset(model, folder, *, name=None, overwrite=False, extras=None, half=False, **facts):
     """Writes a preset's folder: configurations, weights and record.
 
-    The folder is KerasHub's, so that `keras_hub.models.ImageClassifier.from_preset` reads
+    The folder is KerasHub's, so that `from_preset` of its `ImageClassifier` or `CausalLM` reads
     it too, and leaves out what is of no use to others: the optimizer's state, frozen
     layers and mixed precision. It appears whole or not at all.
 
     Args:
-        model: an `ImageClassifier`.
+        model: an `ImageClassifier` or a `CharacterLM`.
         folder: path of the folder to make.
         name: the preset's name; defaults to the folder's.
         overwrite: bool, whether an existing preset may be replaced.
         extras: optional function of the folder's path, called before the record is made;
             what it writes there is not part of the preset.
+        half: bool, whether weights are rounded to float16 and kept so on the disk.
         **facts: what else the record shall say: "description", "metrics", "training",
             "licence", "papers", "origin" (default "trained").
 
@@ -39,10 +47,17 @@ def save_preset(model, folder, *, name=None, overwrite=False, extras=None, **fac
     check_target(folder, overwrite=overwrite)
     files.check_room(folder, 2**20 + 5 * model.count_params())  # float32, and a little more
     with files.written_aside(folder) as aside:
-        model = portable(model)
+        model = portable(model, half=half)
         model.save_to_preset(str(aside))
+        if half:
+            for path in aside.glob("*.weights.h5"):
+                _halve(path)
         golden.write(model, aside / golden.FILE)
-        found = {path.name: records.fingerprint(path) for path in sorted(aside.iterdir())}
+        found = {
+            path.relative_to(aside).as_posix(): records.fingerprint(path)
+            for path in sorted(aside.rglob("*"))
+            if path.is_file()
+        }
         if extras is not None:
             extras(aside)
         record = describe(model, name or folder.name, found, **facts)
@@ -67,8 +82,29 @@ def check_target(folder, *, overwrite):
         )
 
 
-def portable(model):
+def _halve(path):
+    """Rewrites a file of weights with float16 in place of float32."""
+    aside = path.with_name(f".{path.name}.part")
+    with h5py.File(path) as old, h5py.File(aside, "w") as new:
+
+        def copy(name, node):
+            if isinstance(node, h5py.Dataset):
+                new[name] = node[()].astype("float16") if node.dtype == "float32" else node[()]
+            else:
+                new.require_group(name)
+            new[name].attrs.update(node.attrs)
+
+        new.attrs.update(old.attrs)
+        old.visititems(copy)
+    aside.replace(path)
+
+
+def portable(model, *, half=False):
     """A copy of a model without optimizer, in its variables' dtype, with nothing frozen.
+
+    Args:
+        model: an `ImageClassifier` or a `CharacterLM`.
+        half: bool, whether weights are rounded to float16.
 
     Raises:
         InputError: for a quantized model, and for weights that are not finite.
@@ -92,14 +128,40 @@ def portable(model):
     backbone["dtype"] = keras.dtype_policies.serialize(
         keras.DTypePolicy(model.backbone.dtype_policy.variable_dtype)
     )
-    copy = type(model).from_config({**config, "compile": False})
+    if isinstance(model, models.CharacterLM):
+        # The vocabulary is no part of the configuration: the tokenizer itself goes on.
+        copy = type(model).from_config({**config, "preprocessor": None})
+        copy.preprocessor = model.preprocessor
+    else:
+        copy = type(model).from_config({**config, "compile": False})
     for ours, theirs in zip(copy.variables, model.variables, strict=True):
-        ours.assign(theirs)
+        values = keras.ops.convert_to_numpy(theirs)
+        if half and values.dtype == np.float32:
+            values = values.astype("float16").astype("float32")
+            if not np.isfinite(values).all():
+                raise checks.InputError(
+                    f"Expected weights that float16 can hold, below 65,504. {theirs.path} has larger "
+                    "ones. Save with half=False."
+                )
+        ours.assign(values)
     return copy
 
 
 def describe(model, name, fingerprints, *, origin="trained", **facts):
     """The record of a model whose files have these fingerprints."""
+    if isinstance(model, models.CharacterLM):
+        network = {**model.backbone.get_config(), "vocabulary_size": model.vocabulary_size}
+        for key in ("name", "trainable", "dtype"):
+            network.pop(key)
+        return records.Record(
+            name=name,
+            task=records.TEXT,
+            origin=origin,
+            parameters=sum(math.prod(v.shape) for v in model.trainable_variables),
+            network=network,
+            files=fingerprints,
+            **{"versions": records.software_versions(), "papers": TEXT_PAPERS, **facts},
+        )
     converter = getattr(model.preprocessor, "image_converter", None)
     preprocessing = {}
     if converter is not None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_unrolled import InputError, evaluation, models
+from keras_unrolled import InputError, data, evaluation, models
 from tests.training.kim_reference import Reference
 from training import language, loop
 from training.data import text
@@ -168,36 +168,14 @@ def test_an_epoch_that_brings_too_little_halves_the_rate_and_the_best_one_is_kep
     assert set(keras.ops.convert_to_numpy(best.load().next_word.bias)) == {4.0}
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "Found none"),
-        (b"", "Expected words in"),
-        (b"\n\n", "Expected words in"),
-        (b"caf\xe9 au lait\n", "Byte 3 is not"),
-    ],
-)
-def test_a_text_that_will_not_do_is_refused(tmp_path, content, message):
-    if content is not None:
-        (tmp_path / "train.txt").write_bytes(content)
-    with pytest.raises(InputError, match=message):
-        text.read_words(tmp_path, "train")
-
-
 def test_a_text_that_is_too_short_is_refused():
     with pytest.raises(InputError, match=r"Expected a text of 120 words at least"):
         text.make_stream(np.arange(100), batch_size=20, length=5, epochs=1)
 
 
-def test_lines_end_with_a_word_of_their_own(tmp_path):
-    (tmp_path / "valid.txt").write_text(" one two \nthree\n\nfour")
-    words = text.read_words(tmp_path, "valid")
-    assert words == ["one", "two", "<eos>", "three", "<eos>", "<eos>", "four", "<eos>"]
-
-
 def test_penn_treebank_has_its_known_size(ptb_dir):
-    counts = {split: len(text.read_words(ptb_dir, split)) for split in ("train", "valid", "test")}
+    counts = {split: len(data.read_words(ptb_dir, split)) for split in ("train", "valid", "test")}
     assert counts == {"train": 929_589, "valid": 73_760, "test": 82_430}
-    tokenizer = models.CharacterTokenizer.learn(text.read_words(ptb_dir, "train"))
+    tokenizer = models.CharacterTokenizer.learn(data.read_words(ptb_dir, "train"))
     assert tokenizer.vocabulary_size() == 10_000
     assert tokenizer.num_characters() == 51

@@ -1,0 +1,24 @@
+"""How a network's head is kept on the disk, apart from its backbone."""
+
+from typing import Any
+
+import keras
+
+
+class HeadWeights:
+    """Saves and loads a KerasHub task's own weights, without the optimizer's state beside them."""
+
+    backbone: Any
+    optimizer: Any
+
+    def save_task_weights(self, filepath):
+        """Saves the head's weights to a `.weights.h5` file, without the optimizer's state."""
+        keras.saving.save_weights(self, filepath, objects_to_skip=self._not_of_the_head())
+
+    def load_task_weights(self, filepath):
+        """Loads the head's weights from a `.weights.h5` file."""
+        keras.saving.load_weights(self, filepath, objects_to_skip=self._not_of_the_head())
+
+    def _not_of_the_head(self):
+        optimizer = [self.optimizer] if getattr(self, "optimizer", None) is not None else []
+        return [*self.backbone._flatten_layers(), *optimizer]
