@@ -1,0 +1,105 @@
+"""The program that makes language models, on a small text: made, killed, and gone on with."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import keras_unrolled as ku
+from training import checkpoint, ptb
+
+PROGRAM = Path(__file__).parents[2] / "training" / "ptb.py"
+SMALL = ["network.units=16", "network.num_filters=[2,2,2,2,2,2]", "network.character_dim=4"]
+SMALL += ["network.dropout=0", "network.initial_range=0.2", "batch_size=10", "length=7"]
+
+
+def test_every_language_preset_has_a_recipe_that_opens_with_its_command():
+    recipes = ptb.RECIPES["kim"]
+    assert {record.name for record in ku.list_presets(dataset="ptb")} == recipes.keys()
+    for name, recipe in recipes.items():
+        command = f"python training/ptb.py --preset {name} --data-dir DIR --workdir DIR"
+        assert recipe.text.splitlines()[0] == command
+        record = ku.load_record(name)
+        assert record.training.get("command", command) == command
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    """Made-up sentences that a bigram would learn, in three files."""
+    folder, rng = tmp_path_factory.mktemp("texts"), random.Random(0)
+    nouns, verbs = ["cat", "dog", "company", "multibillion-dollar"], ["sat", "saw", "rose N"]
+    for split, lines in (("train", 1500), ("valid", 40), ("test", 40)):
+        sentences = [
+            f"the {rng.choice(nouns)} {rng.choice(verbs)} the <unk> {rng.choice(nouns)}"
+            for _ in range(lines)
+        ]
+        (folder / f"{split}.txt").write_text("\n".join(sentences) + "\n")
+    return folder
+
+
+def start(texts, workdir, *settings):
+    command = [sys.executable, str(PROGRAM), "--preset", "highway_small_ptb", "--workdir"]
+    command += [str(workdir), "--data-dir", str(texts), "--checkpoint-every", "30"]
+    command += ["--set", "epochs=3", *SMALL, *settings]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    out, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors[-3000:]
+    return out
+
+
+def test_a_run_that_is_killed_goes_on_to_the_very_weights_of_an_unbroken_one(texts, tmp_path):
+    said = finish(start(texts, tmp_path / "whole"))
+    rng, seen = np.random.default_rng(0), 0
+    for _ in range(3):
+        process = start(texts, tmp_path / "broken")
+        while process.poll() is None and checkpoint.steps(tmp_path / "broken")[:1] in ([], [seen]):
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0, 0.3))
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+        process.communicate()
+        seen = checkpoint.steps(tmp_path / "broken")[0]
+    assert finish(start(texts, tmp_path / "broken")).splitlines()[:2] == said.splitlines()[:2]
+    steps = checkpoint.steps(tmp_path / "whole")
+    assert steps == checkpoint.steps(tmp_path / "broken")
+    one, other = (checkpoint.read(tmp_path / n, steps[0])[1] for n in ("whole", "broken"))
+    assert any("_cell" in name for name in one)  # the carried state is among it
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name])
+    record = ku.load_record(tmp_path / "broken" / "preset")
+    assert record.task == "text-generation"
+    assert "float16" in record.training["weights"]
+    scores = {row["split"]: row["value"] for row in record.metrics}
+    assert scores.keys() == {"valid", "test"}
+    # Eleven words that are not equally likely, and less so the more is learned.
+    assert 1.2 < scores["test"] < 9
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "message"),
+    [
+        ("valid.txt", (), "Found none"),
+        (None, ("batch_size=5000",), "words at least"),
+        (None, ("network.gating=couple",), "Did you mean 'coupled'"),
+    ],
+)
+def test_bad_input_is_told_with_code_2(texts, tmp_path, capsys, change, settings, message):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for path in texts.iterdir():
+        if path.name != change:
+            os.symlink(path, folder / path.name)
+    arguments = ["--preset", "plain_small_ptb", "--data-dir", str(folder), "--workdir"]
+    arguments += [str(tmp_path / "run"), "--set", "epochs=1", *settings]
+    assert ptb.main(arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run" / "preset").exists()
