@@ -20,6 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks import language
 from keras_unrolled import models
 from keras_unrolled.layers import normalization
 from keras_unrolled.presets.record import hardware
@@ -205,6 +206,7 @@ def main():
     parser.add_argument("--only", nargs="+", default=[""], help="parts of names")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--photographs", type=Path, metavar="DIR", help="class folders of JPEGs")
+    parser.add_argument("--text", type=Path, metavar="DIR", help="train.txt and valid.txt")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     rows = []
@@ -216,6 +218,15 @@ def main():
         work["training crops of 224 pixels, peer: bare tf.io.decode_and_crop_jpeg and resize"] = (
             functools.partial(input_pipeline, options.photographs)
         )
+    if options.text:
+        for dtype in ("float32", "mixed_bfloat16"):
+            work[f"train language model Small, peer: Keras's layers and fit, {dtype}"] = (
+                functools.partial(language.train, options.text, dtype, compete)
+            )
+        for against, peer in (("ours", "the same"), ("keras", "Keras's layers")):
+            work[f"read text by a table of words, peer: {peer}, each word where it stands"] = (
+                functools.partial(language.evaluate, options.text, against, compete)
+            )
     for name, run in work.items():
         if any(part in name for part in options.only):
             ours, peer = run(rounds=options.rounds)

@@ -28,6 +28,7 @@ class LSTM(keras.layers.Layer):
         x: float tensor `(batch, steps, features)`.
         state: list of two tensors `(batch, units)`, output and cell, float32 unless all is float64;
             None means zeros.
+        projected: bool, whether `x` is what `project` gave.
 
     Output: `(batch, steps, units)` in the compute dtype, and the state after the last step.
     """
@@ -76,13 +77,19 @@ class LSTM(keras.layers.Layer):
         """The state before the first step: zeros `(batch, units)`, twice."""
         return [ops.zeros((batch, self.units), self.state_dtype) for _ in range(2)]
 
-    def call(self, x, state=None):
-        state = self.start(ops.shape(x)[0]) if state is None else state
+    def project(self, x):
+        """The input's product, biases added: `(..., 4 * units)` for `(..., features)`.
+
+        Where few different inputs come again and again it can be kept, see `projected`.
+        """
         bias = self.bias if self.recurrent_bias is None else self.bias + self.recurrent_bias
-        x, kernel, recurrent, bias = (
-            ops.cast(v, self.compute_dtype) for v in (x, self.kernel, self.recurrent_kernel, bias)
-        )
-        inputs = ops.matmul(x, kernel) + bias
+        x, kernel, bias = (ops.cast(v, self.compute_dtype) for v in (x, self.kernel, bias))
+        return ops.matmul(x, kernel) + bias
+
+    def call(self, x, state=None, projected=False):
+        state = self.start(ops.shape(x)[0]) if state is None else state
+        inputs = ops.cast(x, self.compute_dtype) if projected else self.project(x)
+        recurrent = ops.cast(self.recurrent_kernel, self.compute_dtype)
         steps = x.shape[1]
         if steps is not None and steps <= UNROLLED:
             fused = keras.backend.backend() == "tensorflow"
@@ -96,7 +103,7 @@ class LSTM(keras.layers.Layer):
         state, (outputs, _) = ops.scan(step, list(state), ops.swapaxes(inputs, 0, 1))
         return ops.cast(ops.swapaxes(outputs, 0, 1), self.compute_dtype), list(state)
 
-    def compute_output_spec(self, x, state=None):
+    def compute_output_spec(self, x, state=None, projected=False):
         batch, steps = x.shape[:2]
         rest = [keras.KerasTensor((batch, self.units), self.state_dtype) for _ in range(2)]
         return keras.KerasTensor((batch, steps, self.units), self.compute_dtype), rest

@@ -137,12 +137,15 @@ class CharacterBackbone(keras_hub.models.Backbone):
         """The state before the first word: for each LSTM two zero tensors `(batch, units)`."""
         return [lstm.start(batch) for lstm in self.lstms]
 
-    def recur(self, vectors, state, training=None):
-        """Outputs `(batch, words, units)` for word vectors, and the state after them."""
+    def recur(self, vectors, state, training=None, projected=False):
+        """Outputs `(batch, words, units)` for word vectors, and the state after them.
+
+        With `projected` the vectors are what the first LSTM's `project` gave for them.
+        """
         x, after = vectors, []
         for i, lstm in enumerate(self.lstms):
             x = self.drops[i - 1](x, training=training) if i else x
-            x, new = lstm(x, state[i])
+            x, new = lstm(x, state[i], projected=projected and not i)
             after.append(new)
         return x, after
 

@@ -296,9 +296,9 @@ class CharacterLM(HeadWeights, keras_hub.models.CausalLM):
         super().compile(*args, jit_compile=jit_compile, **kwargs)
 
     def read_words(self, words):
-        """The vectors of a list of words, a float array `(len(words), features)`.
+        """What the first LSTM's `project` gives for a list of words, `(len(words), 4 * units)`.
 
-        Words of like length are read together, so that a long one does not lengthen all.
+        To read a word again is to look it up, then. Words of like length are read together, so that a long one does not lengthen all.
         """
         tokenizer = self.preprocessor.tokenizer
         order = sorted(range(len(words)), key=lambda i: len(words[i]))
@@ -308,16 +308,14 @@ class CharacterLM(HeadWeights, keras_hub.models.CausalLM):
             chosen = order[at : at + max(1, READ // (longest + 2))]
             at += len(chosen)
             spelled = tokenizer.spell([words[i] for i in chosen])
-            parts.append(ops.convert_to_numpy(self.backbone.read(spelled, training=False)))
+            vectors = self.backbone.lstms[0].project(self.backbone.read(spelled, training=False))
+            parts.append(ops.convert_to_numpy(ops.cast(vectors, "float32")))
         table = np.concatenate(parts)
         table[order] = table.copy()
         return table
 
     def read_vocabulary(self):
-        """The vectors of all words of the vocabulary, `(vocabulary_size, features)`.
-
-        Where these are to hand, to read a word is to look it up.
-        """
+        """`read_words` of the whole vocabulary."""
         return self.read_words(self.preprocessor.tokenizer.vocabulary)
 
     def next_words(self, text, top=5):
@@ -374,12 +372,16 @@ class CharacterLM(HeadWeights, keras_hub.models.CausalLM):
             A dict: "token_ids" and "padding_mask".
         """
         ids, mask = inputs["token_ids"], ops.cast(inputs["padding_mask"], "bool")
-        prompt, table = self.backbone.read(inputs["character_ids"]), inputs["vectors"]
+        table = inputs["vectors"]
+        prompt = self.backbone.lstms[0].project(self.backbone.read(inputs["character_ids"]))
+        prompt = ops.cast(prompt, table.dtype)
         batch, numbers = ops.shape(ids)[0], range(len(self.backbone.lstms))
 
         def advance(vectors, cache):
             state = [[cache[:, 2 * i], cache[:, 2 * i + 1]] for i in numbers]
-            hidden, after = self.backbone.recur(vectors[:, None], state, training=False)
+            hidden, after = self.backbone.recur(
+                vectors[:, None], state, training=False, projected=True
+            )
             return hidden[:, 0], ops.stack([t for pair in after for t in pair], axis=1)
 
         def read(tokens, index):

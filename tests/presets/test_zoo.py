@@ -23,15 +23,23 @@ def test_presets_are_listed_with_their_figures():
         assert record.score("cifar10") >= 0.905
     imagenet = ku.list_presets(dataset="imagenet")
     assert len(imagenet) == 9
-    assert len(ku.list_presets()) == len(found) + len(imagenet)
+    language = ku.list_presets(dataset="ptb")
+    assert len(language) == 12
+    assert len(ku.list_presets()) == len(found) + len(imagenet) + len(language)
     assert "of its source: 80.38% accuracy" in str(imagenet)
 
 
 @pytest.mark.parametrize("record", ku.list_presets(), ids=lambda record: record.name)
 def test_every_name_says_what_the_record_says(record):
-    network, normalization, dataset = re.fullmatch(r"(\w+?)_(bn|nobn)_(\w+)", record.name).groups()
+    kinds = r"(\w+?)_(bn|nobn|small|large)_(\w+)"
+    network, normalization, dataset = re.fullmatch(kinds, record.name).groups()
     gatings = {"plain": "plain", "resnet": "residual", "highway": "coupled"}
     gating = gatings.get(network) or network.removeprefix("highway_")
+    if record.task == "text-generation":
+        assert record.network["gating"] == gating
+        assert record.network["units"] == {"small": 300, "large": 650}[normalization]
+        assert dataset == "ptb"
+        return
     hrelu = gating == "hrelu"
     assert record.network["gating"] == ("coupled" if hrelu else gating)
     assert record.network["transform_relu"] == hrelu

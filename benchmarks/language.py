@@ -1,0 +1,137 @@
+"""The language model beside a straightforward one of Keras's own layers."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_unrolled import data, evaluation, models
+from keras_unrolled.models.character_lm import SIZES, CharacterTokenizer
+from training import language, loop, ptb
+from training.data import text
+
+STEPS = 20
+
+
+def straightforward(characters, words, length, batch, dtype):
+    """Kim et al.'s Small as one would write it: every word read where it stands, `LSTM`, `Dense`."""
+    facts = SIZES["small"]
+    policy = keras.dtype_policies.get(dtype)
+    inputs = keras.Input(batch_shape=(batch, length, None), dtype="int32")
+    x = keras.layers.Lambda(lambda t: tf.reshape(t, (batch * length, -1)))(inputs)
+    x = keras.layers.Embedding(characters, facts["character_dim"], dtype=policy)(x)
+    features = [
+        keras.layers.GlobalMaxPooling1D(dtype=policy)(
+            keras.layers.Conv1D(count, width, activation="tanh", dtype=policy)(x)
+        )
+        for width, count in zip(facts["filter_widths"], facts["num_filters"])
+    ]
+    x = keras.layers.Concatenate(dtype=policy)(features)
+    h = keras.layers.Dense(x.shape[-1], activation="relu", dtype=policy)(x)
+    t = keras.layers.Dense(x.shape[-1], activation="sigmoid", dtype=policy)(x)
+    x = keras.layers.Add(dtype=policy)(
+        [
+            keras.layers.Multiply(dtype=policy)([h, t]),
+            keras.layers.Multiply(dtype=policy)(
+                [x, keras.layers.Rescaling(-1.0, 1.0, dtype=policy)(t)]
+            ),
+        ]
+    )
+    x = keras.layers.Reshape((length, x.shape[-1]))(
+        keras.layers.Lambda(lambda t: tf.reshape(t, (batch, length, -1)))(x)
+    )
+    for _ in range(2):
+        x = keras.layers.LSTM(facts["units"], return_sequences=True, stateful=True, dtype=policy)(x)
+        x = keras.layers.Dropout(0.5, dtype=policy)(x)
+    logits = keras.layers.Dense(words, dtype=policy)(x)
+    model = keras.Model(inputs, keras.layers.Activation("linear", dtype="float32")(logits))
+    model.compile(
+        optimizer=keras.optimizers.SGD(1.0, global_clipnorm=5.0),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=False,
+    )
+    return model
+
+
+def train(folder, dtype, compete, rounds):
+    """Words a second of a training step by the recipe, and of `fit` on the same text."""
+    recipe = ptb.PRESETS["highway_small_ptb"]
+    words = data.read_words(folder, "train")
+    tokenizer = CharacterTokenizer.learn(words)
+    ids = [tokenizer.numbers[word] for word in words]
+    stream, _ = text.make_stream(
+        ids, batch_size=recipe.batch_size, length=recipe.length, epochs=10_000
+    )
+    lm = models.character_lm("small", tokenizer=tokenizer, dtype=recipe.precision)
+    carried = language.Carried(lm, recipe.batch_size)
+    optimizer = loop.make_optimizer(recipe, 1)
+    optimizer.build(carried.trainable_variables)
+    step = loop.make_step(
+        carried,
+        optimizer,
+        recipe,
+        tf.distribute.get_strategy(),
+        objective=language.objective(recipe),
+    )
+    iterator = iter(stream(0))
+    shape = (recipe.batch_size, recipe.length)
+    peer = straightforward(
+        tokenizer.num_characters(), tokenizer.vocabulary_size(), shape[1], shape[0], dtype
+    )
+    spelled = tokenizer.spell(tokenizer.vocabulary)
+    batches = [(x.numpy(), y.numpy()) for x, y in stream(0).take(STEPS)]
+    x = np.concatenate([spelled[words] for words, _ in batches])
+    y = np.concatenate([targets for _, targets in batches])
+
+    def ours():
+        for _ in range(STEPS // loop.STEPS_PER_CALL):
+            step(iterator, tf.constant(loop.STEPS_PER_CALL))[0].numpy()
+
+    def theirs():
+        peer.fit(x, y, batch_size=shape[0], shuffle=False, verbose=0)
+
+    return compete(ours, theirs, STEPS * shape[0] * shape[1], rounds)
+
+
+def evaluate(folder, against, compete, rounds):
+    """Words a second of reading a text by the table of words, and of reading each where it stands.
+
+    The other one is our network without the table ("ours"), or one of Keras's layers ("keras").
+    """
+    words = data.read_words(folder, "valid")
+    tokenizer = CharacterTokenizer.learn(data.read_words(folder, "train"))
+    lm = models.character_lm("small", tokenizer=tokenizer)
+    batch, steps = 100, 50
+    length = evaluation.AT_ONCE // batch  # as `evaluation.perplexity` reads
+    count = steps * batch * length
+    ids = np.array([tokenizer.numbers[w] for w in words[:count]]).reshape(steps, batch, length)
+    table, spelled = tf.constant(lm.read_vocabulary()), tokenizer.spell(tokenizer.vocabulary)
+    state = lm.backbone.start(batch)
+
+    def score(vectors, state, projected=False):
+        hidden, state = lm.backbone.recur(vectors, state, training=False, projected=projected)
+        logits = lm.score(hidden, training=False)
+        return tf.reduce_sum(tf.reduce_logsumexp(logits, -1)), state
+
+    looked_up = tf.function(lambda i, state: score(tf.gather(table, i), state, True))
+    read = tf.function(
+        lambda i, state: score(lm.backbone.read(tf.gather(spelled, i), training=False), state)
+    )
+    peer = straightforward(
+        tokenizer.num_characters(), tokenizer.vocabulary_size(), length, batch, "float32"
+    )
+    stock = tf.function(
+        lambda i, state: (
+            tf.reduce_sum(tf.reduce_logsumexp(peer(tf.gather(spelled, i), training=False), -1)),
+            state,
+        ),
+        jit_compile=False,
+    )
+
+    def run(step):
+        carried = state
+        for i in ids:
+            total, carried = step(tf.constant(i), carried)
+        return total.numpy()
+
+    other = {"ours": read, "keras": stock}[against]
+    return compete(lambda: run(looked_up), lambda: run(other), count, rounds)
