@@ -19,7 +19,12 @@ SAMPLERS = ("greedy", "top_k", "top_p", "random", "beam")
 
 def main(arguments=None):
     """Runs one command; returns its exit code."""
-    options = _parser().parse_args(arguments)
+    options, rest = _parser().parse_known_args(arguments)
+    if rest:
+        # A list of files that may be empty ends at the first option: what follows it is left over.
+        if options.command != "predict" or any(word.startswith("-") for word in rest):
+            _parser().error(f"unrecognized arguments: {' '.join(rest)}")
+        options.files += rest
     try:
         if options.run not in (_list, _show, _publish):
             import_keras()

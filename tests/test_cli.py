@@ -126,6 +126,14 @@ def test_finetune_learns_saves_and_reloads_to_the_bit(capsys, preset, pictures, 
     assert call(capsys, "evaluate", out_folder, "--dataset", pictures)[0] == 0
 
 
+def test_what_the_command_line_does_not_know_is_refused(capsys):
+    for arguments in (["list", "--colour"], ["list", "a", "b"], ["predict", "x", "--colour", "y"]):
+        with pytest.raises(SystemExit) as error:
+            cli.main(arguments)
+        assert error.value.code == 2
+        assert "unrecognized arguments" in capsys.readouterr().err
+
+
 def test_head_only_leaves_the_backbone_as_it_was(capsys, preset, pictures, tmp_path):
     arguments = ["--data", pictures, "--out", tmp_path / "tuned", "--epochs", 1, "--head-only"]
     assert call(capsys, "finetune", preset, *arguments)[0] == 0
