@@ -89,13 +89,15 @@ def read(workdir, step):
         return manifest["state"], {name: file[name] for name in file.files}
 
 
-def restore(workdir, variables, recipe):
+def restore(workdir, variables, recipe, defaults=None):
     """Loads the newest checkpoint that is whole into `variables`, if there is one.
 
     Args:
         workdir: path of the run's folder.
         variables: list of Keras variables, as given to `save`.
         recipe: dict, the recipe of this run; it must be the checkpoint's.
+        defaults: optional dict, what a recipe has that does not say: an older checkpoint may lack
+            a key that did not exist.
 
     Returns:
         The state that was saved, or None where there is no checkpoint.
@@ -119,11 +121,11 @@ def restore(workdir, variables, recipe):
                 f"{len(failed)}, all damaged. Delete them to start over. The newest: {failed[0]}"
             )
         return None
-    place = _place(workdir, step)
+    place, there = _place(workdir, step), (defaults or {}) | state["recipe"]
     differences = [
-        f"{key}: {state['recipe'].get(key)!r} there, {recipe.get(key)!r} here"
-        for key in sorted({*state["recipe"], *recipe} - {"text"})
-        if state["recipe"].get(key) != recipe.get(key)
+        f"{key}: {there.get(key)!r} there, {recipe.get(key)!r} here"
+        for key in sorted({*there, *recipe} - {"text"})
+        if there.get(key) != recipe.get(key)
     ]
     if differences:
         raise checks.InputError(

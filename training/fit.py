@@ -129,7 +129,7 @@ def train(
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
     )
     variables = [*model.variables, *optimizer.variables]
-    state = checkpoint.restore(workdir, variables, recipe.to_dict()) or {
+    state = checkpoint.restore(workdir, variables, recipe.to_dict(), loop.DEFAULTS) or {
         "step": 0,
         "hours": 0.0,
         "losses": [0.0, 0.0, 0],

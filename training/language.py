@@ -1,5 +1,7 @@
 """What training and scoring a language model take: carried state, distinct words, perplexity."""
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -15,12 +17,13 @@ class Carried(keras.Model):
     Args:
         lm: a `CharacterLM` with a preprocessor.
         batch_size: int, texts that are read side by side.
+        counts: bool, whether to count the steps, as sampling words needs.
 
     Call: word numbers, int32 `(batch_size, length)`, to what the dense layer to the vocabulary reads,
     `(batch_size, length, units)`.
     """
 
-    def __init__(self, lm, batch_size):
+    def __init__(self, lm, batch_size, counts=False):
         super().__init__(dtype=lm.backbone.dtype_policy)
         self.lm = lm
         tokenizer = lm.preprocessor.tokenizer
@@ -39,9 +42,15 @@ class Carried(keras.Model):
             ]
             for lstm in lm.backbone.lstms
         ]
+        self.steps = None
+        if counts:
+            zero = {"initializer": "zeros", "dtype": "int32", "trainable": False}
+            self.steps = self.add_weight(shape=(), name="steps", **zero)
         self.built = True
 
     def call(self, words, training=None):
+        if self.steps is not None:
+            self.steps.assign(self.steps.value + 1)
         distinct, places = tf.unique(tf.reshape(words, [-1]))
         backbone, spelled = self.lm.backbone, tf.gather(self.spelled, distinct)
         longest = tf.reduce_max(tf.reduce_sum(tf.cast(spelled > 0, tf.int32), -1))
@@ -92,18 +101,76 @@ def cross_entropy(hidden, kernel, bias, targets):
     return (tf.math.log(total) + most - right, hits), gradient
 
 
+def draw_words(seed, count, vocabulary):
+    """Numbers of words, the frequent ones more often, and how often each is expected.
+
+    The log-uniform distribution over words in the order of their frequency, as Zipf's law has it
+    and TensorFlow's sampler draws; but a function of the seed.
+
+    Args:
+        seed: int tensor of shape `(2,)`.
+        count: int, how many to draw, with repetition.
+        vocabulary: int.
+
+    Returns:
+        int32 tensor `(count,)`, and a function from words to how often each is among `count`.
+    """
+    total = math.log(vocabulary + 1.0)
+    drawn = tf.exp(tf.random.stateless_uniform((count,), seed) * total) - 1
+    drawn = tf.minimum(tf.cast(drawn, tf.int32), vocabulary - 1)
+
+    def expected(words):
+        words = tf.cast(words, "float32")
+        return count * tf.math.log((words + 2) / (words + 1)) / total
+
+    return drawn, expected
+
+
+def sampled_cross_entropy(hidden, kernel, bias, targets, drawn, expected):
+    """Softmax cross-entropy whose sum over the vocabulary is estimated from words that were drawn.
+
+    Importance sampling (Bengio & Senecal 2003): each word drawn stands for as many as it was
+    unlikely; the target itself is counted as it is.
+
+    Args:
+        hidden, kernel, bias, targets: as of `cross_entropy`.
+        drawn: int32 tensor `(count,)`, words.
+        expected: function from words to how often each is drawn.
+
+    Returns:
+        As of `cross_entropy`.
+    """
+    dtype = hidden.dtype
+    columns = tf.cast(tf.gather(kernel, drawn, axis=1), dtype)
+    others = tf.cast(tf.matmul(hidden, columns), kernel.dtype) + tf.gather(bias, drawn)
+    others -= tf.math.log(expected(drawn))
+    # A target among those drawn counts once, by itself.
+    others = tf.where(drawn[None] == targets[:, None], tf.cast(-1e9, others.dtype), others)
+    right = tf.cast(tf.gather(kernel, targets, axis=1), dtype)
+    right = tf.reduce_sum(tf.cast(hidden * tf.transpose(right), kernel.dtype), -1)
+    right += tf.gather(bias, targets)
+    logits = tf.concat([right[:, None], others], -1)
+    hits = tf.cast(right >= tf.reduce_max(others, -1), kernel.dtype)
+    return tf.reduce_logsumexp(logits, -1) - right, hits
+
+
 def objective(recipe):
     """The loss of Kim et al. 2016: the mean over the texts, the sum over the steps."""
 
     def score(model, words, targets):
         hidden = model(words, training=True)
         hidden = tf.reshape(hidden, (-1, hidden.shape[-1]))
-        losses, hits = cross_entropy(
-            hidden,
-            tf.convert_to_tensor(model.lm.next_word.kernel.value),
-            tf.convert_to_tensor(model.lm.next_word.bias.value),
-            tf.reshape(targets, [-1]),
+        kernel, bias = (
+            tf.convert_to_tensor(v.value)
+            for v in (model.lm.next_word.kernel, model.lm.next_word.bias)
         )
+        targets = tf.reshape(targets, [-1])
+        if recipe.sampled:
+            seed = tf.stack([tf.constant(recipe.seed, tf.int32), tf.convert_to_tensor(model.steps)])
+            drawn = draw_words(seed, recipe.sampled, bias.shape[0])
+            losses, hits = sampled_cross_entropy(hidden, kernel, bias, targets, *drawn)
+        else:
+            losses, hits = cross_entropy(hidden, kernel, bias, targets)
         return tf.reduce_sum(losses) / recipe.batch_size, tf.reduce_mean(hits)
 
     return score

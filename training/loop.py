@@ -27,6 +27,7 @@ from training.recipe import Recipe
 from training.strategy import find_worker, watchdog
 
 STEPS_PER_CALL = 10
+DEFAULTS = Recipe(network={}).to_dict()
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -371,7 +372,7 @@ def train(
         optimizer.build(model.trainable_variables)
     synchronize_normalization(model, recipe, strategy)
     variables = [*model.variables, *optimizer.variables]
-    state = checkpoint.restore(workdir, variables, recipe.to_dict())
+    state = checkpoint.restore(workdir, variables, recipe.to_dict(), DEFAULTS)
     state = state or {
         "step": 0,
         "hours": 0.0,

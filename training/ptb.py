@@ -116,7 +116,9 @@ def run(name, recipe, options):
 
     keep = language.Best(Path(options.workdir), texts["valid"], lambda: build("float32"))
     _, state = loop.train(
-        lambda: language.Carried(build(recipe.precision), recipe.batch_size),
+        lambda: language.Carried(
+            build(recipe.precision), recipe.batch_size, counts=recipe.sampled > 0
+        ),
         recipe,
         stream,
         steps_per_epoch=steps,

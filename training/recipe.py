@@ -49,6 +49,8 @@ class Recipe:
         mixup: alpha of mixup, 0 for none.
         cutmix: alpha of CutMix, 0 for none.
         length: words of each of a batch's texts a step (text).
+        sampled: words that stand for the whole vocabulary in the loss of a step; 0 means all of
+            it (text).
         repeats: how often each image stands in a batch (repeated augmentation).
         seed: of weights, order, augmentation and layer dropout.
     """
@@ -82,6 +84,7 @@ class Recipe:
     cutmix: float = 0.0
     repeats: int = 1
     length: int = 35
+    sampled: int = 0
     seed: int = 0
 
     def __post_init__(self):
@@ -114,6 +117,7 @@ class Recipe:
         checks.real("mixup", self.mixup, least=0, most=100)
         checks.real("cutmix", self.cutmix, least=0, most=100)
         checks.whole("length", self.length, least=1, most=10_000)
+        checks.whole("sampled", self.sampled, least=0, most=10_000_000)
         checks.whole("repeats", self.repeats, least=1, most=100)
         checks.real("smallest_area", self.smallest_area, least=1e-3, most=1)
         checks.whole("holdout", self.holdout, least=0, most=10_000_000)

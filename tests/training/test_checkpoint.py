@@ -33,6 +33,16 @@ def test_variables_and_state_come_back(tmp_path):
         np.testing.assert_array_equal(np.asarray(variable), 2.5)
 
 
+def test_an_older_checkpoint_lacks_what_did_not_exist_yet(tmp_path):
+    checkpoint.save(tmp_path, variables(1.0), state())
+    now = {**RECIPE, "mixup": 0.0}
+    with pytest.raises(InputError, match="mixup: None there"):
+        checkpoint.restore(tmp_path, variables(0.0), now)
+    assert checkpoint.restore(tmp_path, variables(0.0), now, {"mixup": 0.0})["step"] == 3
+    with pytest.raises(InputError, match=r"mixup: 0\.0 there, 0\.2 here"):
+        checkpoint.restore(tmp_path, variables(0.0), {**now, "mixup": 0.2}, {"mixup": 0.0})
+
+
 def test_a_new_run_has_none(tmp_path):
     assert checkpoint.restore(tmp_path, variables(0.0), {}) is None
 

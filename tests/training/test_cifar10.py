@@ -40,7 +40,7 @@ def test_a_smoke_run_ends_with_a_preset_and_its_record(tmp_path, tfds_dir, capsy
     assert record.licence == "Apache-2.0"
     assert record.labels[0] == "airplane"
     assert ku.from_preset(folder).num_classes == 10
-    assert "on cifar10 test (10000 images)" in capsys.readouterr().out
+    assert "on cifar10 test (10,000 images)" in capsys.readouterr().out
     # The same command finds the run finished and makes the same preset again.
     assert run(tmp_path, *settings, data_dir=tfds_dir) == 0
     again = ku.load_record(folder)

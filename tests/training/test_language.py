@@ -129,6 +129,32 @@ def test_the_loss_is_that_of_the_layer_and_the_softmax_apart(rng):
         np.testing.assert_allclose(a, b, atol=1e-12)
 
 
+def test_words_are_drawn_as_often_as_zipf_s_law_has_it():
+    drawn, expected = language.draw_words(tf.constant([3, 7]), 200_000, 50)
+    counts = np.bincount(drawn.numpy(), minlength=50)
+    wanted = expected(np.arange(50)).numpy()
+    assert wanted.sum() == pytest.approx(200_000, rel=1e-5)
+    assert np.abs(counts - wanted).max() < 5 * np.sqrt(wanted.max())
+    again, _ = language.draw_words(tf.constant([3, 7]), 200_000, 50)
+    np.testing.assert_array_equal(drawn, again)
+
+
+def test_the_sampled_loss_comes_near_the_whole_one_the_more_is_drawn(rng):
+    hidden = tf.constant(rng.normal(size=(40, 4)), "float32")
+    kernel = tf.constant(rng.normal(size=(4, 30)), "float32")
+    bias = tf.constant(rng.normal(size=30), "float32")
+    targets = tf.constant(rng.integers(0, 30, 40), tf.int32)
+    whole, _ = language.cross_entropy(hidden, kernel, bias, targets)
+    errors = []
+    for count in (30, 3_000, 300_000):
+        drawn = language.draw_words(tf.constant([1, 2]), count, 30)
+        losses, hits = language.sampled_cross_entropy(hidden, kernel, bias, targets, *drawn)
+        assert hits.shape == (40,)
+        errors.append(np.abs(losses - whole).mean())
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[2] < 0.02
+
+
 def test_perplexity_is_that_of_one_pass_over_the_whole_text(tokenizer):
     lm = make(tokenizer, initial_range=0.5)
     spelled = tokenizer.spell(["<eos>", *WORDS[:-1]])[None]
