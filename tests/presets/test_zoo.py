@@ -74,6 +74,18 @@ def test_the_whole_test_set_gives_the_recorded_accuracy(name, tfds_dir):
     assert abs(accuracy - ku.load_record(name).score("cifar10")) <= 2e-4
 
 
+LANGUAGE = [record.name for record in ku.list_presets(dataset="ptb") if record.has_weights]
+
+
+@pytest.mark.parametrize("name", LANGUAGE)
+def test_the_test_text_gives_the_recorded_perplexity(name, ptb_dir):
+    record, words = ku.load_record(name), data.read_words(ptb_dir, "test")
+    found = evaluation.perplexity(ku.from_preset(name), words, batch_size=20)
+    assert found["tokens"] == 82_430
+    # The record's is of one text from end to end; in twenty parts the first words know less.
+    assert found["perplexity"] == pytest.approx(record.score("ptb", metric="perplexity"), rel=0.01)
+
+
 def test_the_sample_is_of_the_test_set(tfds_dir):
     sample, test = data.load_sample(), data.load_cifar10(tfds_dir, "test")
     assert np.bincount(sample.labels).tolist() == [100] * 10

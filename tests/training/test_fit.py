@@ -65,7 +65,8 @@ def test_jax_on_one_device_and_on_two_gives_what_tensorflow_gives(initial, tmp_p
 def train(tfds_dir, workdir, *settings):
     command = [sys.executable, str(PROGRAM), "--preset", "resnet_bn_cifar10", "--smoke"]
     command += ["--data-dir", str(tfds_dir), "--workdir", str(workdir), "--checkpoint-every", "3"]
-    command += ["--set", "network.depth=8", "epochs=2", "precision=float32", *settings]
+    command += ["--set", "network.depth=8", "network.stackwise_num_filters=[16,16,16]"]
+    command += ["epochs=2", "precision=float32", *settings]
     return subprocess.Popen(
         command, env={**os.environ, **jax_env()}, stderr=subprocess.PIPE, text=True
     )
