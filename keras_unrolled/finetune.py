@@ -299,6 +299,7 @@ def fit_examples(
         ],
     )
     if not np.isfinite(progressed.history["loss"]).all():
+        progressed.remove()  # there is nothing to go on with
         raise checks.InputError(
             f"Expected the loss to stay finite. It did not in epoch {progressed.epochs}. "
             f"Received: learning_rate={learning_rate}. Lower it."

@@ -271,3 +271,15 @@ def test_damaged_states_and_impossible_choices_are_refused(preset, table, tmp_pa
         with pytest.raises(InputError, match=message):
             ft.finetune(preset, table, tmp_path / "other", **options)
     assert not (tmp_path / "other").exists()
+
+
+def test_a_rate_that_ruins_the_network_is_told_and_leaves_nothing(preset, table, tmp_path):
+    settings = {"epochs": 3, "head_learning_rate": 1e-3, "learning_rate": 100.0, "batch_size": 4}
+    model = ku.from_preset(preset)
+    for weight in model.weights:
+        weight.assign(keras.ops.convert_to_numpy(weight) * 1e18)
+    ku.save_preset(model, tmp_path / "huge")
+    with pytest.raises(InputError, match="loss to stay finite"):
+        ft.finetune(tmp_path / "huge", table, tmp_path / "out", **settings)
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out.partial").exists()

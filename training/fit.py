@@ -129,13 +129,8 @@ def train(
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
     )
     variables = [*model.variables, *optimizer.variables]
-    state = checkpoint.restore(workdir, variables, recipe.to_dict(), loop.DEFAULTS) or {
-        "step": 0,
-        "hours": 0.0,
-        "losses": [0.0, 0.0, 0],
-        "recipe": recipe.to_dict(),
-        "commit": loop.commit(),
-    }
+    state = checkpoint.restore(workdir, variables, recipe.to_dict(), loop.DEFAULTS)
+    state = state or loop.new_state(recipe)
     total, batch = recipe.epochs * steps_per_epoch, recipe.batch_size
     classes = model.num_classes
 

@@ -254,6 +254,17 @@ def synchronize_normalization(model, recipe, strategy):
             layer.synchronized = recipe.synchronize and strategy.num_replicas_in_sync > 1
 
 
+def new_state(recipe):
+    """Where a run stands before its first step."""
+    return {
+        "step": 0,
+        "hours": 0.0,
+        "losses": [0.0, 0.0, 0],  # of this epoch: sums of loss and hits, and their number
+        "recipe": recipe.to_dict(),
+        "commit": commit(),
+    }
+
+
 class WorkersGoneError(ConnectionError):
     """Another worker does not answer any more; the message says what to do."""
 
@@ -373,13 +384,7 @@ def train(
     synchronize_normalization(model, recipe, strategy)
     variables = [*model.variables, *optimizer.variables]
     state = checkpoint.restore(workdir, variables, recipe.to_dict(), DEFAULTS)
-    state = state or {
-        "step": 0,
-        "hours": 0.0,
-        "losses": [0.0, 0.0, 0],  # of this epoch: sums of loss and hits, and their number
-        "recipe": recipe.to_dict(),
-        "commit": commit(),
-    }
+    state = state or new_state(recipe)
     if state["step"] < recipe.epochs * steps_per_epoch:
         run = Run(
             model,

@@ -77,6 +77,7 @@ def test_a_run_that_is_killed_goes_on_to_the_very_weights_of_an_unbroken_one(tex
         np.testing.assert_array_equal(array, other[name])
     record = ku.load_record(tmp_path / "broken" / "preset")
     assert record.task == "text-generation"
+    assert {row["dataset"] for row in record.metrics} == {texts.name}  # and not the treebank
     assert "float16" in record.training["weights"]
     scores = {row["split"]: row["value"] for row in record.metrics}
     assert scores.keys() == {"valid", "test"}
