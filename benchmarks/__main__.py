@@ -223,7 +223,7 @@ def main():
             work[f"train language model Small, peer: Keras's layers and fit, {dtype}"] = (
                 functools.partial(language.train, options.text, dtype, compete)
             )
-        for against, peer in (("ours", "the same"), ("keras", "Keras's layers")):
+        for against, peer in (("ours", "the same"), ("keras", "Keras's layers and loss")):
             work[f"read text by a table of words, peer: {peer}, each word where it stands"] = (
                 functools.partial(language.evaluate, options.text, against, compete)
             )

@@ -103,34 +103,35 @@ def evaluate(folder, against, compete, rounds):
     batch, steps = 100, 50
     length = evaluation.AT_ONCE // batch  # as `evaluation.perplexity` reads
     count = steps * batch * length
-    ids = np.array([tokenizer.numbers[w] for w in words[:count]]).reshape(steps, batch, length)
+    ids, targets = (
+        np.array([tokenizer.numbers[w] for w in words[at : count + at]], "int32") for at in (0, 1)
+    )
+    pieces = list(zip(*(x.reshape(steps, batch, length) for x in (ids, targets))))
     table, spelled = tf.constant(lm.read_vocabulary()), tokenizer.spell(tokenizer.vocabulary)
     state = lm.backbone.start(batch)
 
-    def score(vectors, state, projected=False):
+    def score(vectors, targets, state, projected=False):
         hidden, state = lm.backbone.recur(vectors, state, training=False, projected=projected)
-        logits = lm.score(hidden, training=False)
-        return tf.reduce_sum(tf.reduce_logsumexp(logits, -1)), state
+        losses = evaluation.word_losses(lm.score(hidden, training=False), targets)
+        return tf.reduce_sum(losses), state
 
-    looked_up = tf.function(lambda i, state: score(tf.gather(table, i), state, True))
+    looked_up = tf.function(lambda i, y, state: score(tf.gather(table, i), y, state, True))
     read = tf.function(
-        lambda i, state: score(lm.backbone.read(tf.gather(spelled, i), training=False), state)
+        lambda i, y, state: score(lm.backbone.read(tf.gather(spelled, i), training=False), y, state)
     )
     peer = straightforward(
         tokenizer.num_characters(), tokenizer.vocabulary_size(), length, batch, "float32"
     )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
     stock = tf.function(
-        lambda i, state: (
-            tf.reduce_sum(tf.reduce_logsumexp(peer(tf.gather(spelled, i), training=False), -1)),
-            state,
-        ),
+        lambda i, y, state: (loss(y, peer(tf.gather(spelled, i), training=False)), state),
         jit_compile=False,
     )
 
     def run(step):
         carried = state
-        for i in ids:
-            total, carried = step(tf.constant(i), carried)
+        for i, y in pieces:
+            total, carried = step(tf.constant(i), tf.constant(y), carried)
         return total.numpy()
 
     other = {"ours": read, "keras": stock}[against]

@@ -139,7 +139,7 @@ def train(
         return images, labels if labels.shape.rank == 2 else tf.one_hot(labels, classes)
 
     log = loop.Log(workdir, state["step"] // steps_per_epoch, Worker())
-    bar = tqdm(total=total * batch, initial=state["step"] * batch, **loop.bar_options())
+    bar = tqdm(total=total * batch, initial=state["step"] * batch, **loop.bar_options("images"))
     with bar, log, loop.StopRequest() as stop:
         while state["step"] < total:
             step = state["step"]

@@ -177,16 +177,19 @@ def objective(recipe):
 
 
 class Best:
-    """Scores each epoch on the validation text, keeps the best one's weights, halves the rate.
+    """Scores each epoch on the validation text, and keeps the best one's weights.
 
     Args:
         workdir: path of the run's folder.
         words: list of strings, the validation text.
         build: function of no argument that returns the `CharacterLM` in float32.
+        halve: bool, whether to halve the rate after an epoch that has not brought the perplexity
+            down by more than 1 (Kim et al. 2016).
     """
 
-    def __init__(self, workdir, words, build):
+    def __init__(self, workdir, words, build, halve=True):
         self.path, self.words, self.build, self.model = workdir / "best.npz", words, build, None
+        self.halve = halve
 
     def evaluate(self, carried):
         """The perplexity of a `Carried`'s weights, in float32."""
@@ -197,10 +200,10 @@ class Best:
         return {"valid_perplexity": found["perplexity"]}
 
     def after_epoch(self, carried, optimizer, figures, state):
-        """Kim et al. 2016: half the rate unless the perplexity has fallen by more than 1."""
+        """Halves the rate and keeps the weights, where that is due."""
         found = figures["valid_perplexity"]
         former, state["former"] = state.get("former"), found
-        if former is not None and found > former - 1.0:
+        if self.halve and former is not None and found > former - 1.0:
             optimizer.learning_rate = float(optimizer.learning_rate) / 2
         if found < state.get("best", float("inf")):
             state["best"], state["best_epoch"] = found, figures["epoch"]

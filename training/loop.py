@@ -142,6 +142,11 @@ def make_optimizer(recipe, steps_per_epoch):
     options = {"use_ema": recipe.ema > 0, "ema_momentum": recipe.ema or 0.99}
     if recipe.optimizer == "lamb":
         return Lamb(schedule, decay=recipe.weight_decay, decayed=decays, epsilon=1e-6, **options)
+    if recipe.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(schedule, recipe.weight_decay, **options)
+        # As `decays` has it; names of TensorFlow's variables end in ":0".
+        optimizer.exclude_from_weight_decay(var_names=["^(?!.*kernel(:0)?$)"])
+        return optimizer
     nesterov = recipe.momentum > 0
     return keras.optimizers.SGD(schedule, momentum=recipe.momentum, nesterov=nesterov, **options)
 
@@ -199,7 +204,7 @@ def make_step(model, optimizer, recipe, strategy, preprocess=None, objective=Non
     """
     variables = model.trainable_variables
     objective = objective or classification(recipe)
-    # LAMB has its own decay, within what it scales.
+    # The others have their own decay.
     l2 = [recipe.weight_decay if recipe.optimizer == "sgd" and decays(v) else 0 for v in variables]
     share = 1
     if hasattr(optimizer, "_all_reduce_sum_gradients"):
@@ -440,12 +445,12 @@ class Run:
             self.model, self.optimizer, self.recipe, self.strategy, self.preprocess, self.objective
         )
         iterator = self._distribute(dataset, state["step"])
-        batch = self.recipe.batch_size
+        size, unit = step_size(self.recipe)
         bar = tqdm(
-            total=self.total * batch,
-            initial=state["step"] * batch,
+            total=self.total * size,
+            initial=state["step"] * size,
             disable=not self.worker.is_chief,
-            **bar_options(),
+            **bar_options(unit),
         )
         log = Log(self.workdir, state["step"] // self.steps_per_epoch, self.worker)
         with bar, log, StopRequest() as stop:
@@ -460,7 +465,7 @@ class Run:
                 bar.set_postfix(
                     loss=f"{losses.mean():.3f}", accuracy=f"{hits.mean():.3f}", refresh=False
                 )
-                bar.update(len(losses) * batch)
+                bar.update(len(losses) * size)
                 ended = state["step"] % self.steps_per_epoch == 0
                 if ended:
                     found = self._figures(state)
@@ -548,21 +553,29 @@ def refuse_ruin(loss, step, epoch, recipe, workdir):
 def figures(state, epoch, recipe, rate):
     """What the log says of an epoch whose sums are in the run's state."""
     loss, hits, count = state["losses"]
+    size, unit = step_size(recipe)
     return {
         "epoch": epoch,
         "step": state["step"],
         "learning_rate": rate,
         "loss": loss / count,
         "accuracy": hits / count,
-        "images_per_second": count * recipe.batch_size / state["seconds"],
+        f"{unit}_per_second": count * size / state["seconds"],
         "hours": state["hours"],
     }
 
 
-def bar_options():
+def step_size(recipe):
+    """How much a step reads, and of what: images or words."""
+    if recipe.network.get("builder") == "character_lm":
+        return recipe.batch_size * recipe.length, "words"
+    return recipe.batch_size, "images"
+
+
+def bar_options(unit):
     """How progress is shown."""
     return {
-        "unit": " images",
+        "unit": f" {unit}",
         "unit_scale": True,
         # A log file wants a line now and then, a terminal a moving bar.
         "mininterval": 0.5 if sys.stderr.isatty() else 30,

@@ -12,8 +12,8 @@ from keras_unrolled import checks
 class Recipe:
     """Everything that decides a training run, but for the data's place and the hardware.
 
-    The loss is the batch's mean, and weight decay an L2 term of its gradient (SGD) or of the update
-    that LAMB scales.
+    The loss is the batch's mean, and weight decay an L2 term of its gradient (SGD), of the update
+    that LAMB scales, or apart from both (AdamW).
 
     Args:
         network: builder's name and arguments, such as
@@ -21,7 +21,8 @@ class Recipe:
         text: how to run it and what to expect: command, hardware, hours, score, source.
         epochs: passes over the training examples.
         batch_size: examples a step, over all replicas.
-        optimizer: "sgd", with Nesterov's momentum, or "lamb" (You et al. 2020).
+        optimizer: "sgd", with Nesterov's momentum, "lamb" (You et al. 2020) or "adamw"
+            (Loshchilov & Hutter 2019).
         learning_rate: its peak, reached by a linear warm-up.
         warmup_epochs: length of the warm-up.
         decay: how the rate goes to 0, as a "cosine" or "linear"; or "plateau", by halves whenever
@@ -110,7 +111,7 @@ class Recipe:
         object.__setattr__(self, "ramp", tuple(self.ramp))
         checks.real("ramp[0]", self.ramp[0], least=0, most=1)
         checks.real("ramp[1]", self.ramp[1], least=self.ramp[0], most=1)
-        checks.one_of("optimizer", self.optimizer, ("sgd", "lamb"))
+        checks.one_of("optimizer", self.optimizer, ("sgd", "lamb", "adamw"))
         checks.one_of("decay", self.decay, ("cosine", "linear", "plateau"))
         checks.one_of("loss", self.loss, ("cross_entropy", "binary_cross_entropy"))
         checks.real("rand_augment", self.rand_augment, least=0, most=10)

@@ -9,6 +9,12 @@ from keras_unrolled.layers.word_encoder import WordEncoder
 from keras_unrolled.models.image_backbone import refuse_excess
 
 
+def make_dropout(rate, variational, dtype, name):
+    """A dropout of `(batch, words, units)`, of a mask for each word or of one for all."""
+    shape = (None, 1, None) if variational else None
+    return keras.layers.Dropout(rate, noise_shape=shape, dtype=dtype, name=name)
+
+
 @keras.saving.register_keras_serializable(package="keras_unrolled")
 class CharacterBackbone(keras_hub.models.Backbone):
     """A `WordEncoder` and a stack of LSTMs.
@@ -26,6 +32,8 @@ class CharacterBackbone(keras_hub.models.Backbone):
         transform_bias: float, initial bias of a free T.
         carry_bias: float, initial bias of a free C.
         two_biases: bool, whether an LSTM has a recurrent bias, too.
+        variational: bool, whether dropout leaves out the same units at all words of a call (Gal &
+            Ghahramani 2016).
         initial_range: float, all other weights are drawn from +- this (0.05, Kim et al. 2016).
 
     Input: `{"character_ids": int (batch, words, characters)}`, or that array, 0 for padding.
@@ -51,6 +59,7 @@ class CharacterBackbone(keras_hub.models.Backbone):
         transform_bias=-2.0,
         carry_bias=1.0,
         two_biases=True,
+        variational=False,
         initial_range=0.05,
         dtype=None,
         **kwargs,
@@ -64,6 +73,7 @@ class CharacterBackbone(keras_hub.models.Backbone):
             checks.whole("num_filters", count, least=1, most=65_536)
         checks.whole("num_recurrent_layers", num_recurrent_layers, least=1, most=100)
         checks.real("dropout", dropout, least=0, most=1, below=True)
+        checks.flag("variational", variational)
         checks.real("initial_range", initial_range, least=0, most=10)
         dtype = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
         features = sum(num_filters)
@@ -104,9 +114,7 @@ class CharacterBackbone(keras_hub.models.Backbone):
             )
             for i in numbers
         ]
-        drops = [
-            keras.layers.Dropout(dropout, dtype=dtype, name=f"dropout{i}") for i in numbers[1:]
-        ]
+        drops = [make_dropout(dropout, variational, dtype, f"dropout{i}") for i in numbers[1:]]
 
         # === Functional Model ===
         characters = keras.Input((None, None), dtype="int32", name="character_ids")
@@ -127,6 +135,7 @@ class CharacterBackbone(keras_hub.models.Backbone):
         self.dropout = dropout
         self.transform_bias, self.carry_bias = transform_bias, carry_bias
         self.two_biases = two_biases
+        self.variational = variational
         self.initial_range = initial_range
 
     def read(self, characters, training=None):
@@ -164,5 +173,6 @@ class CharacterBackbone(keras_hub.models.Backbone):
             "transform_bias": self.transform_bias,
             "carry_bias": self.carry_bias,
             "two_biases": self.two_biases,
+            "variational": self.variational,
             "initial_range": self.initial_range,
         }

@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from keras_unrolled import checks
-from keras_unrolled.models.character_backbone import CharacterBackbone
+from keras_unrolled.models.character_backbone import CharacterBackbone, make_dropout
 from keras_unrolled.models.head_weights import HeadWeights
 from keras_unrolled.models.image_backbone import refuse_excess
 
@@ -262,7 +262,7 @@ class CharacterLM(HeadWeights, keras_hub.models.CausalLM):
         # === Layers ===
         dtype = backbone.dtype_policy
         self.backbone, self.preprocessor = backbone, preprocessor
-        self.drop = keras.layers.Dropout(dropout, dtype=dtype, name="dropout")
+        self.drop = make_dropout(dropout, backbone.variational, dtype, "dropout")
         limit = backbone.initial_range
         self.next_word = keras.layers.Dense(
             vocabulary_size,

@@ -49,6 +49,19 @@ def test_parameters_are_exactly_those_of_the_papers(size, gating, total, gated):
     assert sum(layer.count_params() for layer in model.backbone.encoder.layers) == gated
 
 
+@pytest.mark.parametrize("variational", [False, True])
+def test_variational_dropout_leaves_out_the_same_units_at_all_words(variational):
+    model = models.character_lm(**{**TINY, "units": 100}, variational=variational)
+    for drop in (model.drop, *model.backbone.drops):
+        kept = keras.ops.convert_to_numpy(drop(np.ones((3, 9, 100), "float32"), training=True)) > 0
+        assert 0.2 < kept.mean() < 0.8
+        assert bool((kept == kept[:, :1]).all()) is variational
+        assert not (kept == kept[:1]).all()
+    assert (
+        models.CharacterBackbone.from_config(model.backbone.get_config()).variational is variational
+    )
+
+
 def test_one_bias_takes_off_what_the_docstring_says():
     for size, less in (("small", 2_400), ("large", 5_200)):
         with_one = models.character_lm(size, two_biases=False).count_params()

@@ -175,10 +175,21 @@ def test_perplexity_is_that_of_one_pass_over_the_whole_text(tokenizer):
     assert with_strangers["unknown"] == 2
 
 
+@pytest.mark.parametrize("shift", [200.0, -200.0])
+def test_perplexity_stands_where_the_powers_of_logits_overflow(tokenizer, shift):
+    lm = make(tokenizer, initial_range=0.5)
+    expected = evaluation.perplexity(lm, WORDS)
+    bias = lm.next_word.bias
+    bias.assign(bias + shift)
+    found = evaluation.perplexity(lm, WORDS)
+    assert found["perplexity"] == pytest.approx(expected["perplexity"], rel=1e-4)
+
+
 def test_an_epoch_that_brings_too_little_halves_the_rate_and_the_best_one_is_kept(
     tokenizer, tmp_path
 ):
     best = language.Best(tmp_path, WORDS, lambda: make(tokenizer))
+    with_a_schedule = language.Best(tmp_path / "no", WORDS, None, halve=False)
     carried = language.Carried(make(tokenizer), 2)
     optimizer = keras.optimizers.SGD(1.0)
     optimizer.build(carried.trainable_variables)
@@ -189,6 +200,7 @@ def test_an_epoch_that_brings_too_little_halves_the_rate_and_the_best_one_is_kep
         best.after_epoch(carried, optimizer, figures, state)
         rates.append(float(optimizer.learning_rate))
         kept = kept if perplexity > 80 else epoch
+        with_a_schedule.after_epoch(carried, optimizer, figures, {"former": 0.0, "best": 0.0})
     assert rates == [1.0, 1.0, 0.5, 0.5, 0.25]
     assert (state["best"], state["best_epoch"]) == (80.0, 4)
     assert set(keras.ops.convert_to_numpy(best.load().next_word.bias)) == {4.0}

@@ -307,6 +307,32 @@ def test_lamb_follows_its_definition():
         np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-6)
 
 
+def test_adamw_follows_its_definition_and_decays_kernels_alone():
+    # Loshchilov & Hutter 2019, algorithm 2, in NumPy; the rate scales the decay, too.
+    recipe = make_recipe(
+        optimizer="adamw", weight_decay=0.3, ema=0.0, warmup_epochs=0, learning_rate=0.02
+    )
+    rng = np.random.default_rng(0)
+    layer = keras.layers.Dense(3)
+    layer.build((None, 4))
+    layer.bias.assign(rng.normal(size=3))
+    optimizer = loop.make_optimizer(recipe, steps_per_epoch=10)
+    optimizer.build(layer.trainable_variables)
+    w = [keras.ops.convert_to_numpy(v).astype("float64") for v in layer.trainable_variables]
+    m, v = [0.0, 0.0], [0.0, 0.0]
+    for step in range(1, 6):
+        gradients = [rng.normal(size=x.shape) for x in w]
+        optimizer.apply([tf.constant(g, "float32") for g in gradients])
+        rate = 0.02 * 0.5 * (1 + np.cos(np.pi * (step - 1) / 40))
+        for i, g in enumerate(gradients):
+            m[i] = 0.9 * m[i] + 0.1 * g
+            v[i] = 0.999 * v[i] + 0.001 * g**2
+            update = m[i] / (1 - 0.9**step) / (np.sqrt(v[i] / (1 - 0.999**step)) + 1e-7)
+            w[i] = w[i] - rate * (update + (0.3 * w[i] if i == 0 else 0))
+    for found, expected in zip(layer.trainable_variables, w):
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-6)
+
+
 def test_binary_cross_entropy_counts_each_of_two_mixed_labels_whole(rng):
     losses_of = loop.make_losses(make_recipe(loss="binary_cross_entropy", label_smoothing=0.0))
     logits = rng.normal(size=(2, 5))

@@ -22,6 +22,11 @@ SMALL += ["network.dropout=0", "network.initial_range=0.2", "batch_size=10", "le
 def test_every_language_preset_has_a_recipe_that_opens_with_its_command():
     recipes = ptb.RECIPES["kim"]
     assert {record.name for record in ku.list_presets(dataset="ptb")} == recipes.keys()
+    for name, recipe in ptb.RECIPES["modern"].items():
+        command = (
+            f"python training/ptb.py --preset {name} --recipe modern --data-dir DIR --workdir DIR"
+        )
+        assert recipe.text.splitlines()[0] == command
     for name, recipe in recipes.items():
         command = f"python training/ptb.py --preset {name} --data-dir DIR --workdir DIR"
         assert recipe.text.splitlines()[0] == command
