@@ -348,11 +348,17 @@ class CharacterLM(HeadWeights, keras_hub.models.CausalLM):
     def make_generate_function(self):
         if self.generate_function is None:
             step = super().make_generate_function()
+            readers = (*self.backbone.encoder.weights, *self.backbone.lstms[0].weights)
+            weights, vectors = [], None
 
             def generate(inputs, stop_token_ids=None):
-                inputs = {**inputs, "vectors": self.read_vocabulary()}
+                nonlocal weights, vectors
+                # Copies, as torch's arrays change with its variables.
+                now = [np.array(ops.convert_to_numpy(w)) for w in readers]
+                if vectors is None or not all(map(np.array_equal, weights, now)):
+                    weights, vectors = now, ops.convert_to_tensor(self.read_vocabulary())
                 inputs = {k: ops.convert_to_tensor(v) for k, v in inputs.items()}
-                return step(inputs, stop_token_ids)
+                return step({**inputs, "vectors": vectors}, stop_token_ids)
 
             self.generate_function = generate
         return self.generate_function

@@ -109,6 +109,19 @@ def test_greedy_writing_is_that_of_reading_all_anew_for_each_word(model):
         assert text == expected
 
 
+def test_the_vocabulary_is_read_again_only_when_its_readers_have_changed(model, monkeypatch):
+    model.compile(sampler="greedy")
+    read, reads = model.read_vocabulary, []
+    monkeypatch.setattr(model, "read_vocabulary", lambda: reads.append(1) or read())
+    for factor, count in ((1.0, 1), (1.0, 1), (-2.0, 2)):
+        for weight in (model.backbone.encoder.bias, model.backbone.lstms[0].kernel):
+            weight.assign(weight * factor)
+        text = model.generate("the cat", max_length=14, stop_token_ids=None)
+        expected = " ".join(step_by_step(model, "the cat", 14)).replace("<eos>", "\n")
+        assert text.split() == expected.split()
+        assert len(reads) == count
+
+
 def test_texts_of_different_length_are_written_side_by_side(model):
     model.compile(sampler="greedy")
     prompts = ["the", "the dog sat on"]
