@@ -56,8 +56,29 @@ def accuracy(scores, labels, top=1):
     return float(np.mean((best == np.asarray(labels)[:, None]).any(-1)))
 
 
-def perplexity(model, words, *, batch_size=1, length=None, progress=None):
+def perplexity(model, words, **options):
     """Perplexity of a language model on a text, its state carried from word to word.
+
+    Args:
+        model, words, **options: as of `text_losses`.
+
+    Returns:
+        A dict: "tokens", "perplexity", and "unknown", how many words count as `<unk>` that are not
+        written so.
+    """
+    from keras_unrolled.models.character_lm import UNKNOWN
+
+    losses, tokenizer = text_losses(model, words, **options), model.preprocessor.tokenizer
+    unknown = sum(tokenizer.known(w) not in tokenizer.numbers and w != UNKNOWN for w in words)
+    return {
+        "tokens": len(words),
+        "perplexity": float(np.exp(losses.mean())),
+        "unknown": unknown,
+    }
+
+
+def text_losses(model, words, *, batch_size=1, length=None, progress=None):
+    """Negative logarithm of the probability of each word of a text, given all before it.
 
     Each word is predicted once, the first one after `<eos>`. A word that is not in the vocabulary
     counts as `<unk>` where it is predicted, and is read through its characters.
@@ -71,19 +92,19 @@ def perplexity(model, words, *, batch_size=1, length=None, progress=None):
         progress: optional string, the title of a progress bar on standard error.
 
     Returns:
-        A dict: "tokens", "perplexity", and "unknown", how many words count as `<unk>` that are not
-        written so.
+        float64 array `(len(words),)`, in nats.
 
     Raises:
         InputError: for a text without words.
     """
-    from keras_unrolled.models.character_lm import END, UNKNOWN
+    from keras_unrolled.models.character_lm import END
 
     if not words:
         raise checks.InputError("Expected a text with words. Received none.")
     tokenizer, backbone = model.preprocessor.tokenizer, model.backbone
     words = [tokenizer.known(word) for word in words]
-    numbers = np.array([tokenizer.numbers.get(w, tokenizer.unknown_token_id) for w in words])
+    numbers = [tokenizer.numbers.get(w, tokenizer.unknown_token_id) for w in words]
+    numbers = np.array(numbers, "int32")
     # Every distinct word is read once.
     distinct = sorted({END, *words})
     table = model.read_words(distinct)
@@ -99,7 +120,7 @@ def perplexity(model, words, *, batch_size=1, length=None, progress=None):
     facts = model, batch_size, length, table.shape[-1]
     step, careful = _language_step(*facts), None
     state = [np.zeros((batch_size, lstm.units), "float32") for lstm in backbone.lstms for _ in "hc"]
-    total = 0.0
+    found = np.empty(len(words))
     with tqdm(
         range(0, padded, length),
         desc=progress,
@@ -109,19 +130,14 @@ def perplexity(model, words, *, batch_size=1, length=None, progress=None):
         disable=progress is None,
     ) as starts:
         for start in starts:
-            part = grid[:, start : start + length]
-            batch = [table[inputs[part]], numbers[part].astype("int32"), *state]
+            part, counts = (x[:, start : start + length] for x in (grid, real))
+            batch = [table[inputs[part]], numbers[part], *state]
             losses, *state = step.predict_on_batch(batch)
             if not np.isfinite(losses).all():
                 careful = careful or _language_step(*facts, careful=True)
                 losses, *state = careful.predict_on_batch(batch)
-            total += losses[real[:, start : start + length]].astype("float64").sum()
-    unknown = sum(n == tokenizer.unknown_token_id and w != UNKNOWN for n, w in zip(numbers, words))
-    return {
-        "tokens": len(words),
-        "perplexity": float(np.exp(total / len(words))),
-        "unknown": int(unknown),
-    }
+            found[part[counts]] = losses[counts]
+    return found
 
 
 def word_losses(logits, targets, careful=False):

@@ -166,6 +166,8 @@ def test_perplexity_is_that_of_one_pass_over_the_whole_text(tokenizer):
         found = evaluation.perplexity(lm, WORDS, length=length)
         assert found["tokens"] == len(WORDS)
         assert found["perplexity"] == pytest.approx(expected, rel=1e-6)
+        losses = evaluation.text_losses(lm, WORDS, length=length)
+        np.testing.assert_allclose(losses, -log_p[np.arange(len(WORDS)), targets], rtol=1e-4)
     # In parts side by side every word counts once, too; only their beginnings know less.
     for batch in (2, 5, 100):
         found = evaluation.perplexity(lm, WORDS, batch_size=batch, length=4)
