@@ -1,4 +1,4 @@
-"""The command line: `keras-unrolled list | show | evaluate | verify | predict | finetune | convert |
+"""The command line: `keras-unrolled list | show | evaluate | compare | verify | predict | finetune | convert |
 publish | demo`.
 
 Figures go to standard output, with `--json` for machines; progress goes to standard error.
@@ -67,22 +67,13 @@ def _parser():
 
     command = add(_evaluate, "evaluate", "Score a preset on labelled images, or on text.")
     command.add_argument("preset", help="name, folder or hf://org/name")
-    command.add_argument(
-        "--dataset",
-        default="sample",
-        metavar="cifar10|imagenet2012|NAME|sample|FOLDER|CSV",
-        help="a data set of TFDS: its test or validation split; the 1,000 images of CIFAR-10's "
-        "test set that come with the package (default); a folder of class folders; or a CSV file "
-        "with the columns file and label",
+    _add_data(command)
+
+    command = add(
+        _compare, "compare", "Say whether two presets differ by more than chance on the same data."
     )
-    command.add_argument(
-        "--data-dir", help="TFDS's data directory; for a language model a folder with test.txt"
-    )
-    command.add_argument(
-        "--split", default="test", metavar="test|valid|train", help="of a text (test)"
-    )
-    command.add_argument("--batch-size", type=int, default=1, help="texts side by side (1)")
-    command.add_argument("--limit", type=int, metavar="N", help="the first N images or words only")
+    command.add_argument("presets", nargs=2, metavar="PRESET", help="name, folder or hf://org/name")
+    _add_data(command)
 
     command = add(_verify, "verify", "Check a preset's files and what it computes.")
     command.add_argument("preset", help="name, folder or hf://org/name")
@@ -201,26 +192,14 @@ def _show(options):
 
 
 def _evaluate(options):
-    from keras_unrolled import data, evaluation
+    from keras_unrolled import evaluation
     from keras_unrolled.presets.loading import from_preset
 
-    if options.limit is not None:
-        checks.whole("--limit", options.limit, least=1, most=10**9)
+    _check_data(options)
     model = from_preset(options.preset)
     if _is_text(model):
         return _evaluate_text(options, model)
-    dataset = options.dataset
-    if dataset == "sample":
-        examples, dataset = data.load_sample(), "cifar10"
-    elif dataset == "cifar10":
-        examples = data.load_cifar10(options.data_dir, "test")
-    else:
-        # ImageNet's test split has no labels.
-        splits = ["validation"] if dataset == "imagenet2012" else ["test", "validation"]
-        examples = data.load(dataset, options.data_dir, splits)
-    examples = data.align(examples, model.labels)
-    if options.limit is not None:
-        examples = examples.part(examples.split, 0, options.limit)
+    examples, dataset = _load_images(options, model)
     scores = evaluation.predict(model, examples.images, progress=str(options.preset))
     result = {
         "preset": str(options.preset),
@@ -236,6 +215,51 @@ def _evaluate(options):
     return result, text
 
 
+def _add_data(command):
+    command.add_argument(
+        "--dataset",
+        default="sample",
+        metavar="cifar10|imagenet2012|NAME|sample|FOLDER|CSV",
+        help="a data set of TFDS: its test or validation split; the 1,000 images of CIFAR-10's "
+        "test set that come with the package (default); a folder of class folders; or a CSV file "
+        "with the columns file and label",
+    )
+    command.add_argument(
+        "--data-dir", help="TFDS's data directory; for a language model a folder with test.txt"
+    )
+    command.add_argument(
+        "--split", default="test", metavar="test|valid|train", help="of a text (test)"
+    )
+    command.add_argument("--batch-size", type=int, default=1, help="texts side by side (1)")
+    command.add_argument("--limit", type=int, metavar="N", help="the first N images or words only")
+
+
+def _check_data(options):
+    if options.limit is not None:
+        checks.whole("--limit", options.limit, least=1, most=10**9)
+    checks.one_of("--split", options.split, ("test", "valid", "train"))
+    checks.whole("--batch-size", options.batch_size, least=1, most=10_000)
+
+
+def _load_images(options, model):
+    """The labelled images asked for, in the order of the model's labels, and their data set's name."""
+    from keras_unrolled import data
+
+    dataset = options.dataset
+    if dataset == "sample":
+        examples, dataset = data.load_sample(), "cifar10"
+    elif dataset == "cifar10":
+        examples = data.load_cifar10(options.data_dir, "test")
+    else:
+        # ImageNet's test split has no labels.
+        splits = ["validation"] if dataset == "imagenet2012" else ["test", "validation"]
+        examples = data.load(dataset, options.data_dir, splits)
+    examples = data.align(examples, model.labels)
+    if options.limit is not None:
+        examples = examples.part(examples.split, 0, options.limit)
+    return examples, dataset
+
+
 def _is_text(model):
     from keras_unrolled import models
 
@@ -245,8 +269,6 @@ def _is_text(model):
 def _evaluate_text(options, model):
     from keras_unrolled import data, evaluation
 
-    checks.one_of("--split", options.split, ("test", "valid", "train"))
-    checks.whole("--batch-size", options.batch_size, least=1, most=10_000)
     words = data.read_words(options.data_dir or ".", options.split)[: options.limit]
     found = evaluation.perplexity(
         model, words, batch_size=options.batch_size, progress=str(options.preset)
@@ -255,6 +277,73 @@ def _evaluate_text(options, model):
     text = "{preset}: perplexity {perplexity:.2f} of {tokens:,} words, {split}".format(**result)
     if found["unknown"]:
         text += "; {unknown:,} of them are not in the vocabulary".format(**result)
+    return result, text
+
+
+def _compare(options):
+    from keras_unrolled.presets.loading import from_preset
+
+    _check_data(options)
+    models = [from_preset(preset) for preset in options.presets]
+    kinds = {_is_text(model) for model in models}
+    if len(kinds) > 1:
+        raise checks.InputError(
+            f"Expected two presets of one kind. Received a language model and a classifier: "
+            f"{', '.join(options.presets)}. Compare like with like."
+        )
+    compare = _compare_texts if kinds.pop() else _compare_images
+    result, text = compare(options, models)
+    return {"presets": options.presets, **result}, text
+
+
+def _compare_images(options, models):
+    import numpy as np
+
+    from keras_unrolled import comparison, evaluation
+
+    right = []
+    for preset, model in zip(options.presets, models):
+        examples, dataset = _load_images(options, model)
+        scores = evaluation.predict(model, examples.images, progress=preset)
+        right.append(np.argmax(scores, -1) == examples.labels)
+    found = comparison.compare_answers(*right)
+    accuracies = [float(r.mean()) for r in right]
+    result = {"dataset": dataset, "split": examples.split, "accuracies": accuracies, **found}
+    text = (
+        "{0}: {2:.2%}\n{1}: {3:.2%}\n".format(*options.presets, *accuracies)
+        + "difference {difference:+.2%} (95 %: {low:+.2%} to {high:+.2%}), McNemar's exact p = {p:.2g}\n"
+        "{n:,} images, {dataset}, {split}; right by the first alone {only_first:,}, by the second "
+        "{only_second:,}"
+    ).format(**result)
+    return result, text
+
+
+def _compare_texts(options, models):
+    import numpy as np
+
+    from keras_unrolled import comparison, data, evaluation
+    from keras_unrolled.models.character_lm import END
+
+    words = data.read_words(options.data_dir or ".", options.split)[: options.limit]
+    if models[0].vocabulary_size != models[1].vocabulary_size:
+        raise checks.InputError(
+            "Expected two models of one vocabulary, since perplexity depends on it. Received ones of "
+            "{:,} and {:,} words. Compare models of the same text.".format(
+                *(model.vocabulary_size for model in models)
+            )
+        )
+    first, second = (
+        evaluation.text_losses(model, words, batch_size=options.batch_size, progress=preset)
+        for preset, model in zip(options.presets, models)
+    )
+    found = comparison.compare_losses(first, second, np.array(words) == END)
+    perplexities = [float(np.exp(losses.mean())) for losses in (first, second)]
+    result = {"split": options.split, "perplexities": perplexities, **found}
+    text = (
+        "{0}: perplexity {2:.2f}\n{1}: perplexity {3:.2f}\n".format(*options.presets, *perplexities)
+        + "ratio {ratio:.4f} (95 %: {low:.4f} to {high:.4f}), p = {p:.2g} by a bootstrap of sentences\n"
+        "{n:,} words in {sentences:,} sentences, {split}"
+    ).format(**result)
     return result, text
 
 

@@ -85,6 +85,24 @@ def test_evaluate_on_cifar10(capsys, preset, tfds_dir):
     }
 
 
+def test_compare_counts_who_alone_is_right(capsys, preset):
+    found = json.loads(
+        call(capsys, "compare", "highway_bn_cifar10", preset, "--limit", 200, "--json")[1]
+    )
+    sample = data.load_sample().part("test", 0, 200)
+    right = [
+        ku.from_preset(p).predict(sample.images, verbose=0).argmax(-1) == sample.labels
+        for p in ("highway_bn_cifar10", preset)
+    ]
+    assert found["accuracies"] == [r.mean() for r in right]
+    assert found["only_first"] == (right[0] & ~right[1]).sum()
+    assert found["only_second"] == (right[1] & ~right[0]).sum()
+    assert found["n"] == 200
+    assert found["p"] < 1e-6
+    same = json.loads(call(capsys, "compare", preset, preset, "--limit", 50, "--json")[1])
+    assert (same["difference"], same["p"]) == (0, 1)
+
+
 def test_predict_names_the_best_classes(capsys, preset, pictures):
     files = sorted((pictures / "dark").iterdir())[:2]
     code, out, _ = call(capsys, "predict", preset, *files, "--top", 3, "--json")

@@ -163,6 +163,34 @@ def test_evaluate_gives_the_perplexity_of_a_text(saved, capsys):
     assert expected["unknown"] == 3  # cats, a, multibillion-dollar
 
 
+def test_compare_gives_the_ratio_of_two_perplexities(saved, tmp_path, capsys):
+    root, _, model = saved
+    other = models.character_lm(tokenizer=model.preprocessor.tokenizer, **TINY)
+    ku.save_preset(other, tmp_path / "other")
+    arguments = ("compare", root / "small", tmp_path / "other", "--data-dir", root, "--json")
+    code, out, _ = call(capsys, *arguments)
+    found = json.loads(out)
+    assert code == 0
+    expected = [
+        evaluation.perplexity(ku.from_preset(folder), words(saved))["perplexity"]
+        for folder in (root / "small", tmp_path / "other")
+    ]
+    assert found["perplexities"] == pytest.approx(expected)
+    assert found["ratio"] == pytest.approx(expected[0] / expected[1])
+    assert found["low"] < found["ratio"] < found["high"]
+    assert found["sentences"] == words(saved).count("<eos>")
+
+
+def test_unlike_presets_are_not_compared(saved, tmp_path, capsys):
+    root, _, _ = saved
+    tokenizer = models.CharacterTokenizer(["<eos>", "<unk>", "the"], "eht")
+    ku.save_preset(models.character_lm(tokenizer=tokenizer, **TINY), tmp_path / "three")
+    for other, message in (("highway_bn_cifar10", "of one kind"), (tmp_path / "three", "3 words")):
+        code, _, err = call(capsys, "compare", root / "small", other, "--data-dir", root)
+        assert code == 2
+        assert message in err
+
+
 def test_predict_goes_on_with_a_prompt_and_says_what_it_does_not_know(saved, capsys):
     arguments = ["predict", saved[0] / "small", "--prompt", "the Zebra sat", "--words", 5]
     code, out, _ = call(capsys, *arguments, "--probabilities", "--top", 2, "--json")

@@ -1,0 +1,56 @@
+"""Comparisons on the same examples, against values from elsewhere and against simulation."""
+
+import numpy as np
+import pytest
+
+from keras_unrolled import InputError, comparison
+
+
+def pairs(both, ahead, behind, neither):
+    first = np.repeat([1, 1, 0, 0], [both, ahead, behind, neither]).astype(bool)
+    second = np.repeat([1, 0, 1, 0], [both, ahead, behind, neither]).astype(bool)
+    return first, second
+
+
+def test_mcnemar_is_that_of_a_published_table():
+    # Agresti, Categorical Data Analysis, matched pairs: approval by 1,600 people at two times.
+    found = comparison.compare_answers(*pairs(794, 150, 86, 570))
+    assert (found["n"], found["only_first"], found["only_second"]) == (1600, 150, 86)
+    assert found["difference"] == pytest.approx(0.04)
+    assert (found["low"], found["high"]) == pytest.approx((0.021, 0.059), abs=5e-4)
+    assert found["p"] == pytest.approx(3.716e-5, rel=1e-3)
+
+
+@pytest.mark.parametrize(("ahead", "behind", "p"), [(0, 0, 1.0), (3, 0, 0.25), (1, 4, 0.375)])
+def test_mcnemar_counts_coins(ahead, behind, p):
+    assert comparison.compare_answers(*pairs(5, ahead, behind, 2))["p"] == pytest.approx(p)
+
+
+def test_the_interval_of_a_ratio_covers_the_truth_as_often_as_it_says():
+    # Sentences of unequal length whose words share a part of their loss: 0.05 apart in truth.
+    rng, covered, runs = np.random.default_rng(1), 0, 200
+    for run in range(runs):
+        lengths = rng.integers(1, 20, 300)
+        ends = np.zeros(lengths.sum(), bool)
+        ends[np.cumsum(lengths) - 1] = True
+        shared = np.repeat(rng.normal(scale=0.3, size=300), lengths)
+        second = rng.gamma(2.0, 2.0, len(ends))
+        first = second + 0.05 + shared + rng.normal(scale=0.2, size=len(ends))
+        found = comparison.compare_losses(first, second, ends, draws=500, seed=run)
+        covered += found["low"] < np.exp(0.05) < found["high"]
+        assert found["sentences"] == 300
+        assert found["ratio"] == pytest.approx(np.exp(first.mean() - second.mean()))
+    assert 0.90 <= covered / runs <= 0.985
+
+
+def test_two_equal_models_are_not_told_apart():
+    losses, ends = np.arange(10.0), np.arange(10) % 3 == 2
+    found = comparison.compare_losses(losses, losses, ends)
+    assert (found["ratio"], found["low"], found["high"], found["p"]) == (1, 1, 1, 1)
+
+
+def test_unequal_rows_are_refused():
+    with pytest.raises(InputError, match="same examples"):
+        comparison.compare_answers([True], [True, False])
+    with pytest.raises(InputError, match="same examples"):
+        comparison.compare_losses([], [], [])
