@@ -69,10 +69,10 @@ def scores(found):
 
 def outputs():
     """Path and text of everything that is built."""
-    from zoo import imagenet, language
+    from zoo import imagenet, recipes
 
     texts = {}
-    for name, record in (imagenet.make_records() | language.make_records()).items():
+    for name, record in (imagenet.make_records() | recipes.make_records()).items():
         texts[RECORDS / f"{name}.json"] = record.to_json()
     found = list_presets()
     readme = (ROOT / "README.md").read_text()

@@ -17,6 +17,20 @@ def run(tmp_path, *arguments, preset="resnet_bn_cifar10", data_dir=None):
     )
 
 
+def test_every_network_is_of_one_size_and_its_recipe_opens_with_its_command():
+    sizes = {name: ku.load_record(name).parameters for name in cifar10.PRESETS}
+    assert max(sizes.values()) / min(sizes.values()) < 1.05
+    for name, recipe in cifar10.PRESETS.items():
+        command = f"python training/cifar10.py --preset {name} --data-dir DIR --workdir DIR"
+        assert recipe.text.splitlines()[0] == command
+        # All that may differ is the network.
+        assert {**recipe.to_dict(), "network": 0, "text": 0} == {
+            **cifar10.PRESETS["resnet_bn_cifar10"].to_dict(),
+            "network": 0,
+            "text": 0,
+        }
+
+
 def test_a_smoke_run_ends_with_a_preset_and_its_record(tmp_path, tfds_dir, capsys):
     settings = ["--smoke", "--set", "network.depth=8", "holdout=5000", "seed=3"]
     assert run(tmp_path, *settings, data_dir=tfds_dir) == 0
