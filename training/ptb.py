@@ -72,7 +72,7 @@ PRESETS = {
 MODERN = """\
 python training/ptb.py --preset {name} --recipe modern --data-dir DIR --workdir DIR
 Hardware and time: two cores of a CPU with bfloat16, {hours}. Expected: not known yet.
-AdamW (Loshchilov & Hutter 2019) with a cosine, 40 epochs, the same dropout at all words of a step (Gal &
+AdamW (Loshchilov & Hutter 2019) with a cosine, 30 epochs, the same dropout at all words of a step (Gal &
 Ghahramani 2016); the rest as in Kim et al. 2016. Weights are not tied: what reads a word, 525 or 1,100
 numbers from its characters, is not of the size of what predicts it, 300 or 650.
 """
@@ -84,7 +84,7 @@ def modernize(name, recipe):
         recipe,
         network={**recipe.network, "variational": True},
         text=MODERN.format(name=name, hours=HOURS[recipe.network["size"]]),
-        epochs=40,
+        epochs=30,
         optimizer="adamw",
         learning_rate=2e-3,
         warmup_epochs=1,
