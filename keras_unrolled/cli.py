@@ -502,6 +502,11 @@ def _demo(options):
     lines.append(
         "five classes renamed: {accuracy:.1%} of {n} held out".format(**result["finetuned"])
     )
+    lines.append(
+        "{preset}, perplexity {recorded:.1f} by its record, writes: {text}".format(
+            **result["language"]
+        )
+    )
     lines.append(f"made in {result['seconds']:.0f} seconds:")
     lines += [f"  {path}" for path in result["files"]]
     return result, "\n".join(lines)

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import keras
+import keras_hub
 import numpy as np
 
 from keras_unrolled import analysis, data, evaluation
@@ -19,17 +20,20 @@ BASE = "highway_bn_cifar10"
 # Five of the classes under names of a child's book, to show a head that is new.
 RENAMED = {"cat": "kitty", "dog": "puppy", "frog": "croaker", "horse": "pony", "ship": "boat"}
 SHOWN = 8
+LANGUAGE, PROMPT, WRITTEN = "highway_small_ptb", "the company said", 16
 
 
 def demo(out):
-    """Scores the shipped presets, draws what they see, and fine-tunes one of them.
+    """Scores shipped presets, draws what they see, fine-tunes one, and lets one write.
 
     Args:
         out: path of a folder; `demo.png`, `curves.png` and the preset `renamed` go there.
 
     Returns:
         A dict: "presets" (for each "preset", "n", "accuracy" on the sample and "recorded"
-        on the whole test set), "finetuned" ("classes", "n", "accuracy"), "files", "seconds".
+        on the whole test set), "finetuned" ("classes", "n", "accuracy"), "language" ("preset",
+        "recorded", its perplexity, "text", "next", the likeliest words after the prompt),
+        "files", "seconds".
 
     Raises:
         InputError: if something other than an earlier demo's preset stands in the way.
@@ -86,10 +90,25 @@ def demo(out):
     scores = evaluation.predict(from_preset(out / "renamed"), held.images, progress="held out")
     accuracy = evaluation.accuracy(scores, held.labels)
     say(f"the new head: {accuracy:.1%} of {len(held)} images that were held out")
+
+    model = from_preset(LANGUAGE)
+    model.compile(sampler=keras_hub.samplers.TopPSampler(p=0.6, seed=0))
+    text = model.generate(PROMPT, max_length=1 + WRITTEN, stop_token_ids=None)
+    following = model.next_words(PROMPT, top=3)[-1]["likeliest"]
+    recorded = registry.load_record(LANGUAGE).score("ptb", metric="perplexity")
+    say(f"{LANGUAGE}, perplexity {recorded:.1f} by its record, writes: {text}")
+    likely = ", ".join(f"{n['word']} {n['probability']:.0%}" for n in following)
+    say(f"after {PROMPT!r} it expects {likely}")
     files = [str(path) for path in (picture, curves, out / "renamed")]
     return {
         "presets": rows,
         "finetuned": {"classes": list(five.names), "n": len(held), "accuracy": accuracy},
+        "language": {
+            "preset": LANGUAGE,
+            "recorded": recorded,
+            "text": text,
+            "next": following,
+        },
         "files": files,
         "seconds": round(time.perf_counter() - began, 1),
     }

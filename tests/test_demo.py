@@ -14,6 +14,14 @@ def test_the_demo_does_the_whole_job_offline(tmp_path, capsys):
         assert row["n"] == 1000
         assert abs(row["accuracy"] - row["recorded"]) < 0.027
     assert found["finetuned"]["accuracy"] > 0.8
+    language = found["language"]
+    assert language["text"].startswith("the company said ")
+    words = language["text"].replace("\n", " <eos> ").split()
+    assert 8 < len(words) <= 16  # lines that end it are stripped
+    assert language["recorded"] < 95
+    assert [n["probability"] for n in language["next"]] == sorted(
+        (n["probability"] for n in language["next"]), reverse=True
+    )
     assert found["files"] == [str(out / n) for n in ("demo.png", "curves.png", "renamed")]
     with Image.open(out / "demo.png") as picture:
         assert min(picture.size) > 500

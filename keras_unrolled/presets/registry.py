@@ -24,8 +24,8 @@ def known():
     Those with weights in the package lie in `checkpoints/NAME/`, the others in
     `records/NAME.json`; `hub.json` tells which commit of which repository a name stands for.
     """
-    paths = sorted((zoo() / "checkpoints").glob("*/" + records.FILE))
-    paths += sorted((zoo() / "records").glob("*.json"))
+    paths = sorted((zoo() / "records").glob("*.json"))
+    paths += sorted((zoo() / "checkpoints").glob("*/" + records.FILE))  # these win
     found = {record.name: record for record in map(records.Record.read, paths)}
     pins = zoo() / "hub.json"
     for name, pin in (records.read_json(pins) if pins.exists() else {}).items():
