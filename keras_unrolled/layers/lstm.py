@@ -151,7 +151,7 @@ def _unroll_tensorflow(inputs, recurrent, output, cell):
 
     @tf.custom_gradient
     def run(inputs, recurrent, output, cell):
-        rows = []
+        outputs, rows = [], []
         for z in tf.unstack(inputs, axis=1):
             former, past = tf.cast(output, dtype), cell
             z = tf.cast(z + tf.matmul(former, recurrent), wide)
@@ -160,8 +160,9 @@ def _unroll_tensorflow(inputs, recurrent, output, cell):
             cell = f * past + i * c
             squashed = tf.tanh(cell)
             output = o * squashed
-            rows.append((output, former, past, i, f, c, o, squashed))
-        outputs, formers, past, i, f, c, o, squashed = (tf.stack(r) for r in zip(*rows))
+            outputs.append(output)
+            rows.append((former, past, i, f, c, o, squashed))
+        formers, past, i, f, c, o, squashed = (tf.stack(r) for r in zip(*rows))
 
         def gradient(d_outputs, d_output, d_cell):
             d_outputs = tf.unstack(tf.cast(d_outputs, wide), axis=1)
@@ -182,8 +183,7 @@ def _unroll_tensorflow(inputs, recurrent, output, cell):
             d_recurrent = tf.matmul(formers_, d_z_, transpose_a=True)
             return tf.transpose(d_z, (1, 0, 2)), d_recurrent, d_output, d_cell
 
-        results = tf.cast(tf.transpose(outputs, (1, 0, 2)), dtype), output, cell
-        return results, gradient
+        return (tf.cast(tf.stack(outputs, 1), dtype), output, cell), gradient
 
     outputs, output, cell = run(inputs, recurrent, output, cell)
     return outputs, [output, cell]
