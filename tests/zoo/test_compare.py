@@ -1,0 +1,76 @@
+"""The tables that set the presets beside each other, and the page that keeps them."""
+
+import re
+
+import numpy as np
+import pytest
+
+import keras_unrolled as ku
+from zoo import compare
+
+
+def test_findings_are_told_only_of_presets_that_are_trained_and_only_where_sure():
+    rng = np.random.default_rng(0)
+    good = rng.random(10_000) < 0.92
+    close = good ^ (rng.random(10_000) < 0.01)
+    found = {
+        "resnet_bn_cifar10": good,
+        "highway_bn_cifar10": close & (rng.random(10_000) < 0.97),
+        "resnet_nobn_cifar10": good ^ (np.arange(10_000) % 200 == 0),
+    }
+    text = compare.claims_table("cifar10", compare.compare(found, None))
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()[2:]]
+    assert [row[:2] for row in rows] == [
+        ["`resnet_bn`", "`highway_bn`"],
+        ["`resnet_bn`", "`resnet_nobn`"],
+    ]
+    assert rows[0][-1] == "yes"
+    ahead = (found["resnet_bn_cifar10"].mean() - found["highway_bn_cifar10"].mean()) * 100
+    assert rows[0][4].startswith(f"{ahead:+.2f}%")
+
+
+@pytest.mark.parametrize(
+    ("claim", "row", "expected"),
+    [
+        ("ahead", {"effect": 0.1, "p": 0.001}, "yes"),
+        ("far ahead", {"effect": -0.1, "p": 0.001}, "no, the other way round"),
+        ("ahead", {"effect": 0.1, "p": 0.2}, "not told apart"),
+        ("about equal", {"low": 0.99, "high": 1.01}, "yes"),
+        ("about equal", {"low": 1.03, "high": 1.05}, "no"),
+        ("about equal", {"low": 0.9, "high": 0.97}, "no"),
+        ("about equal", {"low": 0.97, "high": 1.01}, "not told"),
+    ],
+)
+def test_a_finding_is_as_the_paper_has_it_or_not_or_not_told(claim, row, expected):
+    assert compare.verdict(claim, row) == expected
+
+
+def test_of_language_models_the_lower_perplexity_is_ahead():
+    rng = np.random.default_rng(0)
+    ends = np.arange(2_000) % 20 == 19
+    worse = rng.gamma(2.0, 2.0, 2_000)
+    rows = compare.compare({"a": worse - 0.1, "b": worse + rng.normal(size=2_000) * 0.01}, ends)
+    assert rows["a", "b"]["effect"] == pytest.approx(0.1, abs=1e-3)
+    assert rows["b", "a"]["effect"] < 0
+    assert compare.verdict("ahead", rows["a", "b"]) == "yes"
+
+
+def test_a_page_keeps_what_stands_outside_the_marks():
+    page = "a\n<!-- x: python -m zoo.compare -->\nold\n<!-- /x -->\nb\n"
+    new = compare.fill(page, "x", "new")
+    assert new == page.replace("old", "new")
+    assert compare.fill(new, "x", "new") == new
+
+
+def test_the_page_of_results_has_every_trained_preset_with_its_recorded_score():
+    found = dict(
+        re.findall(
+            r"^\| `(\w+)` \| \w+ \| .* \| ([\d.]+)%? \| [^|]*\|$", compare.PAGE.read_text(), re.M
+        )
+    )
+    trained = [r for r in ku.list_presets() if r.origin == "trained" and r.has_weights]
+    assert found.keys() == {record.name for record in trained}
+    for record in trained:
+        (score,) = (m["value"] for m in record.metrics if m["split"] == "test")
+        scale = 100 if record.metrics[0]["metric"] == "accuracy" else 1
+        assert float(found[record.name]) == pytest.approx(score * scale, abs=0.011)
