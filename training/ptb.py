@@ -71,7 +71,8 @@ PRESETS = {
 }
 MODERN = """\
 python training/ptb.py --preset {name} --recipe modern --data-dir DIR --workdir DIR
-Hardware and time: two cores of a CPU with bfloat16, {hours}. Expected: not known yet.
+Hardware and time: two cores of a CPU with bfloat16, {hours}. Expected: no better than the other
+recipe (Small, coupled: validation 111.0 after 16 epochs of 16; 30 have not been run).
 AdamW (Loshchilov & Hutter 2019) with a cosine, 30 epochs, the same dropout at all words of a step (Gal &
 Ghahramani 2016); the rest as in Kim et al. 2016. Weights are not tied: what reads a word, 525 or 1,100
 numbers from its characters, is not of the size of what predicts it, 300 or 650.
