@@ -38,7 +38,12 @@ def main(program, text, recipes, smoke, run, arguments=None):
     parser.add_argument("--data-dir", required=True, help="the data, or TFDS's data directory")
     parser.add_argument("--workdir", required=True, help="folder of checkpoints, logs and preset")
     parser.add_argument(
-        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="change the recipe"
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change the recipe",
     )
     parser.add_argument("--replicas", type=int, help="devices to train on; default: every GPU")
     parser.add_argument(

@@ -1,9 +1,11 @@
 """From a recipe to a network, and from a trained network to its preset."""
 
+import csv
 import tempfile
 from pathlib import Path
 
 from keras_unrolled import checks, evaluation, models
+from keras_unrolled.analysis import plots
 from keras_unrolled.presets import record as records
 from keras_unrolled.presets.loading import from_preset
 from keras_unrolled.presets.saving import save_preset
@@ -41,7 +43,7 @@ def write_preset(
         name: the preset's name.
         recipe: the `Recipe`.
         state: the run's state, with "commit" and "hours".
-        folder: path of the preset's folder.
+        folder: path of the preset's folder, beside the run's `log.csv`.
         dataset: name of the data set.
         command: string, what was typed.
         trained_on: string, the split that the weights have seen.
@@ -90,8 +92,19 @@ def write_preset(
             f"{name}: {record.show(row)} {row['metric']} on {dataset} {row['split']} "
             f"({row['n']:,} {KINDS[record.task]})"
         )
+    print(f"curves: {draw(Path(folder).parent, name)}")
     print(f"preset: {folder}")
     return record
+
+
+def draw(workdir, name):
+    """Writes `curves.png` beside a run's `log.csv`; returns its path."""
+    log = Path(workdir) / "log.csv"
+    with log.open(newline="") as file:
+        columns = next(csv.reader(file))
+    shown = [c for c in columns if c not in ("epoch", "step", "hours") and "per_second" not in c]
+    panels = {column.replace("_", " "): (column, {name: log}) for column in shown}
+    return plots.plot_logs(panels, Path(workdir) / "curves.png")
 
 
 def score_examples(reports):

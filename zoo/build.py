@@ -74,6 +74,8 @@ def outputs():
     texts = {}
     for name, record in (imagenet.make_records() | recipes.make_records()).items():
         texts[RECORDS / f"{name}.json"] = record.to_json()
+    for path in (registry.zoo() / "checkpoints").glob("*/record.json"):
+        texts[RECORDS / f"{path.parent.name}.json"] = path.read_text()
     found = list_presets()
     readme = (ROOT / "README.md").read_text()
     before, rest = readme.split(BEGIN)

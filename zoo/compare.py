@@ -3,7 +3,8 @@
     python -m zoo.compare --tfds DIR --ptb DIR
 
 DIR are TFDS's data directory and the folder of Penn Treebank's test.txt. Rewrites
-zoo/results/pairs.csv, every pair of a data set, and the tables in docs/results.md.
+zoo/results/pairs.csv, every pair of a data set, the tables in docs/results.md, and docs/curves.png
+from the logs in zoo/results/logs.
 """
 
 import argparse
@@ -15,12 +16,18 @@ import sys
 import numpy as np
 
 from keras_unrolled import comparison, data, evaluation
+from keras_unrolled.analysis import plots
 from keras_unrolled.models.character_lm import END
 from keras_unrolled.presets.loading import from_preset
 from keras_unrolled.presets.registry import list_presets
 from zoo.build import RESULTS, ROOT, write
 
-PAGE = ROOT / "docs/results.md"
+PAGE, CURVES = ROOT / "docs/results.md", ROOT / "docs/curves.png"
+# The column of the logs that tells most, by data set; images are all trained on, none held out.
+SHOWN = {
+    "cifar10": ("CIFAR-10: loss in training", "loss"),
+    "ptb": ("Penn Treebank: validation perplexity", "valid_perplexity"),
+}
 SURE = 0.05
 LIKE = 0.02  # perplexities within 2 % of each other are called about equal
 
@@ -158,6 +165,16 @@ def fill(page, name, text):
     return f"{before}{begin}\n{text}\n{end}{after}"
 
 
+def draw():
+    """docs/curves.png: a panel a data set, a line a preset."""
+    panels = {}
+    for dataset, (title, column) in SHOWN.items():
+        logs = sorted((RESULTS / "logs").glob(f"*_{dataset}.csv"))
+        if logs:
+            panels[title] = column, {path.stem.removesuffix(f"_{dataset}"): path for path in logs}
+    plots.plot_logs(panels, CURVES)
+
+
 def main():
     """Compares all and writes the results; returns the exit code."""
     parser = argparse.ArgumentParser(
@@ -178,6 +195,7 @@ def main():
         page = fill(page, f"{dataset} claims", claims_table(dataset, rows))
     write(RESULTS / "pairs.csv", pairs_csv(results))
     write(PAGE, page)
+    draw()
     return 0
 
 

@@ -1,5 +1,6 @@
 """Pictures, as PNG files."""
 
+import csv
 import os
 from pathlib import Path
 
@@ -39,6 +40,37 @@ def plot_curves(history, path):
         axis.set(xlabel="epoch", title=key)
         axis.grid(alpha=0.3)
         axis.legend()
+    return _save(figure, path)
+
+
+def plot_logs(panels, path):
+    """What the logs of training runs say, epoch by epoch.
+
+    Args:
+        panels: dict from a panel's title to a pair: a column of the logs, and a dict from a
+            run's name to the path of its `log.csv`.
+        path: where the PNG goes.
+
+    Returns:
+        The path.
+    """
+    figure = _figure(figsize=(5.5 * len(panels), 4.2))
+    axes = figure.subplots(1, len(panels), squeeze=False).flat
+    for axis, (title, (column, runs)) in zip(axes, panels.items()):
+        ends, starts = [], []
+        for name, log in runs.items():
+            with Path(log).open(newline="") as file:
+                rows = list(csv.DictReader(file))
+            values = [float(row[column]) for row in rows]
+            axis.plot([int(row["epoch"]) for row in rows], values, label=name, linewidth=1.2)
+            ends += [min(values), max(values)]
+            starts.append(values[len(values) // 8])
+        # The first epochs would leave no room for what tells the runs apart.
+        low, high = (min(ends), max(starts)) if values[0] > values[-1] else (min(starts), max(ends))
+        room = 0.05 * (high - low) or 1e-3
+        axis.set(xlabel="epoch", title=title, ylim=(low - room, high + room))
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8)
     return _save(figure, path)
 
 

@@ -21,11 +21,12 @@ def zoo():
 def known():
     """Every preset that has a name: a dict from name to `Record`.
 
-    Those with weights in the package lie in `checkpoints/NAME/`, the others in
-    `records/NAME.json`; `hub.json` tells which commit of which repository a name stands for.
+    Each has its record in `records/NAME.json`, and those with weights in this installation lie in
+    `checkpoints/NAME/`; `hub.json` tells which commit of which repository a name stands for.
     """
     paths = sorted((zoo() / "records").glob("*.json"))
-    paths += sorted((zoo() / "checkpoints").glob("*/" + records.FILE))  # these win
+    # These win: a record is written from its checkpoint, and may be older.
+    paths += sorted((zoo() / "checkpoints").glob("*/" + records.FILE))
     found = {record.name: record for record in map(records.Record.read, paths)}
     pins = zoo() / "hub.json"
     for name, pin in (records.read_json(pins) if pins.exists() else {}).items():
@@ -137,6 +138,14 @@ def resolve(preset, *, weights=True, revision=None, token=None, local_files_only
 
         folder = regated.fetch(record, **options)
         return folder, records.Record.read(folder / records.FILE)
+    if record.origin == "trained":
+        size = sum(record.sizes().values()) / 1e6
+        raise checks.InputError(
+            f"Expected a preset whose weights are in this installation. Those of {text!r} are too "
+            f"large for it ({size:.0f} MB), and are not published yet. Give the folder "
+            f"zoo/checkpoints/{text} of the source repository in place of the name, or make them "
+            f"anew with `{record.training['command']}`."
+        )
     raise checks.InputError(
         f"Expected a preset with weights. {text!r} is a recipe that nobody has run yet. Make its "
         f"weights with `{record.training['command']}`, or pass load_weights=False for random ones."

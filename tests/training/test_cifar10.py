@@ -1,6 +1,7 @@
 """The program that makes a preset, from its arguments to its preset's folder."""
 
 import pytest
+from PIL import Image
 
 import keras_unrolled as ku
 from training import cifar10
@@ -32,7 +33,7 @@ def test_every_network_is_of_one_size_and_its_recipe_opens_with_its_command():
 
 
 def test_a_smoke_run_ends_with_a_preset_and_its_record(tmp_path, tfds_dir, capsys):
-    settings = ["--smoke", "--set", "network.depth=8", "holdout=5000", "seed=3"]
+    settings = ["--smoke", "--set", "network.depth=8", "holdout=5000", "--set", "seed=3"]
     assert run(tmp_path, *settings, data_dir=tfds_dir) == 0
     folder = tmp_path / "work" / "preset"
     record = ku.load_record(folder)
@@ -55,6 +56,8 @@ def test_a_smoke_run_ends_with_a_preset_and_its_record(tmp_path, tfds_dir, capsy
     assert record.labels[0] == "airplane"
     assert ku.from_preset(folder).num_classes == 10
     assert "on cifar10 test (10,000 images)" in capsys.readouterr().out
+    with Image.open(tmp_path / "work" / "curves.png") as curves:
+        assert curves.size[0] > 1000  # a panel for rate, loss, accuracy and held-out accuracy
     # The same command finds the run finished and makes the same preset again.
     assert run(tmp_path, *settings, data_dir=tfds_dir) == 0
     again = ku.load_record(folder)

@@ -1,0 +1,47 @@
+import pytest
+from matplotlib.figure import Figure
+
+from keras_unrolled.analysis import plots
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that were saved."""
+    found, save = [], Figure.savefig
+
+    def remember(figure, *args, **kwargs):
+        found.append(figure)
+        return save(figure, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", remember)
+    return found
+
+
+def test_logs_become_a_line_a_run_and_a_panel_a_column(tmp_path, drawn):
+    (tmp_path / "a.csv").write_text("epoch,loss,accuracy\n1,9.0,0.1\n2,2.0,0.5\n3,1.0,0.75\n")
+    (tmp_path / "b.csv").write_text("epoch,loss\n1,8.0\n2,4.0\n")
+    panels = {
+        "both": ("loss", {"a": tmp_path / "a.csv", "b": tmp_path / "b.csv"}),
+        "one": ("accuracy", {"a": tmp_path / "a.csv"}),
+    }
+    path = plots.plot_logs(panels, tmp_path / "out.png")
+    assert path.read_bytes().startswith(b"\x89PNG")
+    both, one = drawn[0].axes
+    assert [axis.get_title() for axis in (both, one)] == ["both", "one"]
+    assert [line.get_xydata().tolist() for line in both.lines] == [
+        [[1, 9], [2, 2], [3, 1]],
+        [[1, 8], [2, 4]],
+    ]
+    assert [text.get_text() for text in both.get_legend().get_texts()] == ["a", "b"]
+    assert one.lines[0].get_ydata().tolist() == [0.1, 0.5, 0.75]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_first_epochs_of_logs_do_not_squeeze_the_rest(tmp_path, drawn, sign):
+    values = [sign * value for value in (1000, 900, *range(20, 4, -1))]
+    rows = "".join(f"{epoch},{value}\n" for epoch, value in enumerate(values, start=1))
+    (tmp_path / "log.csv").write_text("epoch,loss\n" + rows)
+    plots.plot_logs({"one": ("loss", {"a": tmp_path / "log.csv"})}, tmp_path / "out.png")
+    low, high = drawn[0].axes[0].get_ylim()
+    assert high - low < 20
+    assert low < 5 * sign < high
