@@ -80,6 +80,23 @@ def compare_losses(first, second, ends, draws=10_000, seed=0):
     }
 
 
+def adjust(values):
+    """The p of several comparisons made at once, by Holm's step-down correction (1979).
+
+    Args:
+        values: list of n numbers, the p of each on its own.
+
+    Returns:
+        A list of n numbers. Where nothing differs, any of them is below 0.05 in one case of twenty.
+    """
+    values = np.asarray(values, float)
+    order = np.argsort(values)
+    stepped = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(stepped, 1)
+    return adjusted.tolist()
+
+
 def _same(first, second):
     if first.shape != second.shape or first.ndim != 1 or not len(first):
         raise checks.InputError(

@@ -54,3 +54,10 @@ def test_unequal_rows_are_refused():
         comparison.compare_answers([True], [True, False])
     with pytest.raises(InputError, match="same examples"):
         comparison.compare_losses([], [], [])
+
+
+def test_holms_correction_is_that_of_the_worked_example():
+    # 4, 3, 2 and 1 times the sorted values, never falling: by hand.
+    assert comparison.adjust([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert comparison.adjust([0.6, 0.7]) == [1, 1]
+    assert comparison.adjust([]) == []

@@ -103,10 +103,14 @@ def claims_table(dataset, rows):
         "|---|---|---|---|---|---:|---|",
     ]
     ending = "_cifar10" if dataset == "cifar10" else "_small_ptb"
+    told = []
     for first, second, claim, figures in CLAIMS[dataset]:
         row = rows.get((first + ending, second + ending))
-        if row is None:
-            continue
+        if row is not None:
+            told.append((first, second, claim, figures, row))
+    adjusted = comparison.adjust([row["p"] for *_, row in told])
+    for (first, second, claim, figures, row), p in zip(told, adjusted):
+        row = {**row, "p": p}
         if dataset == "cifar10":
             shown = "{difference:+.2%} ({low:+.2%} to {high:+.2%})".format(**row)
         else:
@@ -131,11 +135,11 @@ def order_table(dataset, found, rows):
         f"| preset | gating | parameters | validation | test {metric} | p beside the row above |",
         "|---|---|---:|---:|---:|---:|",
     ]
-    for above, name in zip([None, *names], names):
+    steps = comparison.adjust([rows[pair]["p"] for pair in itertools.pairwise(names)])
+    for p, name in zip(["", *(f"{p:.2g}" for p in steps)], names):
         record = records[name]
         held = [m["value"] for m in record.metrics if m["split"] != "test"]
         show = "{:.2%}".format if dataset == "cifar10" else "{:.2f}".format
-        p = f"{rows[above, name]['p']:.2g}" if above else ""
         lines.append(
             f"| `{name}` | {record.network['gating']} | {record.parameters:,} | "
             f"{show(held[0]) if held else ''} | {show(scores[name])} | {p} |"
