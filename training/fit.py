@@ -174,7 +174,16 @@ def train(
             checkpoint.save(workdir, variables, state)
             if stop.came and state["step"] < total:
                 raise loop.Stopped(f"stopped at step {state['step']}, saved in {workdir}")
-    optimizer.finalize_variable_values(network.trainable_variables)
+    if recipe.ema:
+        optimizer.finalize_variable_values(network.trainable_variables)
+        count = min(loop.LOOKS, steps_per_epoch)
+        images = iter(dataset(total - count).map(lambda *batch: prepare(*batch)[0]))
+
+        def look():
+            network(next(images).numpy(), training=True)
+            return map(keras.ops.convert_to_numpy, loop.statistics(network))
+
+        loop.settle_statistics(network, look, count)
     keras.distribution.set_distribution(None)
     return model, state
 

@@ -37,7 +37,8 @@ class Recipe:
         accumulate: into how many parts a batch is divided, one after the other, before the
             gradient of all of it is applied; batch normalisation sees a part at a time.
         synchronize: whether batch normalisation sees the parts of all replicas as one.
-        ema: decay of the exponential moving average of the weights a step, or 0 for none.
+        ema: decay of the exponential moving average of the weights a step, or 0 for none. What is
+            averaged gets batch statistics of its own in the end.
         holdout: how many of the last training examples to hold out. Choices are made on
             these, with 5,000; a published run trains on all, with 0.
         precision: dtype policy while training.

@@ -178,9 +178,14 @@ def test_a_run_that_was_interrupted_ends_where_an_unbroken_one_does(tmp_path):
 def test_a_finished_run_is_not_run_again(tmp_path):
     recipe = make_recipe()
     first, _ = train(recipe, tmp_path)
-    again, _ = train(
-        recipe, tmp_path, stream=lambda step, **_: pytest.fail("the data was asked for")
-    )
+
+    def stream(step, **parts):
+        assert step == 9  # for the statistics of averaged weights
+        return data(recipe)(step, **parts)
+
+    again, state = train(recipe, tmp_path, stream=stream)
+    assert state["step"] == 12
+    assert len(rows(tmp_path)) == 4
     for a, b in zip(weights(first), weights(again), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -352,6 +357,20 @@ def test_averaged_weights_are_the_exponential_mean_of_the_steps(tmp_path):
     found = keras.ops.convert_to_numpy(model.output_dense.kernel)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
     assert not np.allclose(found, kernels[-1], atol=1e-4)
+
+
+def test_averaged_weights_get_the_statistics_that_they_make(tmp_path):
+    recipe = make_recipe(precision="float32", ema=0.9, learning_rate=0.5)
+    model, _ = train(recipe, tmp_path)
+    (first,) = [n for n in loop.normalizations(model) if "stem" in n.path]
+    (kernel,) = [v for v in model.variables if "stem" in v.path and v.path.endswith("kernel")]
+    batches = [images for images, _ in data(recipe)(9)]  # of the last epoch
+    outputs = [tf.nn.conv2d(x, kernel.value, 1, "SAME").numpy() for x in batches]
+    mean = np.mean([y.mean((0, 1, 2)) for y in outputs], 0)
+    variance = np.mean([y.var((0, 1, 2)) for y in outputs], 0)
+    np.testing.assert_allclose(first.moving_mean, mean, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(first.moving_variance, variance, rtol=1e-4)
+    assert first.momentum == 0.9
 
 
 def test_logs_are_kept_for_people_and_for_tensorboard(tmp_path):
