@@ -6,12 +6,14 @@ PAD = 4  # pixels: He et al. 2015, section 4.2
 
 
 def pad_crop_flip(images, seed, first=0, batch=None, pad=PAD):
-    """Pads with zeros, crops back at random, flips half of the images left to right.
+    """Pads with the mirrored image, crops back at random, flips half of the images left to right.
+
+    A border of zeros would be in the statistics of batch normalisation, and in no test image.
 
     Args:
         images: tensor `(n, height, width, channels)` of any dtype.
         seed: int tensor of shape `(2,)`; the same seed gives the same result.
-        pad: int, pixels on each side.
+        pad: int, pixels on each side, fewer than the image has.
         first: int or tensor, where in its batch the first of these images stands.
         batch: int, examples of the whole batch, None for n. A part of a batch is treated as
             it would be in the whole.
@@ -27,7 +29,7 @@ def pad_crop_flip(images, seed, first=0, batch=None, pad=PAD):
         return numbers[first : first + count]
 
     top, left, flip = draw(0, 2 * pad + 1), draw(1, 2 * pad + 1), draw(2, 2)
-    padded = tf.pad(images, [(0, 0), (pad, pad), (pad, pad), (0, 0)])
+    padded = tf.pad(images, [(0, 0), (pad, pad), (pad, pad), (0, 0)], "REFLECT")
     rows = top + tf.range(height)
     columns = tf.range(width)
     columns = left + tf.where(flip == 1, width - 1 - columns, columns)

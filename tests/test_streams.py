@@ -46,7 +46,7 @@ def test_crops_and_flips_are_those_of_a_padded_image(rng):
     found = pad_crop_flip(tf.constant(images), tf.constant([1, 2])).numpy()
     seen = set()
     for image, crop in zip(images, found):
-        padded = np.pad(image, [(PAD, PAD), (PAD, PAD), (0, 0)])
+        padded = np.pad(image, [(PAD, PAD), (PAD, PAD), (0, 0)], "reflect")
         matches = [
             (top, left, flip)
             for top in range(2 * PAD + 1)

@@ -42,7 +42,7 @@ class Recipe:
         holdout: how many of the last training examples to hold out. Choices are made on
             these, with 5,000; a published run trains on all, with 0.
         precision: dtype policy while training.
-        augment: whether to pad by 4, crop at random and flip (CIFAR).
+        augment: whether to mirror 4 pixels of border, crop at random and flip (CIFAR).
         size: side of a training crop in pixels (ImageNet, as all that follow).
         start_size: its side in the beginning, or None for the same.
         ramp: between which parts of the epochs the one grows to the other, in steps of 32.
