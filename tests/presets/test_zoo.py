@@ -1,5 +1,6 @@
 """The presets that come with the package."""
 
+import csv
 import re
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 import keras_unrolled as ku
 from keras_unrolled import analysis, data, evaluation
+from tests.conftest import ROOT
 from training import cifar10
 
 PAIR = ["highway_bn_cifar10", "resnet_bn_cifar10"]
@@ -60,6 +62,16 @@ def test_the_pair_is_of_one_size_and_of_one_accuracy():
     assert abs(highway.parameters / resnet.parameters - 1) < 0.05
     assert resnet.score("cifar10") >= 0.91
     assert highway.score("cifar10") >= resnet.score("cifar10") - 0.005
+
+
+@pytest.mark.parametrize("name", IMAGES + TEXTS)
+def test_the_log_of_a_trained_preset_is_kept(name):
+    with (ROOT / "zoo/results/logs" / f"{name}.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    epochs = ku.load_record(name).training["recipe"]["epochs"]
+    assert [int(row["epoch"]) for row in rows] == list(range(1, epochs + 1))
+    losses = [float(row["loss"]) for row in rows]
+    assert losses[-1] < losses[0]
 
 
 @pytest.mark.parametrize("name", IMAGES)
