@@ -87,7 +87,7 @@ def adjust(values):
         values: list of n numbers, the p of each on its own.
 
     Returns:
-        A list of n numbers. Where nothing differs, any of them is below 0.05 in one case of twenty.
+        A list of n numbers. Where nothing differs, any of them is below 0.05 in at most one case of twenty.
     """
     values = np.asarray(values, float)
     order = np.argsort(values)

@@ -21,7 +21,7 @@ python training/cifar10.py --preset {name} --data-dir DIR --workdir DIR
 Hardware and time: two cores of a CPU with bfloat16, about an hour. Expected: {expected}.
 Peak learning rate 0.2, smoothing 0.05 and borders mirrored before cropping: the best of four choices on
 train[40000:], made with the residual network alone. Momentum, batch, crops and flips: He et al. 2015,
-section 4.2, who have borders of zeros.
+section 4.2.
 """
 UNKNOWN = "not known yet"
 # 280,000 weights, within 5 % of ResNet-20's, in widths that suit a CPU: a gate costs as much as H.

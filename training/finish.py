@@ -92,7 +92,8 @@ def write_preset(
             f"{name}: {record.show(row)} {row['metric']} on {dataset} {row['split']} "
             f"({row['n']:,} {KINDS[record.task]})"
         )
-    print(f"curves: {draw(Path(folder).parent, name)}")
+    if (Path(folder).parent / "log.csv").exists():  # a copy of a run may lack it
+        print(f"curves: {draw(Path(folder).parent, name)}")
     print(f"preset: {folder}")
     return record
 

@@ -273,6 +273,8 @@ def settle_statistics(model, look, count):
         count: int, batches whose statistics are averaged.
     """
     layers = normalizations(model)
+    if not layers:
+        return
     kept = [layer.momentum for layer in layers]
     try:
         for layer in layers:
@@ -522,8 +524,6 @@ class Run:
 
     def settle(self, dataset, state):
         """Lets averaged weights see the last of the training data once more."""
-        if not normalizations(self.model):
-            return
         count = min(LOOKS, self.steps_per_epoch * self.recipe.accumulate)
         iterator = self._distribute(dataset, self.total - -(-count // self.recipe.accumulate))
 
