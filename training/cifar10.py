@@ -34,7 +34,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], str]] = {
         {"stackwise_num_filters": ONE_GATE},
         "91.92 % on the test set, one run",
     ),
-    "plain_bn_cifar10": ("plain", {}, UNKNOWN),
+    "plain_bn_cifar10": ("plain", {}, "90.72 % on the test set, one run"),
     "highway_full_bn_cifar10": (
         "highway",
         {"gating": "full", "stackwise_num_filters": TWO_GATES},
