@@ -30,6 +30,11 @@ SHOWN = {
 }
 SURE = 0.05
 LIKE = 0.02  # perplexities within 2 % of each other are called about equal
+# What a pair of presets is compared by, and how its value and interval are shown.
+EFFECTS = {
+    "cifar10": ("difference in accuracy", "{difference:+.2%} ({low:+.2%} to {high:+.2%})"),
+    "ptb": ("ratio of perplexities", "{ratio:.3f} ({low:.3f} to {high:.3f})"),
+}
 
 # (first, second, what the paper says of the first beside the second, its figures). "ahead" means
 # better on the test set. Section 5.1 gives top-5 errors on ImageNet, section 5.2 tells of Penn
@@ -97,7 +102,7 @@ def verdict(claim, row):
 
 def claims_table(dataset, rows):
     """The paper's findings beside ours, those whose presets have been trained."""
-    kind = "difference in accuracy" if dataset == "cifar10" else "ratio of perplexities"
+    kind, shown = EFFECTS[dataset]
     lines = [
         f"| first | second | the paper: first is | its figures | here: {kind} (95 %) | p | as the paper? |",
         "|---|---|---|---|---|---:|---|",
@@ -111,12 +116,8 @@ def claims_table(dataset, rows):
     adjusted = comparison.adjust([row["p"] for *_, row in told])
     for (first, second, claim, figures, row), p in zip(told, adjusted):
         row = {**row, "p": p}
-        if dataset == "cifar10":
-            shown = "{difference:+.2%} ({low:+.2%} to {high:+.2%})".format(**row)
-        else:
-            shown = "{ratio:.3f} ({low:.3f} to {high:.3f})".format(**row)
         lines.append(
-            f"| `{first}` | `{second}` | {claim} | {figures} | {shown} | {row['p']:.2g} | "
+            f"| `{first}` | `{second}` | {claim} | {figures} | {shown.format(**row)} | {p:.2g} | "
             f"{verdict(claim, row)} |"
         )
     return "\n".join(lines)
@@ -125,6 +126,7 @@ def claims_table(dataset, rows):
 def order_table(dataset, found, rows):
     """All presets from the best to the worst, each beside the next better one."""
     metric = "accuracy" if dataset == "cifar10" else "perplexity"
+    kind, shown = EFFECTS[dataset]
     scores = {
         name: values.mean() if dataset == "cifar10" else np.exp(values.mean())
         for name, values in found.items()
@@ -132,17 +134,19 @@ def order_table(dataset, found, rows):
     names = sorted(scores, key=scores.__getitem__, reverse=dataset == "cifar10")
     records = {record.name: record for record in list_presets()}
     lines = [
-        f"| preset | gating | parameters | validation | test {metric} | p beside the row above |",
-        "|---|---|---:|---:|---:|---:|",
+        f"| preset | gating | parameters | validation | test {metric} | {kind}, beside the row above (95 %) | p |",
+        "|---|---|---:|---:|---:|---|---:|",
     ]
-    steps = comparison.adjust([rows[pair]["p"] for pair in itertools.pairwise(names)])
-    for p, name in zip(["", *(f"{p:.2g}" for p in steps)], names):
+    steps = [rows[below, above] for above, below in itertools.pairwise(names)]
+    chances = comparison.adjust([row["p"] for row in steps])
+    beside = [f"{shown.format(**row)} | {p:.2g}" for row, p in zip(steps, chances)]
+    for last, name in zip([" | ", *beside], names):
         record = records[name]
         held = [m["value"] for m in record.metrics if m["split"] != "test"]
         show = "{:.2%}".format if dataset == "cifar10" else "{:.2f}".format
         lines.append(
             f"| `{name}` | {record.network['gating']} | {record.parameters:,} | "
-            f"{show(held[0]) if held else ''} | {show(scores[name])} | {p} |"
+            f"{show(held[0]) if held else ''} | {show(scores[name])} | {last} |"
         )
     return "\n".join(lines)
 

@@ -29,6 +29,27 @@ def test_findings_are_told_only_of_presets_that_are_trained_and_only_where_sure(
     assert rows[0][4].startswith(f"{ahead:+.2f}%")
 
 
+def test_the_order_goes_from_the_best_and_tells_how_far_each_is_behind_the_one_before():
+    right = np.arange(1_000) < 900
+    found = {
+        "plain_bn_cifar10": right & (np.arange(1_000) >= 30),
+        "resnet_bn_cifar10": right,
+        "highway_bn_cifar10": right & (np.arange(1_000) >= 20),
+    }
+    text = compare.order_table("cifar10", found, compare.compare(found, None))
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()[2:]]
+    assert [row[0] for row in rows] == [
+        "`resnet_bn_cifar10`",
+        "`highway_bn_cifar10`",
+        "`plain_bn_cifar10`",
+    ]
+    assert [row[4] for row in rows] == ["90.00%", "88.00%", "87.00%"]
+    assert rows[0][5:] == ["", ""]
+    assert [row[5].split()[0] for row in rows[1:]] == ["-2.00%", "-1.00%"]
+    # Of 20 and of 10 images all on one side; the larger p stands, the smaller one is doubled.
+    assert [row[6] for row in rows[1:]] == [f"{2 * 2 / 2**20:.2g}", f"{2 / 2**10:.2g}"]
+
+
 @pytest.mark.parametrize(
     ("claim", "row", "expected"),
     [
