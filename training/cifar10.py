@@ -55,7 +55,11 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], str]] = {
         {"transform_relu": True, "stackwise_num_filters": ONE_GATE},
         UNKNOWN,
     ),
-    "resnet_nobn_cifar10": ("resnet", {"normalization": None}, UNKNOWN),
+    "resnet_nobn_cifar10": (
+        "resnet",
+        {"normalization": None},
+        "89.64 % on the test set, one run",
+    ),
     "highway_nobn_cifar10": (
         "highway",
         {"normalization": None, "stackwise_num_filters": ONE_GATE},
