@@ -86,7 +86,7 @@ def test_a_page_keeps_what_stands_outside_the_marks():
 def test_the_page_of_results_has_every_trained_preset_with_its_recorded_score():
     found = dict(
         re.findall(
-            r"^\| `(\w+)` \| \w+ \| .* \| ([\d.]+)%? \| [^|]*\|$", compare.PAGE.read_text(), re.M
+            r"^\| `(\w+)` \| \w+ \|[^|]*\|[^|]*\| ([\d.]+)%? \|", compare.PAGE.read_text(), re.M
         )
     )
     trained = [r for r in ku.list_presets() if r.origin == "trained" and r.has_weights]
