@@ -53,7 +53,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], str]] = {
     "highway_hrelu_bn_cifar10": (
         "highway",
         {"transform_relu": True, "stackwise_num_filters": ONE_GATE},
-        UNKNOWN,
+        "91.95 % on the test set, one run",
     ),
     "resnet_nobn_cifar10": (
         "resnet",
