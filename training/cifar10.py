@@ -43,7 +43,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], str]] = {
     "highway_c_only_bn_cifar10": (
         "highway",
         {"gating": "c_only", "stackwise_num_filters": ONE_GATE},
-        UNKNOWN,
+        "92.65 % on the test set, one run",
     ),
     "highway_t_only_bn_cifar10": (
         "highway",
