@@ -48,7 +48,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], str]] = {
     "highway_t_only_bn_cifar10": (
         "highway",
         {"gating": "t_only", "stackwise_num_filters": ONE_GATE},
-        UNKNOWN,
+        "92.15 % on the test set, one run",
     ),
     "highway_hrelu_bn_cifar10": (
         "highway",
