@@ -63,19 +63,32 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], str]] = {
     "highway_nobn_cifar10": (
         "highway",
         {"normalization": None, "stackwise_num_filters": ONE_GATE},
-        "a loss of nan in epoch 4, one run; a lower rate or clipping has not been tried",
+        UNKNOWN,
     ),
 }
-
-PRESETS = {
-    name: Recipe(
-        network={"builder": builder, "depth": 20, "dataset": "cifar", **options},
-        text=EXPECTED.format(name=name, expected=expected),
-        epochs=60,
-    )
-    for name, (builder, options, expected) in NETWORKS.items()
+CLIPPED = """\
+Gradients clipped at a global norm of 1, in this network alone: without, seed 0's loss is nan in epoch 4, where
+seeds 1 and 2 go on. On train[40000:], after 24 epochs: 88.54 %; with half the rate instead, 88.05 %.
+"""
+# What one network needs besides, and the reason.
+ALONE: dict[str, tuple[dict[str, Any], str]] = {
+    "highway_nobn_cifar10": ({"clip_norm": 1.0}, CLIPPED)
 }
 
+
+def make_recipe(name):
+    """The recipe of the network that is called `name`."""
+    builder, options, expected = NETWORKS[name]
+    settings, reason = ALONE.get(name, ({}, ""))
+    return Recipe(
+        network={"builder": builder, "depth": 20, "dataset": "cifar", **options},
+        text=EXPECTED.format(name=name, expected=expected) + reason,
+        epochs=60,
+        **settings,
+    )
+
+
+PRESETS = {name: make_recipe(name) for name in NETWORKS}
 RECIPES = {"classic": PRESETS}
 SMOKE_EXAMPLES = 1_000
 
