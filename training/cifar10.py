@@ -63,7 +63,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], str]] = {
     "highway_nobn_cifar10": (
         "highway",
         {"normalization": None, "stackwise_num_filters": ONE_GATE},
-        UNKNOWN,
+        "90.69 % on the test set, one run",
     ),
 }
 CLIPPED = """\
