@@ -23,7 +23,6 @@ Peak learning rate 0.2, smoothing 0.05 and borders mirrored before cropping: the
 train[40000:], made with the residual network alone. Momentum, batch, crops and flips: He et al. 2015,
 section 4.2.
 """
-UNKNOWN = "not known yet"
 # 280,000 weights, within 5 % of ResNet-20's, in widths that suit a CPU: a gate costs as much as H.
 ONE_GATE, TWO_GATES = [16, 16, 48], [16, 16, 36]
 # Builder, its options, and what to expect, by preset.
@@ -38,7 +37,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], str]] = {
     "highway_full_bn_cifar10": (
         "highway",
         {"gating": "full", "stackwise_num_filters": TWO_GATES},
-        UNKNOWN,
+        "92.68 % on the test set, one run",
     ),
     "highway_c_only_bn_cifar10": (
         "highway",
