@@ -17,7 +17,7 @@ STEPS_PER_EPOCH, EPOCHS, EVERY = 15, 4, 2
 
 
 def main(workdir, out):
-    strategy = make_strategy(timeout=15)  # before TensorFlow has looked at its devices
+    strategy = make_strategy(timeout=40)  # before TensorFlow has looked at its devices
 
     import keras
     import numpy as np
@@ -57,7 +57,7 @@ def main(workdir, out):
         strategy=strategy,
         workdir=workdir,
         checkpoint_every=EVERY,
-        timeout=15 if strategy.num_replicas_in_sync > 1 else None,
+        timeout=40 if strategy.num_replicas_in_sync > 1 else None,
     )
     weights = {f"{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(model.variables)}
     np.savez(out, step=state["step"], **weights)
