@@ -1,10 +1,12 @@
 """Compares the trained presets on their test sets, example by example, beside what the paper found.
 
-    python -m zoo.compare --tfds DIR --ptb DIR
+    python -m zoo.compare --tfds DIR --ptb DIR [--runs WORKDIR ...]
 
 DIR are TFDS's data directory and the folder of Penn Treebank's test.txt. Rewrites
 zoo/results/pairs.csv, every pair of a data set, the tables in docs/results.md, and docs/curves.png
-from the logs in zoo/results/logs.
+from the logs in zoo/results/logs. WORKDIR are those of further runs of a preset's network, with
+another seed or a changed recipe: each is compared with the preset and has its row in
+zoo/results/runs.csv, whose other rows stay as they are; its record and log go to zoo/results/runs.
 """
 
 import argparse
@@ -12,17 +14,21 @@ import csv
 import io
 import itertools
 import sys
+from pathlib import Path
 
 import numpy as np
 
-from keras_unrolled import comparison, data, evaluation
+from keras_unrolled import checks, comparison, data, evaluation
 from keras_unrolled.analysis import plots
 from keras_unrolled.models.character_lm import END
 from keras_unrolled.presets.loading import from_preset
-from keras_unrolled.presets.registry import list_presets
+from keras_unrolled.presets.registry import list_presets, load_record
 from zoo.build import RESULTS, ROOT, write
 
 PAGE, CURVES = ROOT / "docs/results.md", ROOT / "docs/curves.png"
+RUNS = RESULTS / "runs.csv"
+RUN_COLUMNS = ["dataset", "preset", "changed", "n", "score", "preset_score", "measure"]
+RUN_COLUMNS += ["value", "low", "high", "p", "commit"]
 # The column of the logs that tells most, by data set; images are all trained on, none held out.
 SHOWN = {
     "cifar10": ("CIFAR-10: loss in training", "loss"),
@@ -165,6 +171,91 @@ def pairs_csv(results):
     return text.getvalue()
 
 
+def find_runs(workdirs, names):
+    """The finished runs in some folders: a dict from the folder of the weights to its record.
+
+    Raises:
+        InputError: for a folder without a finished run, or a run of none of the presets.
+    """
+    runs = {}
+    for workdir in map(Path, workdirs):
+        if not (workdir / "preset/record.json").exists():
+            raise checks.InputError(
+                f"Expected the folder of a finished run. Received: {workdir}, without "
+                "preset/record.json. Give the --workdir of the training program, once it has ended."
+            )
+        record = load_record(workdir / "preset")
+        if record.name not in names:
+            raise checks.InputError(
+                f"Expected a run of a preset that has weights ({', '.join(names)}). Received: "
+                f"{workdir}, a run of {record.name}. Train that preset first."
+            )
+        runs[str(workdir / "preset")] = record
+    return runs
+
+
+def changed(recipe, other):
+    """What is other in a run's recipe than in the preset's, as --set takes it."""
+    return " ".join(
+        f"{key}={recipe.get(key)}"
+        for key in sorted(recipe.keys() | other.keys())
+        if key != "text" and recipe.get(key) != other.get(key)
+    )
+
+
+def run_row(dataset, record, preset, pair, ends):
+    """A row of zoo/results/runs.csv: a run beside the preset of its network.
+
+    Args:
+        dataset: "cifar10" or "ptb".
+        record: the run's `Record`.
+        preset: the preset's `Record`.
+        pair: what each has right, or each word's loss, the run's first.
+        ends: None, or which words end a sentence.
+    """
+    row = compare(dict(enumerate(pair)), ends)[0, 1]
+    measure = "difference" if ends is None else "ratio"
+    scores = [values.mean() if ends is None else np.exp(values.mean()) for values in pair]
+    figures = [f"{row[key]:.5g}" for key in (measure, "low", "high", "p")]
+    cells = [dataset, record.name, changed(record.training["recipe"], preset.training["recipe"])]
+    cells += [row["n"], *(f"{score:.6g}" for score in scores), measure, *figures]
+    return dict(zip(RUN_COLUMNS, map(str, [*cells, record.training["commit"]])))
+
+
+def merge(rows, new):
+    """Rows by preset and change, of which the new ones replace the old."""
+    merged = {tuple(row[key] for key in ("dataset", "preset", "changed")): row for row in rows}
+    merged |= {tuple(row[key] for key in ("dataset", "preset", "changed")): row for row in new}
+    return [merged[key] for key in sorted(merged)]
+
+
+def keep(workdir, row):
+    """Copies a run's record and log to zoo/results/runs, named after the preset and the change."""
+    name = "-".join([row["preset"], *row["changed"].split()])
+    write(RESULTS / f"runs/{name}.json", (workdir / "preset/record.json").read_text())
+    write(RESULTS / f"runs/{name}.csv", (workdir / "log.csv").read_text())
+
+
+def runs_table(dataset, rows):
+    """The further runs, each beside the preset of its network."""
+    kind, shown = EFFECTS[dataset]
+    show = "{:.2%}" if dataset == "cifar10" else "{:.2f}"
+    lines = [
+        f"| preset | changed | of this run | of the preset | {kind} (95 %) | p |",
+        "|---|---|---:|---:|---|---:|",
+    ]
+    for row in rows:
+        if row["dataset"] == dataset:
+            figures = {key: float(row[key]) for key in ("low", "high")}
+            figures[row["measure"]] = float(row["value"])
+            scores = [show.format(float(row[key])) for key in ("score", "preset_score")]
+            lines.append(
+                f"| `{row['preset']}` | `{row['changed'] or 'nothing'}` | {' | '.join(scores)} | "
+                f"{shown.format(**figures)} | {float(row['p']):.2g} |"
+            )
+    return "\n".join(lines)
+
+
 def fill(page, name, text):
     """The page with what stands between a name's two marks replaced."""
     begin, end = f"<!-- {name}: python -m zoo.compare -->", f"<!-- /{name} -->"
@@ -183,7 +274,7 @@ def draw():
     plots.plot_logs(panels, CURVES)
 
 
-def main():
+def main(arguments=None):
     """Compares all and writes the results; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m zoo.compare",
@@ -192,16 +283,42 @@ def main():
     )
     parser.add_argument("--tfds", required=True)
     parser.add_argument("--ptb", required=True)
-    options = parser.parse_args()
+    parser.add_argument("--runs", nargs="+", default=[], metavar="WORKDIR")
+    options = parser.parse_args(arguments)
+    presets = {
+        record.name: record
+        for dataset in CLAIMS
+        for record in list_presets(dataset=dataset)
+        if record.has_weights
+    }
+    try:
+        runs = find_runs(options.runs, presets)
+    except checks.InputError as error:
+        print(f"zoo.compare: {error}", file=sys.stderr)
+        return 2
     results, page = {}, PAGE.read_text()
+    kept = list(csv.DictReader(RUNS.read_text().splitlines())) if RUNS.exists() else []
     for dataset in CLAIMS:
-        names = [record.name for record in list_presets(dataset=dataset) if record.has_weights]
-        found, ends = answers(dataset, names, options.tfds, options.ptb)
+        names = [name for name in presets if name.endswith("_" + dataset)]
+        beside = {path: run for path, run in runs.items() if run.name in names}
+        told, ends = answers(dataset, [*names, *beside], options.tfds, options.ptb)
+        found = {name: told[name] for name in names}
         rows = compare(found, ends)
         results[dataset] = found, rows
+        for path, run in beside.items():
+            row = run_row(dataset, run, presets[run.name], (told[path], told[run.name]), ends)
+            kept = merge(kept, [row])
+            keep(Path(path).parent, row)
         page = fill(page, f"{dataset} order", order_table(dataset, found, rows))
         page = fill(page, f"{dataset} claims", claims_table(dataset, rows))
+        if any(row["dataset"] == dataset for row in kept):
+            page = fill(page, f"{dataset} runs", runs_table(dataset, kept))
     write(RESULTS / "pairs.csv", pairs_csv(results))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, RUN_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(kept)
+    write(RUNS, text.getvalue())
     write(PAGE, page)
     draw()
     return 0

@@ -1,11 +1,15 @@
 """The tables that set the presets beside each other, and the page that keeps them."""
 
+import csv
+import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 
 import keras_unrolled as ku
+from keras_unrolled.presets import registry
 from zoo import compare
 
 
@@ -95,3 +99,76 @@ def test_the_page_of_results_has_every_trained_preset_with_its_recorded_score():
         (score,) = (m["value"] for m in record.metrics if m["split"] == "test")
         scale = 100 if record.metrics[0]["metric"] == "accuracy" else 1
         assert float(found[record.name]) == pytest.approx(score * scale, abs=0.011)
+
+
+NAME = "resnet_bn_cifar10"
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    """The folder of a run of `resnet_bn_cifar10` as if it had been made with another seed and rate."""
+    folder = tmp_path / "run/preset"
+    shutil.copytree(registry.zoo() / "checkpoints" / NAME, folder)
+    record = json.loads((folder / "record.json").read_text())
+    record["training"]["recipe"] |= {"seed": 7, "learning_rate": 0.1, "text": "another"}
+    (folder / "record.json").write_text(json.dumps(record))
+    return folder.parent
+
+
+def test_a_further_run_is_found_with_what_its_recipe_has_changed(workdir):
+    ((path, record),) = compare.find_runs([workdir], [NAME]).items()
+    assert path == str(workdir / "preset")
+    own = ku.load_record(NAME).training["recipe"]
+    assert compare.changed(record.training["recipe"], own) == "learning_rate=0.1 seed=7"
+    assert compare.changed(own, own) == ""
+
+
+def test_a_run_that_has_not_ended_or_is_of_no_preset_is_refused(workdir, tmp_path):
+    with pytest.raises(ku.InputError, match="a run of resnet_bn_cifar10"):
+        compare.find_runs([workdir], ["plain_bn_cifar10"])
+    with pytest.raises(ku.InputError, match="once it has ended"):
+        compare.find_runs([tmp_path], [NAME])
+    assert compare.main(["--tfds", "x", "--ptb", "x", "--runs", str(tmp_path)]) == 2
+
+
+def test_a_run_stands_beside_its_preset_with_the_difference_and_replaces_the_older_row(workdir):
+    ((_, record),) = compare.find_runs([workdir], [NAME]).items()
+    preset = ku.load_record(NAME)
+    better = np.arange(1_000) < 910
+    worse = better & (np.arange(1_000) >= 20)
+    row = compare.run_row("cifar10", record, preset, (better, worse), None)
+    assert float(row["score"]) == 0.91
+    assert float(row["preset_score"]) == 0.89
+    assert float(row["value"]) == pytest.approx(0.02)
+    assert float(row["p"]) == pytest.approx(2 / 2**20, rel=1e-4)
+    older = {**row, "score": "0.5"}
+    other = {**row, "changed": "seed=8"}
+    assert compare.merge([older, other], [row]) == [row, other]
+    (line,) = compare.runs_table("cifar10", [row, {**row, "dataset": "ptb"}]).splitlines()[2:]
+    cells = [cell.strip() for cell in line.split("|")[1:-1]]
+    assert cells[:4] == [f"`{NAME}`", "`learning_rate=0.1 seed=7`", "91.00%", "89.00%"]
+    assert cells[4].startswith("+2.00% (")
+
+
+def test_of_a_run_of_a_language_model_the_ratio_of_perplexities_is_told():
+    preset = ku.load_record("plain_small_ptb")
+    losses = np.random.default_rng(0).gamma(2.0, 2.0, 2_000)
+    ends = np.arange(2_000) % 20 == 19
+    row = compare.run_row("ptb", preset, preset, (losses + 0.1, losses), ends)
+    assert float(row["value"]) == pytest.approx(np.exp(0.1), rel=1e-4)
+    assert float(row["score"]) == pytest.approx(np.exp(losses.mean() + 0.1), rel=1e-4)
+    assert row["changed"] == ""
+    assert "| `nothing` |" in compare.runs_table("ptb", [row])
+
+
+def test_the_page_tells_every_further_run_with_its_kept_score():
+    rows = list(csv.DictReader(compare.RUNS.read_text().splitlines()))
+    assert rows
+    page = compare.PAGE.read_text()
+    for dataset in {row["dataset"] for row in rows}:
+        assert compare.runs_table(dataset, rows) in page
+    for row in rows:
+        (score,) = (
+            m["value"] for m in ku.load_record(row["preset"]).metrics if m["split"] == "test"
+        )
+        assert float(row["preset_score"]) == pytest.approx(score, rel=1e-5)
