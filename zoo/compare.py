@@ -196,10 +196,14 @@ def find_runs(workdirs, names):
 
 def changed(recipe, other):
     """What is other in a run's recipe than in the preset's, as --set takes it."""
+    run, preset = (
+        {**each, **{f"network.{key}": value for key, value in each["network"].items()}}
+        for each in (recipe, other)
+    )
     return " ".join(
-        f"{key}={recipe.get(key)}"
-        for key in sorted(recipe.keys() | other.keys())
-        if key != "text" and recipe.get(key) != other.get(key)
+        f"{key}={run.get(key)}"
+        for key in sorted((run.keys() | preset.keys()) - {"text", "network"})
+        if run.get(key) != preset.get(key)
     )
 
 
