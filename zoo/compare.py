@@ -228,8 +228,7 @@ def run_row(dataset, record, preset, pair, ends):
 
 def merge(rows, new):
     """Rows by preset and change, of which the new ones replace the old."""
-    merged = {tuple(row[key] for key in ("dataset", "preset", "changed")): row for row in rows}
-    merged |= {tuple(row[key] for key in ("dataset", "preset", "changed")): row for row in new}
+    merged = {(row["dataset"], row["preset"], row["changed"]): row for row in [*rows, *new]}
     return [merged[key] for key in sorted(merged)]
 
 
