@@ -8,6 +8,7 @@ import pytest
 
 import keras_unrolled as ku
 from keras_unrolled import analysis, data, evaluation
+from keras_unrolled.layers import BLOCK_TYPES
 from tests.conftest import ROOT
 from training import cifar10
 
@@ -41,8 +42,9 @@ def test_presets_are_listed_with_their_figures():
 
 @pytest.mark.parametrize("record", ku.list_presets(), ids=lambda record: record.name)
 def test_every_name_says_what_the_record_says(record):
-    kinds = r"(\w+?)_(bn|nobn|small|large)_(\w+)"
-    network, normalization, dataset = re.fullmatch(kinds, record.name).groups()
+    kinds = r"([a-z]+)(\d*)(_\w+?)?_(bn|nobn|small|large)_(\w+)"
+    family, depth, rest, normalization, dataset = re.fullmatch(kinds, record.name).groups()
+    network = family + (rest or "")
     gatings = {"plain": "plain", "resnet": "residual", "highway": "coupled"}
     gating = gatings.get(network) or network.removeprefix("highway_")
     if record.task == "text-generation":
@@ -51,6 +53,9 @@ def test_every_name_says_what_the_record_says(record):
         assert dataset == "ptb"
         return
     hrelu = gating == "hrelu"
+    kernels = len(BLOCK_TYPES[record.network["block_type"]][0])
+    layers = 2 + kernels * sum(record.network["stackwise_num_blocks"])
+    assert layers == int(depth or {"cifar10": 20, "imagenet": 50}[dataset])
     assert record.network["gating"] == ("coupled" if hrelu else gating)
     assert record.network["transform_relu"] == hrelu
     assert record.network["normalization"] == {"bn": "batch", "nobn": None}[normalization]
