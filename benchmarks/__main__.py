@@ -22,9 +22,9 @@ import tensorflow as tf
 
 from benchmarks import language
 from keras_unrolled import models
+from keras_unrolled.data.streams import make_stream as cifar_stream
+from keras_unrolled.environment import hardware
 from keras_unrolled.layers import normalization
-from keras_unrolled.presets.record import hardware
-from keras_unrolled.streams import make_stream as cifar_stream
 from training import loop
 from training.data.images import AREA, ASPECT, FolderSource
 from training.data.images import make_stream as image_stream

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from keras_unrolled import analysis, convert, layers, models, presets
     from keras_unrolled.checks import InputError
+    from keras_unrolled.presets.catalog import list_presets
     from keras_unrolled.presets.loading import from_preset
     from keras_unrolled.presets.publishing import upload_preset
     from keras_unrolled.presets.record import Record
-    from keras_unrolled.presets.registry import list_presets, load_record
+    from keras_unrolled.presets.resolve import load_record
     from keras_unrolled.presets.saving import save_preset
 
 __all__ = [
@@ -35,8 +36,8 @@ _PLACES = {
     "InputError": "keras_unrolled.checks",
     "Record": "keras_unrolled.presets.record",
     "from_preset": "keras_unrolled.presets.loading",
-    "list_presets": "keras_unrolled.presets.registry",
-    "load_record": "keras_unrolled.presets.registry",
+    "list_presets": "keras_unrolled.presets.catalog",
+    "load_record": "keras_unrolled.presets.resolve",
     "save_preset": "keras_unrolled.presets.saving",
     "upload_preset": "keras_unrolled.presets.publishing",
 }

@@ -79,7 +79,7 @@ def flag(argument: str, value: Any) -> bool:
     )
 
 
-def known(arguments: Iterable[str], names: Iterable[str], owner: str) -> None:
+def check_names(arguments: Iterable[str], names: Iterable[str], owner: str) -> None:
     """Raises `InputError` for the first of `arguments` that is not among `names`."""
     names = sorted(names)
     for argument in arguments:

@@ -168,14 +168,14 @@ def _parser():
 
 
 def _list(options):
-    from keras_unrolled.presets.registry import list_presets
+    from keras_unrolled.presets.catalog import list_presets
 
     found = list_presets(options.pattern)
     return [record.to_dict() for record in found], str(found)
 
 
 def _show(options):
-    from keras_unrolled.presets.registry import load_record
+    from keras_unrolled.presets.resolve import load_record
 
     record = load_record(options.preset)
     lines = []
@@ -299,7 +299,8 @@ def _compare(options):
 def _compare_images(options, models):
     import numpy as np
 
-    from keras_unrolled import comparison, evaluation
+    from keras_unrolled import evaluation
+    from keras_unrolled.evaluation import comparison
 
     right = []
     for preset, model in zip(options.presets, models):
@@ -321,8 +322,9 @@ def _compare_images(options, models):
 def _compare_texts(options, models):
     import numpy as np
 
-    from keras_unrolled import comparison, data, evaluation
-    from keras_unrolled.models.character_lm import END
+    from keras_unrolled import data, evaluation
+    from keras_unrolled.evaluation import comparison
+    from keras_unrolled.models.character_tokenizer import END
 
     words = data.read_words(options.data_dir or ".", options.split)[: options.limit]
     if models[0].vocabulary_size != models[1].vocabulary_size:
@@ -348,7 +350,7 @@ def _compare_texts(options, models):
 
 
 def _verify(options):
-    from keras_unrolled.presets.golden import verify
+    from keras_unrolled.presets.verification import verify
 
     result = verify(options.preset)
     worst = max(result["differences"].values())

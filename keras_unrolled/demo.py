@@ -11,7 +11,7 @@ import numpy as np
 from keras_unrolled import analysis, data, evaluation
 from keras_unrolled.analysis import plots
 from keras_unrolled.finetune import fit_examples
-from keras_unrolled.presets import registry
+from keras_unrolled.presets import resolve
 from keras_unrolled.presets.loading import from_preset
 from keras_unrolled.presets.saving import check_target, save_preset
 
@@ -52,7 +52,7 @@ def demo(out):
         model = from_preset(name)
         scores = evaluation.predict(model, sample.images, progress=name)
         accuracy = evaluation.accuracy(scores, sample.labels)
-        recorded = registry.load_record(name).score("cifar10")
+        recorded = resolve.load_record(name).score("cifar10")
         rows.append({"preset": name, "n": len(sample), "accuracy": accuracy, "recorded": recorded})
         say(f"{name}: {accuracy:.1%} here, {recorded:.2%} on all 10,000 by its record")
         predictions[name] = [best[0] for best in model.decode(scores[shown], top=1)]
@@ -95,7 +95,7 @@ def demo(out):
     model.compile(sampler=keras_hub.samplers.TopPSampler(p=0.6, seed=0))
     text = model.generate(PROMPT, max_length=1 + WRITTEN, stop_token_ids=None)
     following = model.next_words(PROMPT, top=3)[-1]["likeliest"]
-    recorded = registry.load_record(LANGUAGE).score("ptb", metric="perplexity")
+    recorded = resolve.load_record(LANGUAGE).score("ptb", metric="perplexity")
     say(f"{LANGUAGE}, perplexity {recorded:.1f} by its record, writes: {text}")
     likely = ", ".join(f"{n['word']} {n['probability']:.0%}" for n in following)
     say(f"after {PROMPT!r} it expects {likely}")

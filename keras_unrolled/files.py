@@ -1,5 +1,7 @@
-"""Folders that appear whole or not at all."""
+"""Files and folders that appear whole or not at all, and the hashes of files."""
 
+import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -52,6 +54,28 @@ def written_aside(folder, *, keep=False):
             shutil.rmtree(aside, ignore_errors=True)
 
 
+@contextmanager
+def replaced(path):
+    """A path to write to, renamed to `path` when all went well.
+
+    Yields:
+        The path of a file next to it. After an error `path` is as it was before.
+    """
+    path = Path(path)
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        yield aside
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_text(path, text):
+    """Writes a text file, aside first."""
+    with replaced(path) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
 def check_room(folder, size):
     """Refuses to start what the disk cannot hold.
 
@@ -78,3 +102,41 @@ def to_disk(folder):
     for path in Path(folder).iterdir():
         with open(path, "rb") as file:
             os.fsync(file.fileno())
+
+
+MOST_JSON = 2**24  # bytes of a JSON file that is read
+
+
+def read_json(path):
+    """A JSON object from a file.
+
+    Raises:
+        InputError: if the file is missing or holds something else.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > MOST_JSON:
+            raise ValueError(f"{path.stat().st_size:,} bytes")
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise checks.InputError(
+            f"Expected a file {path}. Found none. Is {path.parent} a preset's folder, and complete?"
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise checks.InputError(
+            f"Expected JSON in {path}. Found something else ({error}). Restore the file."
+        ) from error
+    if not isinstance(data, dict):
+        raise checks.InputError(
+            f"Expected a JSON object in {path}. Found a {type(data).__name__}. Restore the file."
+        )
+    return data
+
+
+def fingerprint(path):
+    """A file's sha256 and size in bytes, as a record keeps them."""
+    with open(path, "rb") as file:
+        return {
+            "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
+            "size": os.path.getsize(path),
+        }

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from keras_unrolled import checks, data, evaluation
 from keras_unrolled.analysis import plots
-from keras_unrolled.presets import registry
+from keras_unrolled.presets import resolve
 from keras_unrolled.presets.loading import from_preset
 from keras_unrolled.presets.saving import check_target, portable, save_preset
 
@@ -252,7 +252,7 @@ def fit_examples(
     """
     import tensorflow as tf
 
-    from keras_unrolled.streams import make_stream
+    from keras_unrolled.data.streams import make_stream
 
     progressed = progressed or Progressed(None, {})
     steps = -(-len(train) // batch_size)
@@ -284,7 +284,7 @@ def fit_examples(
     model.fit(
         stream(progressed.epoch * steps),
         validation_data=tf.data.Dataset.from_tensor_slices((held.images, held.labels)).batch(
-            evaluation.BATCH_SIZE
+            evaluation.scores.BATCH_SIZE
         ),
         initial_epoch=progressed.epoch,
         epochs=epochs,
@@ -412,7 +412,7 @@ def finetune(
             f"Expected either head_only or stages. Received both: stages={stages!r}. Leave one out."
         )
     check_target(out, overwrite=overwrite)
-    place, base = registry.resolve(preset)
+    place, base = resolve.resolve(preset)
     examples, *parts, divided = data.load_parts(source, held_out, seed, data_dir)
     keras.utils.set_random_seed(seed)
     model = from_preset(preset, labels=examples.names, dtype=precision)

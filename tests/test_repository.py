@@ -23,36 +23,6 @@ def test_readme_and_model_cards_follow_from_the_records():
     assert done.returncode == 0, done.stderr
 
 
-def test_the_package_imports_neither_training_nor_the_zoo():
-    for path in (ROOT / "keras_unrolled").rglob("*.py"):
-        assert not re.search(r"^\s*(from|import) (training|zoo)\b", path.read_text(), re.M), path
-
-
-def test_imports_go_one_way():
-    order = ["layers", "models", "convert", "presets", "analysis"]
-    for i, name in enumerate(order):
-        for path in (ROOT / "keras_unrolled" / name).glob("*.py"):
-            text = path.read_text()
-            found = re.findall(r"^(?:from|import) keras_unrolled\.(\w+)", text, re.M)
-            for names in re.findall(r"^from keras_unrolled import (.*)", text, re.M):
-                found += names.split(", ")
-            assert not set(found) & set(order[i + 1 :]), path
-
-
-def test_layers_import_keras_only():
-    for path in (ROOT / "keras_unrolled" / "layers").glob("*.py"):
-        for line in re.findall(r"^(?:from|import) (\S+)", path.read_text(), re.M):
-            assert line.split(".")[0] in {
-                "keras",
-                "keras_unrolled",
-                "math",
-                "dataclasses",
-                "typing",
-            }
-            if line.startswith("keras_unrolled."):
-                assert line.startswith("keras_unrolled.layers"), (path, line)
-
-
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_the_checkout_holds_no_path_of_a_machine():
     files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout

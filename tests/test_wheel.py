@@ -7,7 +7,8 @@ import zipfile
 
 import pytest
 
-from keras_unrolled.presets import registry
+from keras_unrolled import paths
+from keras_unrolled.presets import catalog
 from tests.conftest import ROOT
 
 MOST = 40e6  # bytes
@@ -17,7 +18,7 @@ import sys
 from pathlib import Path
 
 import keras_unrolled as ku
-from keras_unrolled.presets import registry
+from keras_unrolled.presets import catalog
 
 assert Path(ku.__file__).is_relative_to(sys.argv[1]), ku.__file__
 for name in sys.argv[2:]:
@@ -26,7 +27,7 @@ for name in sys.argv[2:]:
         print(name, "loaded")
     except ku.InputError as error:
         print(name, error)
-print(len(registry.known()), "known")
+print(len(catalog.all_presets()), "known")
 """
 
 
@@ -57,10 +58,10 @@ def test_wheel_has_every_module_of_the_package(names):
 
 def test_wheel_has_every_record_all_images_presets_and_one_of_language(names):
     weights = {n.split("/")[3] for n in names if n.endswith("model.weights.h5")}
-    trained = {path.name for path in (registry.zoo() / "checkpoints").iterdir()}
+    trained = {path.name for path in (paths.zoo() / "checkpoints").iterdir()}
     assert weights == {n for n in trained if not n.endswith("_ptb")} | {"highway_small_ptb"}
     records = {n.rsplit("/", 1)[1][:-5] for n in names if "/zoo/records/" in n}
-    assert records == set(registry.known())
+    assert records == set(catalog.all_presets())
 
 
 def test_installation_loads_what_it_has_and_tells_where_the_rest_lies(wheel, tmp_path):
@@ -80,4 +81,4 @@ def test_installation_loads_what_it_has_and_tells_where_the_rest_lies(wheel, tmp
     assert (first, second) == ("resnet_bn_cifar10 loaded", "highway_small_ptb loaded")
     assert "zoo/checkpoints/resnet_small_ptb of the source repository" in third
     assert "python training/ptb.py --preset resnet_small_ptb" in third
-    assert known == f"{len(registry.known())} known"
+    assert known == f"{len(catalog.all_presets())} known"

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from keras_unrolled import checks, files
-from keras_unrolled.presets.record import fingerprint, read_json
+from keras_unrolled.files import fingerprint, read_json
 
 FOLDER, ARRAYS, MANIFEST = "checkpoints", "variables.npz", "manifest.json"
 KEEP = 2  # of the newest checkpoints

@@ -122,7 +122,7 @@ def run(name, recipe, options):
     strategy = make_strategy(options.replicas, kind=options.strategy, timeout=options.timeout)
 
     from keras_unrolled import data, evaluation
-    from keras_unrolled.streams import make_stream
+    from keras_unrolled.data.streams import make_stream
     from training import finish, loop
 
     train = data.load_cifar10(options.data_dir, "train")

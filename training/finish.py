@@ -4,7 +4,7 @@ import csv
 import tempfile
 from pathlib import Path
 
-from keras_unrolled import checks, evaluation, models
+from keras_unrolled import checks, environment, evaluation, models
 from keras_unrolled.analysis import plots
 from keras_unrolled.presets import record as records
 from keras_unrolled.presets.loading import from_preset
@@ -64,7 +64,7 @@ def write_preset(
         "commit": state["commit"],
         "seed": recipe.seed,
         "hours": round(state["hours"], 3),
-        "hardware": records.hardware(),
+        "hardware": environment.hardware(),
         **told,
     }
     facts = {"name": name, "training": training, "half": half}

@@ -15,7 +15,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout, not installed
 
 from keras_unrolled import checks
-from keras_unrolled.presets import registry
+from keras_unrolled.presets import catalog
 from training import command_line
 from training.recipe import Recipe
 
@@ -142,7 +142,7 @@ def make_recipe(name, kind="classic"):
     text = HEAD.format(
         name=name,
         flag="" if kind == "classic" else f" --recipe {kind}",
-        hours=flops(recipe, registry.known()[name].macs or 0) / SUSTAINED / 8 / 3600,
+        hours=flops(recipe, catalog.all_presets()[name].macs or 0) / SUSTAINED / 8 / 3600,
         expected=expected,
     )
     return dataclasses.replace(recipe, text=text + TEXTS[kind])

@@ -136,7 +136,7 @@ def run(name, recipe, options):
         )
 
     from keras_unrolled import data, evaluation
-    from keras_unrolled.models.character_lm import CharacterTokenizer, character_lm
+    from keras_unrolled.models import CharacterTokenizer, character_lm
     from keras_unrolled.presets.saving import portable
     from training import finish, language, loop
     from training.data import text

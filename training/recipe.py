@@ -174,6 +174,6 @@ class Recipe:
             if key.startswith("network."):
                 network[key.removeprefix("network.")] = value
             else:
-                checks.known([key], names, "the recipe")
+                checks.check_names([key], names, "the recipe")
                 changes[key] = value
         return dataclasses.replace(self, network=network, **changes)

@@ -12,13 +12,13 @@ import argparse
 import csv
 import io
 import json
-import os
 import sys
 from pathlib import Path
 
-from keras_unrolled import checks, quiet
-from keras_unrolled.presets import card, hub, registry
-from keras_unrolled.presets.registry import list_presets
+from keras_unrolled import checks, paths, quiet
+from keras_unrolled.files import write_text
+from keras_unrolled.presets import card, catalog, hub
+from keras_unrolled.presets.catalog import list_presets
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS, RESULTS, PINS = ROOT / "zoo/records", ROOT / "zoo/results", ROOT / "zoo/hub.json"
@@ -74,7 +74,7 @@ def outputs():
     texts = {}
     for name, record in (imagenet.make_records() | recipes.make_records()).items():
         texts[RECORDS / f"{name}.json"] = record.to_json()
-    for path in (registry.zoo() / "checkpoints").glob("*/record.json"):
+    for path in (paths.zoo() / "checkpoints").glob("*/record.json"):
         texts[RECORDS / f"{path.parent.name}.json"] = path.read_text()
     found = list_presets()
     readme = (ROOT / "README.md").read_text()
@@ -106,17 +106,15 @@ def build(check):
             path.unlink()
             print(f"took {path.relative_to(ROOT)} away: no such preset")
     if stale and not check and any(path.parent == RECORDS for path in stale):
-        registry.known.cache_clear()
+        catalog.all_presets.cache_clear()
         return build(check)  # the cards and tables follow from the records
     return 1 if stale and check else 0
 
 
 def write(path, text):
-    """Writes a file aside and renames it."""
+    """Writes a file of the zoo, and its folder where there is none."""
     path.parent.mkdir(exist_ok=True)
-    aside = path.with_name(path.name + ".part")
-    aside.write_text(text)
-    os.replace(aside, path)
+    write_text(path, text)
 
 
 def publish_all(options):

@@ -18,11 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_unrolled import checks, comparison, data, evaluation
+from keras_unrolled import checks, data, evaluation
 from keras_unrolled.analysis import plots
-from keras_unrolled.models.character_lm import END
+from keras_unrolled.evaluation import comparison
+from keras_unrolled.models.character_tokenizer import END
+from keras_unrolled.presets.catalog import list_presets
 from keras_unrolled.presets.loading import from_preset
-from keras_unrolled.presets.registry import list_presets, load_record
+from keras_unrolled.presets.resolve import load_record
 from zoo.build import RESULTS, ROOT, write
 
 PAGE, CURVES = ROOT / "docs/results.md", ROOT / "docs/curves.png"

@@ -1,7 +1,7 @@
 """The records of the presets of CIFAR-10 and Penn Treebank that have not been trained yet."""
 
 from keras_unrolled import data, models
-from keras_unrolled.presets.registry import zoo
+from keras_unrolled.paths import zoo
 from keras_unrolled.presets.saving import describe
 from training import cifar10, ptb
 

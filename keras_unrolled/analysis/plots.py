@@ -1,8 +1,9 @@
 """Pictures, as PNG files."""
 
 import csv
-import os
 from pathlib import Path
+
+from keras_unrolled.files import replaced
 
 
 def _figure(*args, **kwargs):
@@ -14,9 +15,8 @@ def _figure(*args, **kwargs):
 
 def _save(figure, path):
     path = Path(path)
-    aside = path.with_name(f".{path.name}.part")
-    figure.savefig(aside, dpi=120, format="png")
-    os.replace(aside, path)
+    with replaced(path) as aside:
+        figure.savefig(aside, dpi=120, format="png")
     return path
 
 

@@ -1,150 +1,17 @@
-"""The block, written once: basic or bottleneck, every gating, with or without normalisation."""
-
-import math
+"""The block, written once: basic or bottleneck, every gating, with or without normalization."""
 
 import keras
 from keras import ops
 
 from keras_unrolled import checks
-from keras_unrolled.layers.convolution import SymmetricConv2D
 from keras_unrolled.layers.layer_dropout import make_layer_dropout
-from keras_unrolled.layers.mixing import GATINGS, mix, open_gate
+from keras_unrolled.layers.mixing import GATINGS, gate_activation, mix
 from keras_unrolled.layers.normalization import make_normalization
+from keras_unrolled.layers.stack import Stack
 
 # Kernel sizes of H, and how many times wider than `filters` its last convolution is.
 BLOCK_TYPES = {"basic": ((3, 3), 1), "bottleneck": ((1, 3, 1), 4)}
 MOST_FILTERS = 65_536
-
-
-@keras.saving.register_keras_serializable(package="keras_unrolled")
-class Stack(keras.layers.Layer):
-    """Convolutions with what stands between them: H, or a gate as deep as H.
-
-    Post-activation: conv-norm-relu-...-conv-norm. Pre-activation, whose input has been
-    normalised and rectified already: conv-norm-relu-...-conv.
-
-    Args:
-        filters: sequence of int, output channels of each convolution.
-        kernel_sizes: sequence of int, one for each convolution.
-        strides: sequence of int, one for each convolution.
-        normalization: "batch", "group" or None; None gives every convolution a bias.
-        activation_order: "post" or "pre".
-        output_bias: optional float. Where given, the stack ends in a shift by a bias of
-            this initial value, whichever layer it lies in: that is a gate's bias.
-        momentum: float, of batch normalisation's moving statistics.
-        epsilon: float, of the normalisation.
-
-    Input: `(batch, height, width, channels)`. Output: `(batch, height / s, width / s,
-    filters[-1])` with s the product of the strides, sizes rounded up.
-    """
-
-    def __init__(
-        self,
-        *,
-        filters,
-        kernel_sizes,
-        strides,
-        normalization="batch",
-        activation_order="post",
-        output_bias=None,
-        momentum=0.9,
-        epsilon=1e-5,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.filters = tuple(filters)
-        self.kernel_sizes = tuple(kernel_sizes)
-        self.strides = tuple(strides)
-        self.normalization = normalization
-        self.activation_order = activation_order
-        self.output_bias = output_bias
-        self.momentum = momentum
-        self.epsilon = epsilon
-
-        post = activation_order == "post"
-        bias = 0.0 if output_bias is None else output_bias
-        self.convs, self.norms = [], []
-        for i, (width, size, stride) in enumerate(zip(filters, kernel_sizes, strides), start=1):
-            last = i == len(self.filters)
-            shifts = last and output_bias is not None and not post
-            self.convs.append(
-                SymmetricConv2D(
-                    width,
-                    size,
-                    strides=stride,
-                    use_bias=normalization is None or shifts,
-                    bias_initializer=keras.initializers.Constant(bias if last else 0.0),
-                    kernel_initializer="he_normal",
-                    dtype=self.dtype_policy,
-                    name=f"conv{i}",
-                )
-            )
-            if post or not last:
-                norm = make_normalization(
-                    normalization,
-                    width,
-                    momentum=momentum,
-                    epsilon=epsilon,
-                    beta=bias if last else 0.0,
-                    dtype=self.dtype_policy,
-                    name=f"norm{i}",
-                )
-                self.norms += [norm] if norm is not None else []
-
-    def build(self, input_shape):
-        shape = tuple(input_shape)
-        for i, conv in enumerate(self.convs):
-            conv.build(shape)
-            shape = conv.compute_output_shape(shape)
-            if i < len(self.norms):
-                self.norms[i].build(shape)
-        self.built = True
-
-    def call(self, x, training=None):
-        for i, conv in enumerate(self.convs):
-            x = conv(x)
-            if i < len(self.norms):
-                x = self.norms[i](x, training=training)
-            if i + 1 < len(self.convs):
-                x = ops.relu(x)
-        return x
-
-    def compute_output_shape(self, input_shape):
-        for conv in self.convs:
-            input_shape = conv.compute_output_shape(input_shape)
-        return input_shape
-
-    @property
-    def output_layer(self):
-        """The layer that ends the stack: a normalisation or a convolution."""
-        return self.norms[-1] if len(self.norms) == len(self.convs) else self.convs[-1]
-
-    def is_constant(self):
-        """Whether the output does not depend on the input, as in a gate that was regated."""
-        last = self.output_layer
-        scale = last.kernel if hasattr(last, "kernel") else last.gamma
-        return not ops.convert_to_numpy(scale.value).any()
-
-    def count_macs(self, input_shape):
-        """Multiply-accumulates of the convolutions for one example of `(1, h, w, c)`."""
-        macs = 0
-        for conv in self.convs:
-            channels, input_shape = input_shape[-1], conv.compute_output_shape(input_shape)
-            macs += math.prod(input_shape[1:]) * math.prod(conv.kernel_size) * channels
-        return macs
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "kernel_sizes": self.kernel_sizes,
-            "strides": self.strides,
-            "normalization": self.normalization,
-            "activation_order": self.activation_order,
-            "output_bias": self.output_bias,
-            "momentum": self.momentum,
-            "epsilon": self.epsilon,
-        }
 
 
 @keras.saving.register_keras_serializable(package="keras_unrolled")
@@ -337,13 +204,13 @@ class Block(keras.layers.Layer):
         found["transform"] = h
         transform = carry = None
         if self.transform_gate is not None:
-            transform = open_gate(self.transform_gate(entry, training=training))
+            transform = gate_activation(self.transform_gate(entry, training=training))
             found["transform_gate"] = transform
             transform = self.drop(transform, training=training)
         else:
             h = self.drop(h, training=training)
         if self.carry_gate is not None:
-            carry = open_gate(self.carry_gate(entry, training=training))
+            carry = gate_activation(self.carry_gate(entry, training=training))
             found["carry_gate"] = carry
         if GATINGS[self.gating].carries:
             if self.projection is not None:

@@ -4,7 +4,7 @@ import keras
 
 from keras_unrolled import checks
 from keras_unrolled.layers.layer_dropout import make_layer_dropout
-from keras_unrolled.layers.mixing import GATINGS, mix, open_gate
+from keras_unrolled.layers.mixing import GATINGS, gate_activation, mix
 
 
 @keras.saving.register_keras_serializable(package="keras_unrolled")
@@ -96,11 +96,11 @@ class Highway(keras.layers.Layer):
         h = self.activation(self.transform(x))
         transform = carry = None
         if self.transform_gate is not None:
-            transform = self.drop(open_gate(self.transform_gate(x)), training=training)
+            transform = self.drop(gate_activation(self.transform_gate(x)), training=training)
         else:
             h = self.drop(h, training=training)
         if self.carry_gate is not None:
-            carry = open_gate(self.carry_gate(x))
+            carry = gate_activation(self.carry_gate(x))
         return mix(self.gating, h, x, transform, carry)
 
     def compute_output_shape(self, input_shape):

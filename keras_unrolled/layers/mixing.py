@@ -72,8 +72,11 @@ def mix(gating, h, x, transform=None, carry=None):
     return ops.cast(ops.add(new, old), dtype)
 
 
-def open_gate(preactivation):
+def gate_activation(preactivation):
     """The logistic gate of a pre-activation of any shape, in float32 at least, in 0..1."""
     dtype = keras.backend.standardize_dtype(preactivation.dtype)
     wide = keras.backend.result_type(dtype, "float32")
     return ops.sigmoid(ops.cast(preactivation, wide))
+
+
+open_gate = gate_activation  # its former name

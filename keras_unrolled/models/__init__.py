@@ -3,6 +3,7 @@
 from keras_unrolled.models.builders import (
     DATASETS,
     IMAGENET_DEPTHS,
+    character_lm,
     highway,
     imagenet_labels,
     make_preprocessor,
@@ -10,18 +11,12 @@ from keras_unrolled.models.builders import (
     resnet,
 )
 from keras_unrolled.models.character_backbone import CharacterBackbone
-from keras_unrolled.models.character_lm import (
-    CharacterLM,
-    CharacterLMPreprocessor,
-    CharacterTokenizer,
-    character_lm,
-)
-from keras_unrolled.models.image_backbone import ImageBackbone, Stem
-from keras_unrolled.models.image_classifier import (
-    ImageClassifier,
-    ImageClassifierPreprocessor,
-    ImageConverter,
-)
+from keras_unrolled.models.character_lm import CharacterLM, CharacterLMPreprocessor
+from keras_unrolled.models.character_tokenizer import CharacterTokenizer
+from keras_unrolled.models.image_backbone import ImageBackbone
+from keras_unrolled.models.image_classifier import ImageClassifier, ImageClassifierPreprocessor
+from keras_unrolled.models.image_converter import ImageConverter
+from keras_unrolled.models.stem import Stem
 
 __all__ = [
     "DATASETS",

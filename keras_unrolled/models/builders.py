@@ -4,12 +4,11 @@ import inspect
 from typing import Any
 
 from keras_unrolled import checks
+from keras_unrolled.models.character_backbone import CharacterBackbone
+from keras_unrolled.models.character_lm import CharacterLM, CharacterLMPreprocessor
 from keras_unrolled.models.image_backbone import ImageBackbone
-from keras_unrolled.models.image_classifier import (
-    ImageClassifier,
-    ImageClassifierPreprocessor,
-    ImageConverter,
-)
+from keras_unrolled.models.image_classifier import ImageClassifier, ImageClassifierPreprocessor
+from keras_unrolled.models.image_converter import ImageConverter
 
 # He et al. 2015, table 1: block type and blocks of each stage.
 IMAGENET_DEPTHS = {
@@ -99,7 +98,7 @@ def plain(depth, *, dataset="imagenet", num_classes=None, **options):
 
 def _classifier(depth, dataset, num_classes, network, options):
     checks.one_of("dataset", dataset, DATASETS)
-    checks.known(options, _BACKBONE_OPTIONS | _CLASSIFIER_OPTIONS, "the builder")
+    checks.check_names(options, _BACKBONE_OPTIONS | _CLASSIFIER_OPTIONS, "the builder")
     facts = DATASETS[dataset]
     head = {name: options.pop(name) for name in _CLASSIFIER_OPTIONS & options.keys()}
     backbone = ImageBackbone(**{**_shape(depth, dataset), **network, **options})
@@ -185,3 +184,60 @@ def _shape(depth, dataset):
         "stem": "cifar",
         "shortcut": "pad",
     }
+
+
+# Kim et al. 2016, table 2.
+SIZES: dict[str, dict[str, Any]] = {
+    "small": {
+        "character_dim": 15,
+        "filter_widths": (1, 2, 3, 4, 5, 6),
+        "num_filters": (25, 50, 75, 100, 125, 150),
+        "num_layers": 1,
+        "units": 300,
+    },
+    "large": {
+        "character_dim": 15,
+        "filter_widths": (1, 2, 3, 4, 5, 6, 7),
+        "num_filters": (50, 100, 150, 200, 200, 200, 200),
+        "num_layers": 2,
+        "units": 650,
+    },
+}
+
+
+def character_lm(size="small", *, gating="coupled", tokenizer=None, dropout=0.5, **options):
+    """A character-aware language model (Kim et al. 2016) with any gated layer.
+
+    Small has 5,312,515 parameters and Large 19,373,165, with 51 characters and 10,000 words and
+    with two biases an LSTM; `two_biases=False` takes 2,400 and 5,200 off.
+
+    Args:
+        size: "small" or "large".
+        gating: "none" for no layer between convolutions and LSTM, or as in `Highway`. A Residual net
+            has twice as many layers, so that it has a coupled one's parameters (Greff et al. 2017,
+            section 5.2).
+        tokenizer: optional `CharacterTokenizer`, which gives the numbers of words and characters;
+            else `vocabulary_size` (10,000) and `num_characters` (51) do.
+        dropout: float in [0, 1), before each LSTM but the first and before the dense layer.
+        **options: arguments of `CharacterBackbone`, and `name`.
+
+    Returns:
+        A `CharacterLM` with random weights.
+
+    Raises:
+        InputError: for an unknown size or option.
+    """
+    facts = dict(SIZES[checks.one_of("size", size, SIZES)])
+    if gating == "none":
+        gating, facts["num_layers"] = "coupled", 0
+    elif gating == "residual":
+        facts["num_layers"] *= 2
+    words = options.pop("vocabulary_size", 10_000)
+    facts |= {"num_characters": 51, "gating": gating, "dropout": dropout, **options}
+    name = facts.pop("name", "lm")
+    preprocessor = None
+    if tokenizer is not None:
+        words, facts["num_characters"] = tokenizer.vocabulary_size(), tokenizer.num_characters()
+        preprocessor = CharacterLMPreprocessor(tokenizer, sequence_length=200)
+    backbone = CharacterBackbone(**facts)
+    return CharacterLM(backbone, words, preprocessor=preprocessor, dropout=dropout, name=name)

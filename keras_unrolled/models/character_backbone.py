@@ -6,7 +6,7 @@ import keras_hub
 from keras_unrolled import checks
 from keras_unrolled.layers.lstm import LSTM
 from keras_unrolled.layers.word_encoder import WordEncoder
-from keras_unrolled.models.image_backbone import refuse_excess
+from keras_unrolled.models.limits import refuse_excess
 
 
 def make_dropout(rate, variational, dtype, name):
@@ -64,7 +64,7 @@ class CharacterBackbone(keras_hub.models.Backbone):
         dtype=None,
         **kwargs,
     ):
-        checks.known(kwargs, ("name", "trainable"), "CharacterBackbone")
+        checks.check_names(kwargs, ("name", "trainable"), "CharacterBackbone")
         checks.whole("units", units, least=1, most=65_536)
         checks.whole("num_layers", num_layers, least=0, most=1_000)
         checks.whole("num_characters", num_characters, least=2, most=10**6)

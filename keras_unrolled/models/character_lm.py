@@ -1,9 +1,5 @@
-"""A language model that reads words through their characters, its tokenizer and builder."""
+"""A language model that reads words through their characters."""
 
-import json
-import re
-from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -13,166 +9,11 @@ from keras import ops
 
 from keras_unrolled import checks
 from keras_unrolled.models.character_backbone import CharacterBackbone, make_dropout
+from keras_unrolled.models.character_tokenizer import END, CharacterTokenizer, check_tokenizer
 from keras_unrolled.models.head_weights import HeadWeights
-from keras_unrolled.models.image_backbone import refuse_excess
+from keras_unrolled.models.limits import refuse_excess
 
-# Kim et al. 2016, table 2.
-SIZES: dict[str, dict[str, Any]] = {
-    "small": {
-        "character_dim": 15,
-        "filter_widths": (1, 2, 3, 4, 5, 6),
-        "num_filters": (25, 50, 75, 100, 125, 150),
-        "num_layers": 1,
-        "units": 300,
-    },
-    "large": {
-        "character_dim": 15,
-        "filter_widths": (1, 2, 3, 4, 5, 6, 7),
-        "num_filters": (50, 100, 150, 200, 200, 200, 200),
-        "num_layers": 2,
-        "units": 650,
-    },
-}
-END, UNKNOWN = "<eos>", "<unk>"
 READ = 12_000  # characters that are read at once where many words are
-# Characters' numbers: padding, start and end of a word, one that is not known, the end of a
-# sentence, which is a word of that one character; then those of the text.
-PAD, START, STOP, OTHER, PERIOD = range(5)
-
-
-@keras.saving.register_keras_serializable(package="keras_unrolled")
-class CharacterTokenizer(keras_hub.tokenizers.Tokenizer):
-    """Words and their characters as numbers.
-
-    Words are what white space divides; the end of a line is the word `<eos>`. What is not in
-    the vocabulary has the number of `<unk>`, but characters of its own, so that it can be read.
-    A word in capitals that is known without them is that word.
-
-    Args:
-        vocabulary: optional list of words, `<eos>` and `<unk>` first.
-        characters: optional string of the known characters.
-
-    Raises:
-        InputError: for a vocabulary without the two, or with one word twice.
-    """
-
-    backbone_cls = CharacterBackbone
-    FILE = "vocabulary.json"
-
-    def __init__(self, vocabulary=None, characters=None, **kwargs):
-        super().__init__(**{"dtype": "int32", **kwargs})
-        self.file_assets = [self.FILE]
-        self.vocabulary: Any = None
-        self.characters: Any = None
-        if vocabulary is not None:
-            self.set_vocabulary(vocabulary, characters)
-
-    def set_vocabulary(self, vocabulary, characters):
-        """Takes a list of words and a string of characters."""
-        if list(vocabulary[:2]) != [END, UNKNOWN] or len(set(vocabulary)) != len(vocabulary):
-            raise checks.InputError(
-                f"Expected a vocabulary of different words that begins with {END} and {UNKNOWN}. "
-                f"Received one of {len(vocabulary):,} that begins with "
-                f"{', '.join(map(repr, vocabulary[:3]))}. Build it with `CharacterTokenizer.learn`."
-            )
-        self.vocabulary, self.characters = list(vocabulary), characters
-        self.numbers = {word: i for i, word in enumerate(self.vocabulary)}
-        self.letters = {c: i for i, c in enumerate(characters, start=PERIOD + 1)}
-        self.start_token_id = self.end_token_id = 0
-        self.pad_token_id = self.unknown_token_id = 1
-
-    @classmethod
-    def learn(cls, words):
-        """A tokenizer for all of a list of words, the frequent ones first."""
-        counts = Counter(words)
-        for special in (END, UNKNOWN):
-            counts.pop(special, None)
-        order = sorted(counts, key=lambda word: (-counts[word], word))
-        return cls([END, UNKNOWN, *order], "".join(sorted(set("".join(order)))))
-
-    def split(self, text):
-        """The words of a text, with `<eos>` after each line but for what follows the last one."""
-        *lines, rest = text.split("\n")
-        words = [word for line in lines for word in [*line.split(), END]]
-        return words + rest.split()
-
-    def known(self, word):
-        """The word as the vocabulary has it, else as it is."""
-        lower = word.lower()
-        return lower if word not in self.numbers and lower in self.numbers else word
-
-    def tokenize(self, inputs):
-        """Numbers of the words of a text, int32, or a list of such for a list of texts."""
-        if not isinstance(inputs, str):
-            return [self.tokenize(text) for text in inputs]
-        words = (self.known(word) for word in self.split(inputs))
-        return np.array([self.numbers.get(w, self.unknown_token_id) for w in words], "int32")
-
-    def call(self, inputs, *args, training=None, **kwargs):
-        return self.tokenize(inputs)
-
-    def unknown(self, text):
-        """The words of a text that are not in the vocabulary, each once."""
-        found = (word for word in self.split(text) if self.known(word) not in self.numbers)
-        return list(dict.fromkeys(found))
-
-    def spell(self, words, least=1):
-        """The characters of words, int32 `(words, characters)`, filled up with 0.
-
-        A word's start and end have numbers of their own. `<unk>` is a word of the one
-        character that is not known, `<eos>` of one of its own.
-
-        Args:
-            words: list of strings.
-            least: int, characters to fill up to at least.
-        """
-        special = {END: [PERIOD], UNKNOWN: [OTHER]}
-        rows = [
-            [START, *(special.get(w) or [self._letter(c) for c in w]), STOP]
-            for w in map(self.known, words)
-        ]
-        longest = max([least, *map(len, rows)])
-        return np.array([row + [PAD] * (longest - len(row)) for row in rows], "int32").reshape(
-            len(rows), longest
-        )
-
-    def _letter(self, character):
-        return self.letters.get(character) or self.letters.get(character.lower(), OTHER)
-
-    def detokenize(self, inputs):
-        """The text of a sequence of numbers, or a list of such for several."""
-        inputs = inputs if isinstance(inputs, list) else np.asarray(inputs)
-        if len(inputs) and np.ndim(inputs[0]):
-            return [self.detokenize(row) for row in inputs]
-        text = " ".join(self.vocabulary[i] for i in inputs)
-        return re.sub(rf" ?{END} ?", "\n", text)
-
-    def get_vocabulary(self):
-        return list(self.vocabulary)
-
-    def vocabulary_size(self):
-        return len(self.vocabulary)
-
-    def num_characters(self):
-        """How many numbers characters have, with the five that are none of the text's."""
-        return PERIOD + 1 + len(self.characters)
-
-    def id_to_token(self, id):
-        return self.vocabulary[id]
-
-    def token_to_id(self, token):
-        return self.numbers[token]
-
-    def save_assets(self, dir_path):
-        """Writes `vocabulary.json`."""
-        facts = {"words": self.vocabulary, "characters": self.characters}
-        text = json.dumps(facts, ensure_ascii=False, indent=0)
-        (Path(dir_path) / self.FILE).write_text(text, encoding="utf-8")
-
-    def load_assets(self, dir_path):
-        """Reads `vocabulary.json`."""
-        facts = json.loads((Path(dir_path) / self.FILE).read_text(encoding="utf-8"))
-        self.set_vocabulary(facts["words"], facts["characters"])
 
 
 @keras.saving.register_keras_serializable(package="keras_unrolled")
@@ -210,7 +51,7 @@ class CharacterLMPreprocessor(keras_hub.models.CausalLMPreprocessor):
         characters = np.zeros((len(rows), length, spelled.shape[-1]), "int32")
         at = 0
         for i, row in enumerate(rows):
-            words = (tokenizer.known(word) for word in row)
+            words = (tokenizer.normalize(word) for word in row)
             ids[i, : len(row)] = [tokenizer.numbers.get(w, 1) for w in words]
             mask[i, : len(row)] = True
             characters[i, : len(row)] = spelled[at : at + len(row)]
@@ -251,7 +92,7 @@ class CharacterLM(HeadWeights, keras_hub.models.CausalLM):
     preprocessor_cls = CharacterLMPreprocessor
 
     def __init__(self, backbone, vocabulary_size, *, preprocessor=None, dropout=0.5, **kwargs):
-        checks.known(kwargs, ("name", "trainable"), "CharacterLM")
+        checks.check_names(kwargs, ("name", "trainable"), "CharacterLM")
         checks.whole("vocabulary_size", vocabulary_size, least=2, most=10**7)
         checks.real("dropout", dropout, least=0, most=1, below=True)
         refuse_excess(backbone.units * vocabulary_size, f"{vocabulary_size:,} words")
@@ -433,54 +274,3 @@ class CharacterLM(HeadWeights, keras_hub.models.CausalLM):
             "vocabulary_size": self.vocabulary_size,
             "dropout": self.dropout,
         }
-
-
-def check_tokenizer(tokenizer, backbone, vocabulary_size):
-    """Refuses a tokenizer with other numbers of words or characters than a network's."""
-    for what, wanted, found in (
-        ("words", vocabulary_size, tokenizer.vocabulary_size()),
-        ("characters", backbone.num_characters, tokenizer.num_characters()),
-    ):
-        if wanted != found:
-            raise checks.InputError(
-                f"Expected a tokenizer of {wanted:,} {what}, as the network has. Received one of "
-                f"{found:,}. It belongs to another network."
-            )
-
-
-def character_lm(size="small", *, gating="coupled", tokenizer=None, dropout=0.5, **options):
-    """A character-aware language model (Kim et al. 2016) with any gated layer.
-
-    Small has 5,312,515 parameters and Large 19,373,165, with 51 characters and 10,000 words and
-    with two biases an LSTM; `two_biases=False` takes 2,400 and 5,200 off.
-
-    Args:
-        size: "small" or "large".
-        gating: "none" for no layer between convolutions and LSTM, or as in `Highway`. A Residual net
-            has twice as many layers, so that it has a coupled one's parameters (Greff et al. 2017,
-            section 5.2).
-        tokenizer: optional `CharacterTokenizer`, which gives the numbers of words and characters;
-            else `vocabulary_size` (10,000) and `num_characters` (51) do.
-        dropout: float in [0, 1), before each LSTM but the first and before the dense layer.
-        **options: arguments of `CharacterBackbone`, and `name`.
-
-    Returns:
-        A `CharacterLM` with random weights.
-
-    Raises:
-        InputError: for an unknown size or option.
-    """
-    facts = dict(SIZES[checks.one_of("size", size, SIZES)])
-    if gating == "none":
-        gating, facts["num_layers"] = "coupled", 0
-    elif gating == "residual":
-        facts["num_layers"] *= 2
-    words = options.pop("vocabulary_size", 10_000)
-    facts |= {"num_characters": 51, "gating": gating, "dropout": dropout, **options}
-    name = facts.pop("name", "lm")
-    preprocessor = None
-    if tokenizer is not None:
-        words, facts["num_characters"] = tokenizer.vocabulary_size(), tokenizer.num_characters()
-        preprocessor = CharacterLMPreprocessor(tokenizer, sequence_length=200)
-    backbone = CharacterBackbone(**facts)
-    return CharacterLM(backbone, words, preprocessor=preprocessor, dropout=dropout, name=name)

@@ -1,122 +1,17 @@
 """A stack of stages, every stage a stack of blocks: every image network of this package."""
 
-import math
-from contextlib import contextmanager
-from contextvars import ContextVar
-
 import keras
 import keras_hub
 from keras import ops
 
 from keras_unrolled import checks
 from keras_unrolled.layers.block import BLOCK_TYPES, MOST_FILTERS, Block
-from keras_unrolled.layers.convolution import SymmetricConv2D
 from keras_unrolled.layers.mixing import GATINGS
 from keras_unrolled.layers.normalization import make_normalization
+from keras_unrolled.models.limits import count_kernels, refuse_excess
+from keras_unrolled.models.stem import Stem
 
 MOST_BLOCKS = 2_000
-MOST_WEIGHTS = 2**31
-_most_weights = ContextVar("most_weights", default=MOST_WEIGHTS)
-
-
-@keras.saving.register_keras_serializable(package="keras_unrolled")
-class Stem(keras.layers.Layer):
-    """What stands before the first block.
-
-    `imagenet`: 7x7 convolution with stride 2, norm, ReLU, 3x3 max pooling with stride 2;
-    `cifar`: 3x3 convolution, norm, ReLU (He et al. 2015, table 1 and section 4.2). In
-    pre-activation norm and ReLU belong to the first block and are left out here.
-
-    Args:
-        kind: "imagenet" or "cifar".
-        filters: int, output channels.
-        normalization: "batch", "group" or None.
-        activation_order: "post" or "pre".
-        momentum: float, of batch normalisation's moving statistics.
-        epsilon: float, of the normalisation.
-
-    Input: `(batch, height, width, channels)`. Output: `(batch, height / s, width / s,
-    filters)` with s = 4 for imagenet and 1 for cifar, sizes rounded up.
-    """
-
-    def __init__(
-        self,
-        kind,
-        filters,
-        *,
-        normalization="batch",
-        activation_order="post",
-        momentum=0.9,
-        epsilon=1e-5,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.kind = kind
-        self.filters = filters
-        self.normalization = normalization
-        self.activation_order = activation_order
-        self.momentum = momentum
-        self.epsilon = epsilon
-        size, strides = (7, 2) if kind == "imagenet" else (3, 1)
-        self.conv = SymmetricConv2D(
-            filters,
-            size,
-            strides=strides,
-            use_bias=normalization is None,
-            kernel_initializer="he_normal",
-            dtype=self.dtype_policy,
-            name="conv",
-        )
-        self.norm = None
-        if activation_order == "post":
-            self.norm = make_normalization(
-                normalization,
-                filters,
-                momentum=momentum,
-                epsilon=epsilon,
-                dtype=self.dtype_policy,
-                name="norm",
-            )
-
-    def build(self, input_shape):
-        self.conv.build(input_shape)
-        if self.norm is not None:
-            self.norm.build(self.conv.compute_output_shape(input_shape))
-        self.built = True
-
-    def call(self, x, training=None):
-        x = self.conv(x)
-        if self.norm is not None:
-            x = self.norm(x, training=training)
-        if self.activation_order == "post":
-            x = ops.relu(x)
-        if self.kind == "imagenet":
-            # The border must never win: a pre-activated stem has negative values.
-            x = ops.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)], constant_values=-math.inf)
-            x = ops.max_pool(x, 3, strides=2, padding="valid", data_format="channels_last")
-        return x
-
-    def compute_output_shape(self, input_shape):
-        batch, *sizes, filters = self.conv.compute_output_shape(input_shape)
-        if self.kind == "imagenet":
-            sizes = [None if size is None else -(-size // 2) for size in sizes]
-        return (batch, *sizes, filters)
-
-    def count_macs(self, input_shape):
-        """Multiply-accumulates of the convolution for one example of `(1, h, w, c)`."""
-        positions = math.prod(self.conv.compute_output_shape(input_shape)[1:])
-        return positions * math.prod(self.conv.kernel_size) * input_shape[-1]
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "kind": self.kind,
-            "filters": self.filters,
-            "normalization": self.normalization,
-            "activation_order": self.activation_order,
-            "momentum": self.momentum,
-            "epsilon": self.epsilon,
-        }
 
 
 @keras.saving.register_keras_serializable(package="keras_unrolled")
@@ -192,7 +87,7 @@ class ImageBackbone(keras_hub.models.Backbone):
         dtype=None,
         **kwargs,
     ):
-        checks.known(kwargs, ("name", "trainable"), "ImageBackbone")
+        checks.check_names(kwargs, ("name", "trainable"), "ImageBackbone")
         filters = _stagewise("stackwise_num_filters", stackwise_num_filters, MOST_FILTERS)
         blocks = _stagewise("stackwise_num_blocks", stackwise_num_blocks, MOST_BLOCKS)
         strides = _stagewise("stackwise_num_strides", stackwise_num_strides, 16)
@@ -386,66 +281,8 @@ def _image_shape(shape):
     return (*sizes, channels)
 
 
-@contextmanager
-def at_most(weights):
-    """Within, a network of more weights is refused before anything is allocated.
-
-    Args:
-        weights: int, or None for 2**31.
-    """
-    token = _most_weights.set(MOST_WEIGHTS if weights is None else min(weights, MOST_WEIGHTS))
-    try:
-        yield
-    finally:
-        _most_weights.reset(token)
-
-
-def count_kernels(widths, blocks, block_type, gating, gate_type, stem_filters, channels):
-    """The number of weights in the kernels of H, the gates and the projections, at least.
-
-    Args:
-        widths: list of int, filters of each stage's blocks.
-        blocks: list of int, blocks of each stage.
-        block_type: "basic" or "bottleneck".
-        gating: a key of `GATINGS`.
-        gate_type: "stack" or "pointwise".
-        stem_filters: int, channels that the first block reads.
-        channels: int, of an image.
-
-    Returns:
-        An int, computed without building anything.
-    """
-    kernels, expansion = BLOCK_TYPES[block_type]
-    total = 9 * channels * stem_filters
-    read, gates = stem_filters, len(GATINGS[gating].free)
-    for width, depth in zip(widths, blocks):
-        out = width * expansion
-        for inputs, times in ((read, 1), (out, depth - 1)):
-            deep = sum(
-                k * k * into * onto
-                for k, into, onto in zip(
-                    kernels,
-                    [inputs] + [width] * (len(kernels) - 1),
-                    [width] * (len(kernels) - 1) + [out],
-                )
-            )
-            total += times * (deep + gates * (deep if gate_type == "stack" else inputs * out))
-        read = out
-    return total
-
-
 def _refuse_absurd(*shape):
     """Refuses what no machine here, or no file, could hold."""
     refuse_excess(
         count_kernels(*shape), f"filters {shape[0]}, blocks {shape[1]}, gating {shape[3]!r}"
     )
-
-
-def refuse_excess(weights, told):
-    """Refuses a network of more weights than `at_most` allows; `told` describes it."""
-    if weights > _most_weights.get():
-        raise checks.InputError(
-            f"Expected a network of at most {_most_weights.get():,} weights. Received one of more "
-            f"than {weights:,}: {told}. Use fewer or narrower layers, or the configuration of the "
-            "weights' own network."
-        )

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from keras_unrolled import checks
-from keras_unrolled.presets.record import fingerprint
+from keras_unrolled.files import fingerprint
 
 SCHEME = "hf://"
 # What a preset consists of; nothing else of a repository is fetched.

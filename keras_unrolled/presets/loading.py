@@ -2,21 +2,17 @@
 
 import math
 
-import h5py
 import keras
-import numpy as np
 
-from keras_unrolled import checks, convert, models
-from keras_unrolled.models.character_lm import check_tokenizer
-from keras_unrolled.models.image_backbone import at_most
+from keras_unrolled import checks, convert, files, models
+from keras_unrolled.models.character_tokenizer import check_tokenizer
+from keras_unrolled.models.limits import at_most
+from keras_unrolled.presets import integrity, layout
 from keras_unrolled.presets import record as records
-from keras_unrolled.presets import registry
+from keras_unrolled.presets.resolve import resolve
+from keras_unrolled.presets.weights import load_into, read_shapes
 
-TASK, BACKBONE_WEIGHTS, HEAD_WEIGHTS = "task.json", "model.weights.h5", "task.weights.h5"
 IMAGE, TEXT = map(keras.saving.get_registered_name, (models.ImageClassifier, models.CharacterLM))
-# What only `save_preset` writes: where it is, there must be a record.
-GOLDEN = "golden.npz"
-VOCABULARY = "assets/tokenizer"  # KerasHub's place for what a tokenizer keeps
 
 
 def from_preset(
@@ -65,7 +61,7 @@ def from_preset(
         labels = list(labels)
         num_classes = len(labels) if num_classes is None else num_classes
     head = None if num_classes is None else {"num_classes": num_classes, "labels": labels}
-    folder, record = registry.resolve(
+    folder, record = resolve(
         preset,
         weights=load_weights,
         revision=revision,
@@ -84,6 +80,8 @@ def from_preset(
         model = _replace_head(convert.from_keras_applications(folder, dtype=policy), head)
     elif convert.timm.is_timm(folder):
         model = convert.from_timm(folder, load_weights=load_weights, dtype=policy)
+        if record is not None and record.network["gating"] != model.backbone.gating:
+            model = convert.regate(model, record.network["gating"])
         model = _replace_head(model, head)
     else:
         model = _from_folder(folder, record, head, load_weights, policy)
@@ -136,7 +134,10 @@ def _replace_head(model, head):
 
 def _from_folder(folder, record, head, load_weights, policy):
     """A model from a folder that `save_preset` or KerasHub wrote."""
-    needed = [TASK, *([BACKBONE_WEIGHTS, HEAD_WEIGHTS] if load_weights else [])]
+    needed = [
+        layout.TASK,
+        *([layout.BACKBONE_WEIGHTS, layout.HEAD_WEIGHTS] if load_weights else []),
+    ]
     if record is not None:
         lacking = [name for name in needed if name not in record.files]
         if lacking:
@@ -144,52 +145,59 @@ def _from_folder(folder, record, head, load_weights, policy):
                 f"Expected the record in {folder} to know {', '.join(needed)}. It does not know "
                 f"{', '.join(lacking)}. Restore the record."
             )
-        records.verify(folder, record)
-    elif (folder / GOLDEN).exists():
+        integrity.verify(folder, record)
+    elif (folder / layout.GOLDEN).exists():
         raise checks.InputError(
-            f"Expected a {records.FILE} in {folder}, which `save_preset` wrote. Found none, so "
+            f"Expected a {layout.RECORD} in {folder}, which `save_preset` wrote. Found none, so "
             "that nothing tells whether the files are whole. Restore the record."
         )
-    task = records.read_json(folder / TASK)
+    task = files.read_json(folder / layout.TASK)
     kind = checks.one_of(
-        f"registered_name in {folder / TASK}", task.get("registered_name"), (IMAGE, TEXT)
+        f"registered_name in {folder / layout.TASK}", task.get("registered_name"), (IMAGE, TEXT)
     )
     shapes = {}
     if load_weights:
-        shapes = {name: _shapes(folder / name) for name in (BACKBONE_WEIGHTS, HEAD_WEIGHTS)}
+        shapes = {
+            name: read_shapes(folder / name)
+            for name in (layout.BACKBONE_WEIGHTS, layout.HEAD_WEIGHTS)
+        }
     try:
         config = task["config"]
         config["backbone"]["config"]["dtype"] = keras.dtype_policies.serialize(policy)
         if head is not None:
             config |= head
-        elif kind == IMAGE and load_weights and [config["num_classes"]] not in shapes[HEAD_WEIGHTS]:
+        elif (
+            kind == IMAGE
+            and load_weights
+            and [config["num_classes"]] not in shapes[layout.HEAD_WEIGHTS]
+        ):
             raise checks.InputError(
-                f"Expected weights for the {config['num_classes']!r} classes of {folder / TASK} "
-                f"in {folder / HEAD_WEIGHTS}. Found others. Restore the folder."
+                f"Expected weights for the {config['num_classes']!r} classes of {folder / layout.TASK} "
+                f"in {folder / layout.HEAD_WEIGHTS}. Found others. Restore the folder."
             )
         # No more is allocated than the file can fill.
-        limit = (folder / BACKBONE_WEIGHTS).stat().st_size if load_weights else None
+        limit = (folder / layout.BACKBONE_WEIGHTS).stat().st_size if load_weights else None
         with at_most(limit):
             model = keras.saving.deserialize_keras_object(task)
         if kind == TEXT and model.preprocessor is not None:
-            model.preprocessor.tokenizer.load_assets(folder / VOCABULARY)
+            model.preprocessor.tokenizer.load_assets(folder / layout.VOCABULARY)
             check_tokenizer(model.preprocessor.tokenizer, model.backbone, model.vocabulary_size)
     except checks.InputError:
         raise
     except Exception as error:  # whatever a damaged configuration leads to
         raise checks.InputError(
-            f"Expected the configuration of a classifier and its backbone in {folder / TASK}. "
+            f"Expected the configuration of a classifier and its backbone in {folder / layout.TASK}. "
             f"Found something else ({type(error).__name__}: {str(error)[:200]}). Restore the file."
         ) from error
     if record is not None and head is None:
         _compare(model, record, folder)
     if load_weights:
-        backbone, path = model.backbone, folder / BACKBONE_WEIGHTS
-        _load(backbone.load_weights, path, shapes[path.name], backbone.weights)
+        backbone, path = model.backbone, folder / layout.BACKBONE_WEIGHTS
+        load_into(backbone.load_weights, path, shapes[path.name], backbone.weights)
         if head is None:
-            path, body = folder / HEAD_WEIGHTS, {id(v) for v in backbone.weights}
+            path, body = folder / layout.HEAD_WEIGHTS, {id(v) for v in backbone.weights}
             rest = [v for v in model.weights if id(v) not in body]
-            _load(model.load_task_weights, path, shapes[path.name], rest)
+            load_into(model.load_task_weights, path, shapes[path.name], rest)
     return model
 
 
@@ -202,53 +210,6 @@ def _compare(model, record, folder):
     ):
         if wanted != got:
             raise checks.InputError(
-                f"Expected {what} of the record in {folder} to be those of {TASK}. They are "
+                f"Expected {what} of the record in {folder} to be those of {layout.TASK}. They are "
                 "others. The record belongs to another preset: restore it."
             )
-
-
-def _load(load, path, found, variables):
-    """Loads a weights file that has arrays of the shapes `found` into `variables`."""
-    if sorted(found) != sorted(list(v.shape) for v in variables):
-        raise checks.InputError(
-            f"Expected the {len(variables)} variables of the network in {path}. Found "
-            f"{len(found)}, of other number or shape. The file belongs to another network."
-        )
-    try:
-        load(str(path))
-    except Exception as error:
-        raise checks.InputError(
-            f"Expected the weights of the network in {path}. They cannot be loaded "
-            f"({type(error).__name__}: {str(error)[:200]}). Restore the file."
-        ) from error
-    for variable in variables:
-        values = np.asarray(keras.ops.convert_to_numpy(variable.value))
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            raise checks.InputError(
-                f"Expected finite weights in {path}. Found NaN or infinity in "
-                f"{variable.path}. The file is damaged or its training failed: take another."
-            )
-
-
-def _shapes(path):
-    """The shapes of every variable in a file of weights."""
-    if not path.is_file():
-        raise checks.InputError(
-            f"Expected weights in {path}. Found no such file. Restore it, or pass "
-            "load_weights=False for random weights."
-        )
-    shapes = []
-
-    def visit(_, node):
-        if isinstance(node, h5py.Dataset):
-            shapes.append(list(node.shape))
-
-    try:
-        with h5py.File(path, "r") as file:
-            file.visititems(visit)
-    except Exception as error:
-        raise checks.InputError(
-            f"Expected an HDF5 file of weights in {path}. Found one that cannot be read "
-            f"({error}). Restore it."
-        ) from error
-    return shapes

@@ -7,18 +7,7 @@ import tempfile
 from pathlib import Path
 
 from keras_unrolled import checks
-from keras_unrolled.presets import card, hub, registry
-from keras_unrolled.presets import record as records
-
-REQUIRED = {"config.json", "golden.npz", "model.weights.h5", "task.json", "task.weights.h5"}
-# What a preset may have besides.
-OPTIONAL = {
-    "assets/tokenizer/vocabulary.json",
-    "image_converter.json",
-    "metadata.json",
-    "preprocessor.json",
-    "tokenizer.json",
-}
+from keras_unrolled.presets import card, hub, layout, regated
 
 
 def upload_preset(
@@ -58,21 +47,21 @@ def upload_preset(
             says, if the address is none, or if the Hub does not accept or keep it.
     """
     name, revision = hub.parse(uri, revision)
-    folder, record = registry.resolve(preset)
-    missing = REQUIRED - (record.files.keys() if record else set())
+    folder, record = regated.find_folder(preset)
+    missing = layout.REQUIRED - (record.files.keys() if record else set())
     if record is None or missing:
         raise checks.InputError(
             f"Expected a whole preset with its record in {folder}. Missing: "
-            f"{', '.join(sorted(missing)) or records.FILE}. Save it with `save_preset`."
+            f"{', '.join(sorted(missing)) or layout.RECORD}. Save it with `save_preset`."
         )
-    stray = sorted(record.files.keys() - REQUIRED - OPTIONAL)
+    stray = sorted(record.files.keys() - layout.REQUIRED - layout.OPTIONAL)
     if stray:
         raise checks.InputError(
             f"Expected a preset's own files in the record of {folder}. Found others: "
             f"{', '.join(stray)}. Save the preset anew with `save_preset`."
         )
     _verify_in_a_new_process(folder)
-    sent = {file: (folder / file).read_bytes() for file in (*record.files, records.FILE)}
+    sent = {file: (folder / file).read_bytes() for file in (*record.files, layout.RECORD)}
     texts = {"README.md": card.make_card(record, name), **card.make_eval_results(record)}
     sent |= {path: text.encode() for path, text in texts.items()}
     plan = {

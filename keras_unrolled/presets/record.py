@@ -1,18 +1,14 @@
 """The record: the one frozen account of a preset."""
 
 import dataclasses
-import hashlib
-import importlib.metadata
 import json
-import os
-import platform
 import re
-import sys
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
 from typing import Any
 
 from keras_unrolled import checks
+from keras_unrolled.files import read_json, write_text
+from keras_unrolled.presets.integrity import is_within
 
 FILE = "record.json"
 IMAGES, TEXT = "image-classification", "text-generation"  # as the Hub calls them
@@ -22,8 +18,6 @@ PAPERS = (
     "https://arxiv.org/abs/1505.00387",  # Srivastava et al. 2015, Highway
     "https://arxiv.org/abs/1512.03385",  # He et al. 2015, Residual
 )
-_PACKAGES = ("keras-unrolled", "keras", "keras-hub", "tensorflow", "tensorflow-datasets", "numpy")
-MOST_JSON = 2**24  # bytes of a JSON file that is read
 # Key and type of what a metric must tell, and of what a record may hold.
 _METRIC: dict[str, Any] = {
     "dataset": str,
@@ -185,10 +179,7 @@ class Record:
 
     def write(self, path):
         """Writes the record as JSON, aside first."""
-        path = Path(path)
-        aside = path.with_name(path.name + ".part")
-        aside.write_text(self.to_json())
-        os.replace(aside, path)
+        write_text(path, self.to_json())
 
     @classmethod
     def read(cls, path):
@@ -211,39 +202,6 @@ class Record:
         return cls(**data)
 
 
-def is_within(name):
-    """Whether a file's name leads into its preset's folder and nowhere else."""
-    parts = PurePosixPath(name).parts
-    plain = "/".join(parts) == name and not name.startswith("/") and "\\" not in name
-    return plain and 0 < len(parts) <= 3 and ".." not in parts
-
-
-def read_json(path):
-    """A JSON object from a file.
-
-    Raises:
-        InputError: if the file is missing or holds something else.
-    """
-    path = Path(path)
-    try:
-        if path.stat().st_size > MOST_JSON:
-            raise ValueError(f"{path.stat().st_size:,} bytes")
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise checks.InputError(
-            f"Expected a file {path}. Found none. Is {path.parent} a preset's folder, and complete?"
-        ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise checks.InputError(
-            f"Expected JSON in {path}. Found something else ({error}). Restore the file."
-        ) from error
-    if not isinstance(data, dict):
-        raise checks.InputError(
-            f"Expected a JSON object in {path}. Found a {type(data).__name__}. Restore the file."
-        )
-    return data
-
-
 def _check_metric(metric):
     known = isinstance(metric, dict)
     if not known or not all(isinstance(metric.get(k), t) for k, t in _METRIC.items()):
@@ -252,91 +210,3 @@ def _check_metric(metric):
             f"Expected a metric with {', '.join(_METRIC)}. Received{lacking}: {metric!r}. "
             "Complete it, or leave the figure out."
         )
-
-
-def fingerprint(path):
-    """A file's sha256 and size in bytes, as a record keeps them."""
-    with open(path, "rb") as file:
-        return {
-            "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
-            "size": os.path.getsize(path),
-        }
-
-
-def verify(folder, record):
-    """Compares every file of a preset with its record, before any is opened.
-
-    Raises:
-        InputError: for the first file that is missing or differs.
-    """
-    verify_files(folder, record.files, f"the preset {record.name!r}")
-
-
-def verify_files(folder, files, owner):
-    """Compares files with the sha256 and size that are on record.
-
-    Args:
-        folder: path of the folder.
-        files: dict from name to "sha256" and "size".
-        owner: string, whose files they are, for the message.
-
-    Raises:
-        InputError: for the first file that is missing or differs.
-    """
-    for name, facts in files.items():
-        path = Path(folder) / name
-        if not path.is_file():
-            raise checks.InputError(
-                f"Expected {name} of {owner} in {folder}. Found no such "
-                "file. Restore the folder from where it came."
-            )
-        found = {"size": path.stat().st_size}
-        if found["size"] == facts["size"]:
-            found = fingerprint(path)
-        for what in ("size", "sha256"):
-            if what in found and found[what] != facts[what]:
-                raise checks.InputError(
-                    f"Expected {path} to have the {what} {facts[what]} of its record. Found "
-                    f"{found[what]}. The file is damaged or is another: restore it."
-                )
-
-
-def software_versions():
-    """Versions of Python and of the libraries that decide a result."""
-    found = {"python": platform.python_version()}
-    for package in (*_PACKAGES, *_backend()):
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _backend():
-    """The package of Keras's backend, where it is another than TensorFlow, and Keras is loaded."""
-    loaded = sys.modules.get("keras")
-    backend = loaded.backend.backend() if loaded is not None else "tensorflow"
-    return () if backend == "tensorflow" else (backend,)
-
-
-def hardware():
-    """The processor's name and the number of cores, and the GPUs that the backend sees."""
-    name = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(
-            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
-        )
-    except (OSError, StopIteration):
-        pass
-    parts = [f"{name}, {os.cpu_count()} cores"]
-    if _backend() == ("jax",):
-        import jax
-
-        parts += [device.device_kind for device in jax.devices() if device.platform == "gpu"]
-    else:
-        import tensorflow as tf
-
-        for gpu in tf.config.list_physical_devices("GPU"):
-            parts.append(tf.config.experimental.get_device_details(gpu).get("device_name", "GPU"))
-    return "; ".join(parts)

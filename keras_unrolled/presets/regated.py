@@ -6,71 +6,63 @@ from pathlib import Path
 from typing import Any
 
 from keras_unrolled import checks, convert, files
-from keras_unrolled.presets import hub, registry
+from keras_unrolled.presets import hub, integrity, layout
 from keras_unrolled.presets import record as records
 from keras_unrolled.presets.loading import from_preset
+from keras_unrolled.presets.resolve import resolve
 from keras_unrolled.presets.saving import check_target, save_preset
 
 
-def fetch(record, **hub_options):
-    """The folder of a regated preset, in the local cache.
+def find_folder(preset, **hub_options):
+    """A preset's folder and record, as `resolve` gives them, with regated names converted.
 
-    The source is downloaded and compared with the hashes that the Hub states and with those
-    of the record, converted, and kept as a preset whose record holds what was seen. The next
-    call finds it there.
+    The preset that a regated name stands for is kept in the local cache, with what was seen of
+    its source in the record; the next call finds it there.
 
     Args:
-        record: the preset's `Record`, with its source.
-        **hub_options: "token" and "local_files_only" of `hub.fetch`.
+        preset: what `resolve` takes.
+        **hub_options: "revision", "token" and "local_files_only", as in `from_preset`.
 
     Returns:
-        The path of the folder.
+        The path of the folder and its `Record`, or None for a folder without one.
 
     Raises:
-        InputError: if the source cannot be fetched, or is not what the record says.
+        InputError: as `resolve`.
     """
     import huggingface_hub
 
-    source = record.source
-    known = source.get("files", {})
-    place = hub.fetch(
-        f"{hub.SCHEME}{source['repository']}",
-        revision=source.get("revision"),
-        sizes={name: facts["size"] for name, facts in known.items()} or None,
-        **hub_options,
-    )
-    records.verify_files(place, known, source["repository"])
+    source, record = resolve(preset, **hub_options)
+    if record is None or record.origin != "regated" or record.files:
+        return source, record
     # The snapshot's folder bears the commit's name.
     version = importlib.metadata.version("keras-unrolled")
     folder = (
         huggingface_hub.cached_assets_path(
-            "keras_unrolled", namespace=record.name, subfolder=f"{place.name}-{version}"
+            "keras_unrolled", namespace=record.name, subfolder=f"{source.name}-{version}"
         )
         / "preset"
     )
     if folder.exists():
         try:
-            records.verify(folder, records.Record.read(folder / records.FILE))
-            return folder
+            kept = records.Record.read(folder / layout.RECORD)
+            integrity.verify(folder, kept)
+            return folder, kept
         except checks.InputError:  # damaged: it can be made again
             shutil.rmtree(folder)
-    model = convert.from_timm(place)
-    if record.network["gating"] != "residual":
-        model = convert.regate(model, record.network["gating"])
-    seen = {name: records.fingerprint(place / name) for name in convert.timm.FILES}
+    seen = {name: files.fingerprint(source / name) for name in convert.timm.FILES}
     # Another process may do the same: whoever is second takes the first one's.
     with files.written_aside(folder, keep=True) as aside:
         save_preset(
-            model,
+            from_preset(preset, dtype="float32", **hub_options),
             aside,
             name=record.name,
             origin="regated",
             description=record.description,
-            source={**source, "revision": place.name, "files": seen},
+            source={**record.source, "revision": source.name, "files": seen},
             licence=record.licence,
             papers=record.papers,
         )
-    return folder
+    return folder, records.Record.read(folder / layout.RECORD)
 
 
 def convert_preset(preset, out, *, gating=None, layout="preset", overwrite=False, **hub_options):
@@ -98,7 +90,7 @@ def convert_preset(preset, out, *, gating=None, layout="preset", overwrite=False
     if layout == "preset":
         check_target(out, overwrite=overwrite)
     model = from_preset(preset, gating=gating, **hub_options)
-    place, record = registry.resolve(preset, **hub_options)
+    place, record = resolve(preset, **hub_options)
     if layout == "timm":
         convert.to_timm(model, out)
     else:
@@ -138,15 +130,15 @@ def _describe_source(text, place, record):
         }
         licence = record.licence
     elif place.is_file():
-        source |= {"name": place.name, "files": {place.name: records.fingerprint(place)}}
+        source |= {"name": place.name, "files": {place.name: files.fingerprint(place)}}
     else:
         timm = convert.timm.is_timm(place)
         names = convert.timm.FILES if timm else ("model.weights.h5", "task.weights.h5")
         if timm:
             licence = convert.timm.read_config(place)["licence"]
         source.setdefault("name", Path(text).name)
-        source["files"] = {name: records.fingerprint(place / name) for name in names}
+        source["files"] = {name: files.fingerprint(place / name) for name in names}
         if not timm:
-            task = records.read_json(place / "task.json")
+            task = files.read_json(place / "task.json")
             source["gating"] = task["config"]["backbone"]["config"]["gating"]
     return {**source, "licence": licence}, licence

@@ -7,8 +7,8 @@ import h5py
 import keras
 import numpy as np
 
-from keras_unrolled import checks, files, models
-from keras_unrolled.presets import golden
+from keras_unrolled import checks, environment, files, models
+from keras_unrolled.presets import golden, layout
 from keras_unrolled.presets import record as records
 
 TEXT_PAPERS = (
@@ -52,17 +52,17 @@ def save_preset(model, folder, *, name=None, overwrite=False, extras=None, half=
         if half:
             for path in aside.glob("*.weights.h5"):
                 _halve(path)
-        golden.write(model, aside / golden.FILE)
+        golden.write(model, aside / layout.GOLDEN)
         found = {
-            path.relative_to(aside).as_posix(): records.fingerprint(path)
+            path.relative_to(aside).as_posix(): files.fingerprint(path)
             for path in sorted(aside.rglob("*"))
             if path.is_file()
         }
         if extras is not None:
             extras(aside)
         record = describe(model, name or folder.name, found, **facts)
-        record.write(aside / records.FILE)
-    return records.Record.read(folder / records.FILE)
+        record.write(aside / layout.RECORD)
+    return records.Record.read(folder / layout.RECORD)
 
 
 def check_target(folder, *, overwrite):
@@ -70,7 +70,7 @@ def check_target(folder, *, overwrite):
     folder = Path(folder).expanduser()
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
-    if not (folder / records.FILE).is_file():
+    if not (folder / layout.RECORD).is_file():
         raise checks.InputError(
             f"Expected a new folder for the preset. Found something else at {folder}. "
             "Choose another place."
@@ -84,8 +84,7 @@ def check_target(folder, *, overwrite):
 
 def _halve(path):
     """Rewrites a file of weights with float16 in place of float32."""
-    aside = path.with_name(f".{path.name}.part")
-    with h5py.File(path) as old, h5py.File(aside, "w") as new:
+    with files.replaced(path) as aside, h5py.File(path) as old, h5py.File(aside, "w") as new:
 
         def copy(name, node):
             if isinstance(node, h5py.Dataset):
@@ -96,7 +95,6 @@ def _halve(path):
 
         new.attrs.update(old.attrs)
         old.visititems(copy)
-    aside.replace(path)
 
 
 def portable(model, *, half=False):
@@ -160,7 +158,7 @@ def describe(model, name, fingerprints, *, origin="trained", **facts):
             parameters=sum(math.prod(v.shape) for v in model.trainable_variables),
             network=network,
             files=fingerprints,
-            **{"versions": records.software_versions(), "papers": TEXT_PAPERS, **facts},
+            **{"versions": environment.software_versions(), "papers": TEXT_PAPERS, **facts},
         )
     converter = getattr(model.preprocessor, "image_converter", None)
     preprocessing = {}
@@ -189,5 +187,5 @@ def describe(model, name, fingerprints, *, origin="trained", **facts):
         preprocessing=preprocessing,
         **names,
         files=fingerprints,
-        **{"versions": records.software_versions(), **facts},
+        **{"versions": environment.software_versions(), **facts},
     )

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_unrolled.layers import GATINGS, mix, open_gate
+from keras_unrolled.layers import GATINGS, gate_activation, mix
 
 H = np.array([[1.0, -2.0, 3.0]], "float32")
 X = np.array([[0.5, 4.0, -1.0]], "float32")
@@ -44,7 +44,7 @@ def test_a_nearly_open_carry_still_forgets_in_bfloat16():
 
 def test_gates_are_float32_under_mixed_precision_and_float64_in_float64():
     for dtype, wide in (("bfloat16", "float32"), ("float32", "float32"), ("float64", "float64")):
-        gate = open_gate(keras.ops.cast(np.zeros((2,)), dtype))
+        gate = gate_activation(keras.ops.cast(np.zeros((2,)), dtype))
         assert keras.backend.standardize_dtype(gate.dtype) == wide
         np.testing.assert_allclose(to_numpy(gate), 0.5)
 

@@ -16,13 +16,14 @@ import time
 import numpy as np
 
 import keras_unrolled as ku
-from keras_unrolled.presets import loading, registry  # noqa: F401  so that Keras is not timed
+from keras_unrolled import paths
+from keras_unrolled.presets import catalog, loading  # noqa: F401  so that Keras is not timed
 
 if __name__ == "__main__":
     uri, keywords, images, out, *changes = sys.argv[1:]
-    found = registry.known()
+    found = catalog.all_presets()
     if "KERAS_UNROLLED_TEST_BARE" in os.environ:  # an installation without weights
-        registry.zoo = lambda: pathlib.Path(os.devnull)
+        paths.zoo = lambda: pathlib.Path(os.devnull)
     for name, change in json.loads(changes[0] if changes else "{}").items():
         change = {k: tuple(v) if isinstance(v, list) else v for k, v in change.items()}
         found[name] = dataclasses.replace(found[name], **change)

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 import keras_unrolled as ku
-from keras_unrolled import InputError, cli, models
-from keras_unrolled.presets import golden
-from keras_unrolled.presets import record as records
+from keras_unrolled import InputError, cli, files, models
+from keras_unrolled.presets import layout, verification
 from tests.nets import randomize
 
 
@@ -20,16 +19,16 @@ def folder(tmp_path):
 
 def rewrite(folder, **changes):
     """Changes golden outputs and makes the record agree with the file."""
-    with np.load(folder / golden.FILE) as file:
+    with np.load(folder / layout.GOLDEN) as file:
         arrays = {**file, **{k: change(file[k]) for k, change in changes.items()}}
-    np.savez(folder / golden.FILE, **arrays)
-    record = json.loads((folder / records.FILE).read_text())
-    record["files"][golden.FILE] = records.fingerprint(folder / golden.FILE)
-    (folder / records.FILE).write_text(json.dumps(record))
+    np.savez(folder / layout.GOLDEN, **arrays)
+    record = json.loads((folder / layout.RECORD).read_text())
+    record["files"][layout.GOLDEN] = files.fingerprint(folder / layout.GOLDEN)
+    (folder / layout.RECORD).write_text(json.dumps(record))
 
 
 def test_a_preset_computes_its_golden_outputs(folder, capsys):
-    found = golden.verify(folder)
+    found = verification.verify(folder)
     assert found["differences"].keys() == {"tensor_features", "tensor_scores", "image_scores"}
     assert max(found["differences"].values()) < 1e-5
     assert cli.main(["verify", str(folder), "--json"]) == 0
@@ -39,7 +38,7 @@ def test_a_preset_computes_its_golden_outputs(folder, capsys):
 def test_a_network_without_a_preprocessor_has_golden_outputs_too(tmp_path):
     backbone = models.resnet(8, dataset="cifar").backbone
     ku.save_preset(models.ImageClassifier(backbone, 3), tmp_path / "bare")
-    assert golden.verify(tmp_path / "bare")["differences"].keys() == {
+    assert verification.verify(tmp_path / "bare")["differences"].keys() == {
         "tensor_features",
         "tensor_scores",
     }
@@ -49,20 +48,20 @@ def test_a_network_without_a_preprocessor_has_golden_outputs_too(tmp_path):
 def test_another_function_is_found_out(folder, name):
     rewrite(folder, **{name: lambda a: a + 0.01 * np.abs(a).max()})
     with pytest.raises(InputError, match=f"golden {name}"):
-        golden.verify(folder)
+        verification.verify(folder)
 
 
 def test_a_damaged_golden_file_is_found_by_its_hash(folder):
-    path = folder / golden.FILE
+    path = folder / layout.GOLDEN
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(InputError, match=r"golden\.npz to have the sha256"):
-        golden.verify(folder)
+        verification.verify(folder)
 
 
 def test_a_preset_without_golden_outputs_is_refused(folder):
-    (folder / records.FILE).unlink()
+    (folder / layout.RECORD).unlink()
     with pytest.raises(InputError, match="save it anew"):
-        golden.verify(folder)
+        verification.verify(folder)
 
 
 @pytest.mark.parametrize("name", ["highway_bn_cifar10", "resnet_bn_cifar10"])

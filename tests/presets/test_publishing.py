@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 import keras_unrolled as ku
-from keras_unrolled import InputError, data, models
-from keras_unrolled.presets import card, loading, publishing, registry
-from keras_unrolled.presets.record import fingerprint
+from keras_unrolled import InputError, data, models, paths
+from keras_unrolled.files import fingerprint
+from keras_unrolled.presets import card, loading, publishing
 from tests.conftest import ROOT
 from tests.hub_server import running_hub
 from tests.nets import randomize
@@ -191,7 +191,7 @@ def test_what_has_no_weights_is_not_published():
 
 def test_publish_all_publishes_and_names_lead_to_what_it_sent(server, tmp_path):
     # A zoo of its own: a copy of what the package has, from which the weights then vanish.
-    shutil.copytree(registry.zoo(), tmp_path / "zoo" / "zoo")
+    shutil.copytree(paths.zoo(), tmp_path / "zoo" / "zoo")
     env = {
         **os.environ,
         "HF_ENDPOINT": server.url,
@@ -201,8 +201,8 @@ def test_publish_all_publishes_and_names_lead_to_what_it_sent(server, tmp_path):
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
     program = (
-        "import sys, pathlib; from keras_unrolled.presets import registry; from zoo import build; "
-        "place = pathlib.Path(sys.argv.pop(1)); registry.zoo = lambda: place; "
+        "import sys, pathlib; from keras_unrolled import paths; from zoo import build; "
+        "place = pathlib.Path(sys.argv.pop(1)); paths.zoo = lambda: place; "
         "build.PINS = place / 'hub.json'; build.ROOT = place.parent; sys.exit(build.main())"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "zoo" / "zoo"), "publish-all"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import keras_unrolled as ku
-from keras_unrolled import InputError, convert, models
+from keras_unrolled import InputError, convert, files, models
 from keras_unrolled.presets import record as records
 from keras_unrolled.presets import regated
 from tests.convert.test_timm import write_checkpoint
@@ -55,7 +55,7 @@ def server(checkpoint):
 @pytest.fixture
 def changes(checkpoint):
     """Records that expect the test's weights in place of the published ones."""
-    seen = {"model.safetensors": records.fingerprint(checkpoint[0] / "model.safetensors")}
+    seen = {"model.safetensors": files.fingerprint(checkpoint[0] / "model.safetensors")}
     return {name: {"source": {**SOURCE, "files": seen}} for name in GATINGS}
 
 
@@ -235,7 +235,7 @@ def test_the_command_converts_on_disk_and_back_to_timm(small, tmp_path):
     assert json.loads(found)["gating"] == "coupled"
     record = ku.load_record(tmp_path / "h")
     assert (record.origin, record.licence) == ("regated", "apache-2.0")
-    assert record.source["files"]["model.safetensors"] == records.fingerprint(
+    assert record.source["files"]["model.safetensors"] == files.fingerprint(
         small / "model.safetensors"
     )
     assert record.label_set == "imagenet"

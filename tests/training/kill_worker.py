@@ -23,7 +23,7 @@ def main(workdir, out):
     import numpy as np
 
     from keras_unrolled import data
-    from keras_unrolled.streams import make_stream
+    from keras_unrolled.data.streams import make_stream
     from training import finish, loop
 
     recipe = Recipe(

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 import numpy as np
 
-from keras_unrolled.streams import make_stream
+from keras_unrolled.data.streams import make_stream
 from training import loop
 from training.recipe import Recipe
 from training.strategy import make_strategy

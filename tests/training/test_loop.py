@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from keras_unrolled import InputError
-from keras_unrolled.streams import make_stream
+from keras_unrolled.data.streams import make_stream
 from training import checkpoint, finish, loop
 from training.recipe import Recipe
 

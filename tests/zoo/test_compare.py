@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import keras_unrolled as ku
-from keras_unrolled.presets import registry
+from keras_unrolled import paths
 from zoo import compare
 
 
@@ -108,7 +108,7 @@ NAME = "resnet_bn_cifar10"
 def workdir(tmp_path):
     """The folder of a run of `resnet_bn_cifar10` as if it had been made with another seed and rate."""
     folder = tmp_path / "run/preset"
-    shutil.copytree(registry.zoo() / "checkpoints" / NAME, folder)
+    shutil.copytree(paths.zoo() / "checkpoints" / NAME, folder)
     record = json.loads((folder / "record.json").read_text())
     record["training"]["recipe"] |= {"seed": 7, "learning_rate": 0.1, "text": "another"}
     (folder / "record.json").write_text(json.dumps(record))

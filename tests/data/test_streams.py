@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_unrolled.streams import PAD, make_stream, pad_crop_flip
+from keras_unrolled.data.streams import PAD, make_stream, pad_crop_flip
 
 
 def examples(n=40):

@@ -26,7 +26,7 @@ def test_an_array_a_list_and_files_give_the_same_scores(model, tmp_path, rng):
     for image, path in zip(images, paths):
         Image.fromarray(image).save(path)
     expected = evaluation.predict(model, images)
-    for same in (list(images), data.Files(paths)):
+    for same in (list(images), data.ImageFiles(paths)):
         np.testing.assert_array_equal(evaluation.predict(model, same), expected)
 
 

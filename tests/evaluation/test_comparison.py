@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from keras_unrolled import InputError, comparison
+from keras_unrolled import InputError
+from keras_unrolled.evaluation import comparison
 
 
 def pairs(both, ahead, behind, neither):

@@ -1,4 +1,4 @@
-"""Scores of a classifier, computed in one way by training, the command line and the tests."""
+"""Perplexity of a language model, with its state carried from word to word."""
 
 import sys
 
@@ -7,53 +7,9 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_unrolled import checks
+from keras_unrolled.models.character_tokenizer import END, UNKNOWN
 
-BATCH_SIZE = 250
 AT_ONCE = 1_400  # words whose logits are computed at once: more would leave the caches
-
-
-def predict(model, images, *, progress=None):
-    """Class scores of raw images.
-
-    Args:
-        model: an `ImageClassifier` with a preprocessor.
-        images: uint8 array `(n, height, width, 3)`, a list of arrays `(height, width, 3)`
-            each of its own size, or `Files` or `Records` of
-            `keras_unrolled.data`.
-        progress: optional string, the title of a progress bar on standard error.
-
-    Returns:
-        float array `(n, num_classes)`. An image's scores do not depend on whether it came
-        in an array, a list or a file.
-    """
-    network = keras.Model(model.inputs, model.outputs)
-    network.compile(jit_compile=model.jit_compile)
-    scores = []
-    with tqdm(
-        range(0, len(images), BATCH_SIZE),
-        desc=progress,
-        unit=" batches",
-        file=sys.stderr,
-        disable=progress is None,
-    ) as starts:
-        for start in starts:
-            batch = images[start : start + BATCH_SIZE]
-            if isinstance(batch, list):
-                batch = np.concatenate([_prepare(model, image[None]) for image in batch])
-            else:
-                batch = _prepare(model, batch)
-            scores.append(network.predict_on_batch(batch))
-    return np.concatenate(scores)
-
-
-def _prepare(model, images):
-    return keras.ops.convert_to_numpy(model.preprocessor(images))
-
-
-def accuracy(scores, labels, top=1):
-    """The share of rows of `scores`, `(n, num_classes)`, with `labels` among the `top` largest."""
-    best = np.argsort(-scores, -1, kind="stable")[:, :top]
-    return float(np.mean((best == np.asarray(labels)[:, None]).any(-1)))
 
 
 def perplexity(model, words, **options):
@@ -66,10 +22,8 @@ def perplexity(model, words, **options):
         A dict: "tokens", "perplexity", and "unknown", how many words count as `<unk>` that are not
         written so.
     """
-    from keras_unrolled.models.character_lm import UNKNOWN
-
     losses, tokenizer = text_losses(model, words, **options), model.preprocessor.tokenizer
-    unknown = sum(tokenizer.known(w) not in tokenizer.numbers and w != UNKNOWN for w in words)
+    unknown = sum(tokenizer.normalize(w) not in tokenizer.numbers and w != UNKNOWN for w in words)
     return {
         "tokens": len(words),
         "perplexity": float(np.exp(losses.mean())),
@@ -97,12 +51,10 @@ def text_losses(model, words, *, batch_size=1, length=None, progress=None):
     Raises:
         InputError: for a text without words.
     """
-    from keras_unrolled.models.character_lm import END
-
     if not words:
         raise checks.InputError("Expected a text with words. Received none.")
     tokenizer, backbone = model.preprocessor.tokenizer, model.backbone
-    words = [tokenizer.known(word) for word in words]
+    words = [tokenizer.normalize(word) for word in words]
     numbers = [tokenizer.numbers.get(w, tokenizer.unknown_token_id) for w in words]
     numbers = np.array(numbers, "int32")
     # Every distinct word is read once.

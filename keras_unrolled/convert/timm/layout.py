@@ -1,0 +1,184 @@
+"""timm's checkpoints of residual networks: architectures, configuration, names of weights."""
+
+import json
+import re
+from pathlib import Path
+
+from keras_unrolled import checks, files, models
+
+FILES = CONFIG, WEIGHTS = "config.json", "model.safetensors"
+# Block type, blocks of each stage and activation order, by timm's name.
+ARCHITECTURES = {
+    "resnet18": ("basic", (2, 2, 2, 2), "post"),
+    "resnet26": ("bottleneck", (2, 2, 2, 2), "post"),
+    "resnet34": ("basic", (3, 4, 6, 3), "post"),
+    "resnet50": ("bottleneck", (3, 4, 6, 3), "post"),
+    "resnet101": ("bottleneck", (3, 4, 23, 3), "post"),
+    "resnet152": ("bottleneck", (3, 8, 36, 3), "post"),
+    "resnetv2_18": ("basic", (2, 2, 2, 2), "pre"),
+    "resnetv2_34": ("basic", (3, 4, 6, 3), "pre"),
+    "resnetv2_50": ("bottleneck", (3, 4, 6, 3), "pre"),
+    "resnetv2_101": ("bottleneck", (3, 4, 23, 3), "pre"),
+    "resnetv2_152": ("bottleneck", (3, 8, 36, 3), "pre"),
+}
+# Why others are refused: what their names say, first match first.
+REFUSED = (
+    (r"wide_", "its blocks are wider inside than a ResNet's"),
+    (r"resnext|nextaa", "its convolutions are grouped (ResNeXt)"),
+    (r"resnest", "its convolutions are split and attended to (ResNeSt)"),
+    (r"^(legacy_)?(se|eca|gc|sk|bat|lambda)", "it has attention in its blocks"),
+    (r"^resnetrs|_clip|^resnet(51q|61q|3[23]ts)|_mlp", "its stem or head is another"),
+    (r"^nf_", "it is normalisation-free, with scaled weights"),
+    (r"_bit$", "its weights are standardised and its norms are of groups (BiT)"),
+    (r"_(gn|evos|frn)$", "its normalisation is not batch normalisation"),
+    (r"^resnet(aa|blur)", "it blurs where it strides"),
+    (r"^resnet(v2_)?\d+d", "its stem is deep and its shortcuts average before they project "
+     "(ResNet-D)"),
+    (r"^resnet(v2_)?\d+[cst]", "its stem has three convolutions"),
+)  # fmt: skip
+EPSILON = 1e-5
+
+
+def is_timm(folder):
+    """Whether a folder holds a checkpoint of timm: a configuration with an architecture."""
+    try:
+        return "architecture" in _read_json(Path(folder) / CONFIG)
+    except (OSError, ValueError):
+        return False
+
+
+def _read_json(path):
+    if path.stat().st_size > files.MOST_JSON:
+        raise ValueError(f"{path.stat().st_size:,} bytes")
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(config, dict):
+        raise ValueError(f"a {type(config).__name__}")
+    return config
+
+
+def read_config(folder):
+    """What timm's configuration says, in this package's words.
+
+    Args:
+        folder: path of a checkpoint.
+
+    Returns:
+        A dict: "architecture", "network" (arguments of `ImageBackbone`), "num_classes",
+        "labels" (a list or None), "preprocessing" (as `models.make_preprocessor` takes it),
+        "licence".
+
+    Raises:
+        InputError: for a network that is none of `ARCHITECTURES`, with the reason, and for
+            a configuration that lacks something.
+    """
+    path = Path(folder) / CONFIG
+    try:
+        config = _read_json(path)
+        name = config["architecture"]
+        given = config.get("pretrained_cfg", config)
+        classes = config["num_classes"]
+        preprocessing = {
+            "image_size": given["input_size"][1:],
+            "crop_fraction": given["crop_pct"],
+            "interpolation": given["interpolation"],
+            "crop_to_aspect_ratio": given.get("crop_mode", "center") != "squash",
+            "mean": [float(x) for x in given["mean"]],
+            "std": [float(x) for x in given["std"]],
+        }
+        labels = config.get("label_names")
+        licence = given.get("license") or "unknown"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise checks.InputError(
+            f"Expected timm's configuration in {path}: architecture, num_classes, and "
+            "pretrained_cfg with input_size, crop_pct, interpolation, mean and std. Found "
+            f"something else ({error!r}). Restore the file."
+        ) from error
+    if name not in ARCHITECTURES:
+        raise checks.InputError(
+            f"Expected one of {', '.join(ARCHITECTURES)}. Received: {name!r}, which cannot be "
+            f"converted: {_why(str(name))}. Choose one of the former."
+        )
+    usual = {"in_chans": 3, "num_classes": classes, "global_pool": "avg"}
+    changed = {k: v for k, v in config.get("model_args", {}).items() if usual.get(k) != v}
+    if changed or config.get("global_pool", "avg") != "avg" or given["input_size"][0] != 3:
+        raise checks.InputError(
+            f"Expected {name} as timm builds it, for three channels and with average pooling. "
+            f"Received other settings: {changed or config.get('global_pool')!r}. Choose a "
+            "checkpoint without them."
+        )
+    checks.one_of("interpolation", preprocessing["interpolation"], ("bilinear", "bicubic"))
+    checks.one_of("crop_mode", given.get("crop_mode", "center"), ("center", "squash"))
+    checks.whole("num_classes", classes, least=2, most=100_000)
+    if labels is None and classes == 1000:
+        labels = models.imagenet_labels()
+    return {
+        "architecture": name,
+        "network": network(*ARCHITECTURES[name]),
+        "num_classes": classes,
+        "labels": labels,
+        "preprocessing": preprocessing,
+        "licence": licence,
+    }
+
+
+def network(block_type, blocks, order):
+    """The arguments of `ImageBackbone` for an entry of `ARCHITECTURES`."""
+    return {
+        "stackwise_num_filters": [64, 128, 256, 512],
+        "stackwise_num_blocks": list(blocks),
+        "stackwise_num_strides": [1, 2, 2, 2],
+        "block_type": block_type,
+        "activation_order": order,
+        "epsilon": EPSILON,
+    }
+
+
+def _why(name):
+    for pattern, reason in REFUSED:
+        if re.search(pattern, name):
+            return reason
+    close = checks.did_you_mean(name, ARCHITECTURES)
+    return f"it is not a residual net of these. {close}".strip().removesuffix(".")
+
+
+def network_variables(model):
+    """Pairs of timm's name and our variable, for every weight of a network."""
+    backbone, stem = model.backbone, model.backbone.get_layer("stem")
+    pre = backbone.options["activation_order"] == "pre"
+    found = []
+
+    def conv(name, layer):
+        found.append((f"{name}.weight", layer.kernel))
+
+    def norm(name, layer):
+        for theirs, ours in (
+            ("weight", layer.gamma),
+            ("bias", layer.beta),
+            ("running_mean", layer.moving_mean),
+            ("running_var", layer.moving_variance),
+        ):
+            found.append((f"{name}.{theirs}", ours))
+
+    conv("stem.conv" if pre else "conv1", stem.conv)
+    if not pre:
+        norm("bn1", stem.norm)
+    for s, stage in enumerate(backbone.stages):
+        for b, block in enumerate(stage):
+            at = f"stages.{s}.blocks.{b}" if pre else f"layer{s + 1}.{b}"
+            norms = block.transform.norms
+            if pre:
+                norms = [block.preactivation, *norms]
+            for i, layer in enumerate(block.transform.convs, start=1):
+                conv(f"{at}.conv{i}", layer)
+            for i, layer in enumerate(norms, start=1):
+                norm(f"{at}.{'norm' if pre else 'bn'}{i}", layer)
+            if block.projection is not None:
+                conv(f"{at}.downsample.{'conv' if pre else 0}", block.projection.convs[0])
+                if not pre:
+                    norm(f"{at}.downsample.1", block.projection.norms[0])
+    if pre:
+        norm("norm", backbone.get_layer("head_norm"))
+    head = "head.fc" if pre else "fc"
+    found.append((f"{head}.weight", model.output_dense.kernel))
+    found.append((f"{head}.bias", model.output_dense.bias))
+    return found

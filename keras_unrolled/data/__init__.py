@@ -1,0 +1,27 @@
+"""Images and texts to train, fine-tune and evaluate on."""
+
+from keras_unrolled.data.examples import Examples, align, split_indices
+from keras_unrolled.data.files import ImageFiles, list_folder, load_csv, load_folder, read_image
+from keras_unrolled.data.loading import load, load_parts, resize
+from keras_unrolled.data.sample import load_sample
+from keras_unrolled.data.text import read_words
+from keras_unrolled.data.tfds import TFDSImages, load_cifar10, load_tfds
+
+__all__ = [
+    "Examples",
+    "ImageFiles",
+    "TFDSImages",
+    "align",
+    "list_folder",
+    "load",
+    "load_cifar10",
+    "load_csv",
+    "load_folder",
+    "load_parts",
+    "load_sample",
+    "load_tfds",
+    "read_image",
+    "read_words",
+    "resize",
+    "split_indices",
+]

@@ -1,0 +1,104 @@
+"""Labelled images, and how they are divided and labelled."""
+
+import random
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_unrolled import checks
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Labelled images in memory.
+
+    Args:
+        images: uint8 array `(n, height, width, 3)`, `ImageFiles` or `TFDSImages`.
+        labels: int64 array `(n,)`, indices into `names`.
+        names: tuple of the classes' names.
+        split: what part of which data this is, for a report.
+    """
+
+    images: Any
+    labels: np.ndarray
+    names: tuple[str, ...]
+    split: str
+
+    def __len__(self):
+        return len(self.labels)
+
+    def take(self, chosen):
+        """The examples at the indices `chosen`, in that order."""
+        return Examples(self.images[chosen], self.labels[chosen], self.names, self.split)
+
+    def part(self, split, start, stop=None):
+        """The examples `start:stop`, named as a TFDS split, "train[45000:]"."""
+        start, stop, _ = slice(start, stop).indices(len(self))
+        ends = (start or "", "" if stop == len(self) else stop)
+        name = split if stop - start == len(self) else f"{split}[{ends[0]}:{ends[1]}]"
+        images = self.images
+        images = images[start:stop] if isinstance(images, np.ndarray) else images.part(start, stop)
+        return Examples(images, self.labels[start:stop], self.names, name)
+
+
+def split_indices(examples, fraction, seed):
+    """Splits examples at random, class by class.
+
+    Args:
+        examples: `Examples`; every class needs two or more.
+        fraction: float in (0, 1), the part of each class to hold out, one example at least.
+        seed: int.
+
+    Returns:
+        Two sorted lists of indices: to train on, and held out.
+
+    Raises:
+        InputError: if a class has a single example.
+    """
+    rng = random.Random(seed)
+    kept, held = [], []
+    for index, name in enumerate(examples.names):
+        members = np.flatnonzero(examples.labels == index).tolist()
+        if len(members) < 2:
+            raise checks.InputError(
+                f"Expected two images or more of each class, one to hold out. Found "
+                f"{len(members)} of {name!r}. Add images or remove the class."
+            )
+        rng.shuffle(members)
+        count = min(max(1, round(len(members) * fraction)), len(members) - 1)
+        held += members[:count]
+        kept += members[count:]
+    return sorted(kept), sorted(held)
+
+
+def align(examples, labels):
+    """Renumbers examples by a network's labels.
+
+    Args:
+        examples: `Examples`.
+        labels: list of the network's class names, or None for a network without names. For a
+            network that knows ImageNet-1k, classes may be named by WordNet's ids.
+
+    Returns:
+        `Examples` whose labels are indices into `labels`.
+
+    Raises:
+        InputError: if a class is not among the network's.
+    """
+    if labels is None or list(examples.names) == list(labels):
+        return examples
+    if len(labels) == 1000 and all(re.fullmatch(r"n\d{8}", name) for name in examples.names):
+        from keras_unrolled import models
+
+        if list(labels) == models.imagenet_labels():
+            labels = models.imagenet_labels(synsets=True)
+    unknown = [name for name in examples.names if name not in labels]
+    if unknown:
+        raise checks.InputError(
+            f"Expected the classes of the network: {', '.join(labels[:20])}. Found others in "
+            f"the data: {', '.join(unknown[:20])}. Rename them, or fine-tune on the data first."
+        )
+    places = np.array([labels.index(name) for name in examples.names])
+    return Examples(examples.images, places[examples.labels], tuple(labels), examples.split)

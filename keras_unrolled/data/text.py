@@ -1,0 +1,36 @@
+"""Text files as words."""
+
+from pathlib import Path
+
+from keras_unrolled import checks
+
+
+def read_words(folder, split):
+    """The words of `FOLDER/SPLIT.txt`, with `<eos>` after each line.
+
+    Args:
+        folder: path.
+        split: "train", "valid" or "test".
+
+    Returns:
+        A list of strings.
+
+    Raises:
+        InputError: if there is no such file, it is empty, or not UTF-8.
+    """
+    path = Path(folder).expanduser() / f"{split}.txt"
+    if not path.is_file():
+        raise checks.InputError(
+            f"Expected a text of one sentence a line in {path}. Found none. Give --data-dir, a folder "
+            "with train.txt, valid.txt and test.txt."
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise checks.InputError(
+            f"Expected UTF-8 in {path}. Byte {error.start:,} is not. Convert it: iconv -t utf-8."
+        ) from error
+    words = [word for line in text.splitlines() for word in [*line.split(), "<eos>"]]
+    if len(words) == words.count("<eos>"):
+        raise checks.InputError(f"Expected words in {path}. Found none. Fill the file.")
+    return words

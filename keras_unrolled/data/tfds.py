@@ -1,0 +1,151 @@
+"""Data sets of TensorFlow Datasets."""
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+
+from keras_unrolled import checks
+from keras_unrolled.data.examples import Examples
+from keras_unrolled.data.files import decode_image
+
+
+def load_cifar10(data_dir, split):
+    """CIFAR-10 (Krizhevsky 2009) as TFDS prepared it.
+
+    Args:
+        data_dir: TFDS's data directory, the one that holds `cifar10/`; None means TFDS's
+            own default (`~/tensorflow_datasets`, or `TFDS_DATA_DIR`).
+        split: a TFDS split, such as "test" or "train[45000:]".
+
+    Returns:
+        `Examples`, 32x32 pixels, ten classes.
+
+    Raises:
+        InputError: if the data set has not been prepared there.
+    """
+    import tensorflow_datasets as tfds
+
+    tfds.disable_progress_bar()
+    try:
+        builder = tfds.builder("cifar10", data_dir=data_dir and str(Path(data_dir).expanduser()))
+        tables = builder.as_dataset(split=split, batch_size=-1)
+    except (AssertionError, FileNotFoundError, tfds.core.DatasetNotFoundError) as error:
+        place = data_dir or "TFDS's default data directory"
+        raise checks.InputError(
+            f"Expected CIFAR-10 as TFDS prepares it, in {place}/cifar10/3.0.2. Found none. "
+            'Prepare it on a machine with a network: python -c "import tensorflow_datasets as t; '
+            "t.builder('cifar10', data_dir='DIR').download_and_prepare()\", and pass "
+            "--data-dir DIR."
+        ) from error
+    table = tfds.as_numpy(tables)
+    names = tuple(builder.info.features["label"].names)
+    return Examples(table["image"], table["label"].astype("int64"), names, split)
+
+
+class TFDSImages:
+    """The images of a TFDS split, decoded as files are, when they are asked for.
+
+    Args:
+        builder: a TFDS builder whose data have been prepared.
+        instruction: `tfds.core.ReadInstruction` of a part of one split.
+        image: name of the feature that holds the image.
+
+    A slice gives a list of uint8 arrays `(height, width, 3)`, each of its own size.
+    """
+
+    def __init__(self, builder, instruction, image):
+        (part,) = instruction.to_absolute(builder.info.splits)
+        self.builder, self.split, self.image = builder, part.splitname, image
+        self.first = part.from_ or 0
+        last = builder.info.splits[self.split].num_examples if part.to is None else part.to
+        self.paths = [f"{self.split}/{i}" for i in range(self.first, last)]
+
+    def __len__(self):
+        return len(self.paths)
+
+    def part(self, start, stop):
+        """The images `start:stop`, not read yet."""
+        import tensorflow_datasets as tfds
+
+        bounds = {"from_": self.first + start, "to": self.first + stop, "unit": "abs"}
+        part = tfds.core.ReadInstruction(self.split, **bounds)
+        return TFDSImages(self.builder, part, self.image)
+
+    def read(self, feature, start=0, stop=None):
+        """The values of one feature of a part, images as they are encoded."""
+        import tensorflow_datasets as tfds
+
+        start, stop, _ = slice(start, stop).indices(len(self))
+        bounds = {"from_": self.first + start, "to": self.first + stop, "unit": "abs"}
+        decoders = {self.image: tfds.decode.SkipDecoding()} if feature == self.image else None
+        only = tfds.decode.PartialDecoding({feature: True}, decoders=decoders)
+        dataset = self.builder.as_dataset(
+            split=tfds.core.ReadInstruction(self.split, **bounds),
+            decoders=only,
+            read_config=tfds.ReadConfig(interleave_cycle_length=1),  # in the order on the disk
+        )
+        return [row[feature] for row in tfds.as_numpy(dataset)]
+
+    def __getitem__(self, chosen):
+        start, stop, _ = chosen.indices(len(self))
+        encoded = self.read(self.image, start, stop)
+        return [
+            decode_image(io.BytesIO(e), name) for e, name in zip(encoded, self.paths[start:stop])
+        ]
+
+
+def load_tfds(name, data_dir=None, split="train"):
+    """A data set of TFDS, prepared before, as `Examples` whose images are `TFDSImages`.
+
+    Args:
+        name: string, such as "beans" or "cifar10:train[:5%]".
+        data_dir: TFDS's data directory; None means its own default.
+        split: string or list of strings, the split where the name has none: the first one that
+            the data set has.
+
+    Raises:
+        InputError: if there is no such data set or split, it has not been prepared, or it
+            has no images with labels.
+    """
+    import tensorflow_datasets as tfds
+
+    tfds.disable_progress_bar()
+    name, _, given = str(name).partition(":")
+    place = data_dir or "TFDS's default data directory"
+    try:
+        builder = tfds.builder(name, data_dir=data_dir and str(Path(data_dir).expanduser()))
+    except Exception as error:  # whatever a name may lead to
+        raise checks.InputError(
+            f"Expected a folder, a CSV file or a data set of TFDS. Found no folder or file at "
+            f"{name}, and TFDS knows none of this name ({str(error).splitlines()[0][:100]}). "
+            "Check the path."
+        ) from error
+    splits = dict(builder.info.splits)
+    if not splits:
+        raise checks.InputError(
+            f"Expected {name} as TFDS prepares it, in {place}. Found none, nor a folder of this "
+            'name. Prepare it: python -c "import tensorflow_datasets as t; '
+            f"t.builder('{name}', data_dir='DIR').download_and_prepare()\", and pass "
+            "--data-dir DIR."
+        )
+    wanted = [given] if given else [split] if isinstance(split, str) else split
+    chosen = next((w for w in wanted if re.split(r"\W", w)[0] in splits), None)
+    if chosen is None:
+        raise checks.InputError(
+            f"Expected a split of {name}: {', '.join(splits)}. Received: {' or '.join(wanted)}. "
+            f"Write for instance {name}:{next(iter(splits))}."
+        )
+    features = builder.info.features
+    images = [k for k, v in features.items() if isinstance(v, tfds.features.Image)]
+    labels = [k for k, v in features.items() if isinstance(v, tfds.features.ClassLabel)]
+    if not images or not labels:
+        raise checks.InputError(
+            f"Expected images with a class each in {name}. It has the features "
+            f"{', '.join(features)}. Choose another data set."
+        )
+    image, label = images[0], "label" if "label" in labels else labels[0]
+    records = TFDSImages(builder, tfds.core.ReadInstruction.from_spec(chosen), image)
+    numbers = np.array(records.read(label), "int64")
+    return Examples(records, numbers, tuple(features[label].names), chosen)

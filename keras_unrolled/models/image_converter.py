@@ -1,0 +1,136 @@
+"""Resizing, cropping and normalization of images, as PIL and torchvision do it."""
+
+import math
+
+import keras
+import keras_hub
+
+from keras_unrolled import checks
+from keras_unrolled.models.image_backbone import ImageBackbone
+
+MOST_PIXELS = 16_384  # of a side
+
+
+class ResizeAndCrop(keras.layers.Resizing):
+    """Resizes an image with its proportions kept, then cuts out the centre.
+
+    The shorter side becomes `size / crop_fraction` and the window of `size` at the centre is
+    kept, with the roundings of torchvision and timm: a published accuracy depends on them.
+    With `crop_to_aspect_ratio=False` both sides are resized to `size / crop_fraction`, whatever
+    the proportions.
+
+    Takes `crop_fraction` beside the arguments of `keras.layers.Resizing`.
+    """
+
+    def __init__(self, height, width, crop_fraction=1.0, **kwargs):
+        super().__init__(height, width, **kwargs)
+        self.crop_fraction = crop_fraction
+        self.built = True  # it has no weights; `quantize` asks
+
+    @property
+    def full_size(self):
+        """`(height, width)` that the image must cover before the centre is cut out."""
+        return tuple(math.floor(size / self.crop_fraction) for size in (self.height, self.width))
+
+    def transform_images(self, images, transformation=None, training=True):
+        xp = self.backend
+        height, width = xp.shape(images)[-3:-1]
+        full_height, full_width = self.full_size
+        if self.crop_to_aspect_ratio:
+            full_height, full_width = self._keep_proportions(height, width)
+        sizes = (full_height, full_width, height, width)
+        known = all(isinstance(size, int) for size in sizes)
+        if not known or (full_height, full_width) != (height, width):
+            resized = xp.image.resize(
+                images,
+                size=(full_height, full_width),
+                interpolation=self.interpolation,
+                antialias=self.antialias,
+                data_format="channels_last",
+            )
+            # As an image library rounds; also floats, which Keras makes of whole numbers
+            # inside a pipeline of tf.data: the same image has the same scores everywhere.
+            images = xp.cast(xp.numpy.clip(xp.numpy.round(resized), 0, 255), images.dtype)
+        top = _half_to_even(full_height - self.height)
+        left = _half_to_even(full_width - self.width)
+        return images[..., top : top + self.height, left : left + self.width, :]
+
+    def get_config(self):
+        return {**super().get_config(), "crop_fraction": self.crop_fraction}
+
+    def _keep_proportions(self, height, width):
+        full_height, full_width = self.full_size
+        if isinstance(height, int) and isinstance(width, int):
+            if height * full_width <= width * full_height:
+                return full_height, int(full_height * width / height)
+            return int(full_width * height / width), full_width
+        import tensorflow as tf  # sizes are known when the graph runs: a tf.data pipeline
+
+        def scaled(size, over, under):
+            return tf.cast(tf.cast(size * over, "float64") / tf.cast(under, "float64"), "int32")
+
+        flat = height * full_width <= width * full_height
+        return (
+            tf.where(flat, full_height, scaled(full_width, height, width)),
+            tf.where(flat, scaled(full_height, width, height), full_width),
+        )
+
+
+def _half_to_even(margin):
+    """`round(margin / 2)` of Python, for whole numbers and tensors."""
+    return (margin + (margin // 2) % 2) // 2
+
+
+@keras.saving.register_keras_serializable(package="keras_unrolled")
+class ImageConverter(keras_hub.layers.ImageConverter):
+    """Resizes, crops the centre and normalises: `x * scale + offset`, channel by channel.
+
+    Args:
+        image_size: `(height, width)` of the output, or None to keep the size.
+        crop_fraction: float in (0, 1]. The image is first resized until its shorter side is
+            `image_size / crop_fraction`, then its centre is cut out: 0.875 makes 224 of
+            256, the usual evaluation on ImageNet (He et al. 2015).
+        **kwargs: of `keras_hub.layers.ImageConverter`: scale, offset, interpolation,
+            antialias, and crop_to_aspect_ratio, False for an image that is squeezed.
+
+    Input: uint8 or float images of any size on a scale of 0 to 255, `(height, width, 3)` or a
+    batch of them; what is resized is rounded to whole numbers, as image libraries do. Output:
+    float32 images of `image_size`, which differ from those of PIL (timm, torchvision) by less
+    than half a grey level on the average.
+
+    Raises:
+        InputError: if `crop_fraction` is outside (0, 1], a size is none, or padding is asked.
+    """
+
+    backbone_cls = ImageBackbone
+    resizing: keras.layers.Resizing
+
+    def __init__(self, image_size=None, crop_fraction=1.0, **kwargs):
+        checks.real("crop_fraction", crop_fraction, least=0.01, most=1)
+        if image_size is not None:
+            image_size = tuple(
+                checks.whole("image_size", size, least=1, most=MOST_PIXELS) for size in image_size
+            )
+        if kwargs.get("pad_to_aspect_ratio"):
+            raise checks.InputError(
+                "Expected an image to be cropped or squeezed to its size. Received: "
+                "pad_to_aspect_ratio=True. Leave it out, or pad before."
+            )
+        kwargs.setdefault("data_format", "channels_last")
+        super().__init__(image_size=image_size, **kwargs)
+        self.crop_fraction = crop_fraction
+        self.resizing.built = True  # KerasHub's own, which crops before it resizes: not used
+        self.resizing = ResizeAndCrop(
+            image_size[0] if image_size else None,
+            image_size[1] if image_size else None,
+            crop_fraction=crop_fraction,
+            interpolation=self.interpolation,
+            antialias=self.antialias,
+            crop_to_aspect_ratio=self.crop_to_aspect_ratio,
+            data_format="channels_last",
+            dtype=self.dtype_policy,
+            name="resizing",
+        )
+
+    def get_config(self):
+        return {**super().get_config(), "crop_fraction": self.crop_fraction}

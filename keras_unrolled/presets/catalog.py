@@ -1,0 +1,68 @@
+"""The presets that have a name."""
+
+import dataclasses
+import fnmatch
+from functools import cache
+
+from keras_unrolled import files, paths
+from keras_unrolled.presets import layout
+from keras_unrolled.presets import record as records
+
+
+@cache
+def all_presets():
+    """Every preset that has a name: a dict from name to `Record`.
+
+    Each has its record in `records/NAME.json`, and those with weights in this installation lie in
+    `checkpoints/NAME/`; `hub.json` tells which commit of which repository a name stands for.
+    """
+    zoo = paths.zoo()
+    places = sorted((zoo / "records").glob("*.json"))
+    # These win: a record is written from its checkpoint, and may be older.
+    places += sorted((zoo / "checkpoints").glob("*/" + layout.RECORD))
+    found = {record.name: record for record in map(records.Record.read, places)}
+    pins = zoo / "hub.json"
+    for name, pin in (files.read_json(pins) if pins.exists() else {}).items():
+        if name in found:
+            found[name] = dataclasses.replace(found[name], **pin)
+    return dict(sorted(found.items()))
+
+
+class PresetList(list):
+    """A list of records that prints as a table."""
+
+    def __str__(self):
+        rows = [("name", "origin", "parameters", "MACs", "scores")]
+        for record in self:
+            measured = [("", m) for m in record.metrics]
+            measured += [("of its source: ", m) for m in record.source.get("metrics", ())]
+            scores = "; ".join(
+                f"{whose}{record.show(m)} {m['metric']} on {m['dataset']} {m['split']}"
+                for whose, m in measured
+            )
+            macs = f"{record.macs:,}" if record.macs else ""
+            rows.append((record.name, record.origin, f"{record.parameters:,}", macs, scores))
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+            for row in rows
+        )
+
+    __repr__ = __str__
+
+
+def list_presets(pattern="*", *, dataset=None):
+    """The presets whose names match a pattern.
+
+    Args:
+        pattern: shell-style pattern of a name, such as "highway*".
+        dataset: optional string; only presets for this data set, "cifar10", "imagenet" or "ptb".
+
+    Returns:
+        A list of `Record`s, by name, that prints as a table.
+    """
+    return PresetList(
+        record
+        for name, record in all_presets().items()
+        if fnmatch.fnmatchcase(name, pattern) and dataset in (None, name.rsplit("_", 1)[-1])
+    )

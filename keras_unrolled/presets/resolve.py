@@ -1,0 +1,113 @@
+"""From a name, folder or address to the files of a preset."""
+
+from pathlib import Path
+
+from keras_unrolled import checks, paths
+from keras_unrolled.presets import hub, integrity, layout
+from keras_unrolled.presets import record as records
+from keras_unrolled.presets.catalog import all_presets
+
+
+def resolve(preset, *, weights=True, revision=None, token=None, local_files_only=False):
+    """Where a preset's files lie, and its record.
+
+    A preset is looked for as a folder, in the package, in the local cache and on the Hub, in
+    this order. What is fetched has been compared with the hashes that the Hub states; the
+    record's own are for the caller to compare (`record.verify`).
+
+    Args:
+        preset: path of a preset's folder, of a folder in timm's layout or of a `.keras` or
+            `.h5` file of keras.applications; the name of a preset; or `hf://org/name`.
+        weights: bool; without, a name's record is enough and nothing is fetched.
+        revision: optional string, a repository's branch, tag or commit.
+        token: optional string, for a private repository.
+        local_files_only: bool, whether to look into the cache only.
+
+    Returns:
+        A path, or None where only the record is needed; and a `Record`, or None for what
+        was not written by `save_preset`.
+
+    Raises:
+        InputError: if there is no such preset, if it has no weights, or if it cannot be
+            fetched.
+    """
+    text = str(preset)
+    folder = Path(text).expanduser()
+    options = {"token": token, "local_files_only": local_files_only}
+    if text.startswith(hub.SCHEME):
+        folder = hub.fetch(text, revision=revision, **options)
+    elif revision:
+        raise checks.InputError(
+            "Expected a revision for a repository only. Received: revision="
+            f"{revision!r} for {text!r}. Leave it out, or load hf://org/name."
+        )
+    if folder.is_dir():
+        path = folder / layout.RECORD
+        return folder, records.Record.read(path) if path.exists() else None
+    if folder.is_file():
+        return folder, None
+    if text not in all_presets():
+        raise checks.InputError(
+            f"Expected the name of a preset ({', '.join(all_presets()) or 'none in this installation'}), "
+            f"a preset's folder or hf://org/name. Received: {text!r}, which is none of them. "
+            f"{checks.did_you_mean(text, all_presets()) or 'Check the spelling.'}"
+        )
+    record = all_presets()[text]
+    shipped = paths.zoo() / "checkpoints" / text
+    if shipped.is_dir():
+        return shipped, record
+    if not weights:
+        return None, record
+    if record.repository:
+        folder = hub.fetch(
+            f"{hub.SCHEME}{record.repository}",
+            revision=record.revision,
+            sizes=record.sizes(),
+            **options,
+        )
+        return folder, record if record.files else records.Record.read(folder / layout.RECORD)
+    if record.origin == "regated":
+        return _fetch_source(record, **options), record
+    if record.origin == "trained":
+        size = sum(record.sizes().values()) / 1e6
+        raise checks.InputError(
+            f"Expected a preset whose weights are in this installation. Those of {text!r} are too "
+            f"large for it ({size:.0f} MB), and are not published yet. Give the folder "
+            f"zoo/checkpoints/{text} of the source repository in place of the name, or make them "
+            f"anew with `{record.training['command']}`."
+        )
+    raise checks.InputError(
+        f"Expected a preset with weights. {text!r} is a recipe that nobody has run yet. Make its "
+        f"weights with `{record.training['command']}`, or pass load_weights=False for random ones."
+    )
+
+
+def _fetch_source(record, **hub_options):
+    """The checkpoint that a regated preset is converted from, compared with the record."""
+    source = record.source
+    known = source.get("files", {})
+    folder = hub.fetch(
+        f"{hub.SCHEME}{source['repository']}",
+        revision=source.get("revision"),
+        sizes={name: facts["size"] for name, facts in known.items()} or None,
+        **hub_options,
+    )
+    integrity.verify_files(folder, known, source["repository"])
+    return folder
+
+
+def load_record(preset):
+    """The record of a preset, by its name, folder or address.
+
+    Raises:
+        InputError: if there is no such preset, or it has no record.
+    """
+    if str(preset) in all_presets() and not Path(str(preset)).exists():
+        return all_presets()[str(preset)]
+    folder, record = resolve(preset)
+    if record is None:
+        raise checks.InputError(
+            f"Expected a {layout.RECORD} in {folder}. Found none: the folder was not written "
+            "by `save_preset`. Load it with `from_preset` and save it anew."
+        )
+    return record

@@ -1,0 +1,53 @@
+"""Verification of a preset: its files and what it computes."""
+
+import numpy as np
+
+from keras_unrolled import checks
+from keras_unrolled.presets import golden, layout, regated
+from keras_unrolled.presets.loading import from_preset
+
+# Backends and processors add up in different orders; a wrong weight shows far above this.
+RELATIVE, ABSOLUTE = 1e-3, 1e-4
+
+
+def verify(preset, **hub_options):
+    """Loads a preset and compares what it computes with its golden outputs.
+
+    Args:
+        preset: name, folder or address of a preset.
+        **hub_options: "revision", "token" and "local_files_only", as in `from_preset`.
+
+    Returns:
+        A dict: "preset", "files", how many were compared with their hashes, and
+        "differences", the largest absolute difference of each golden output.
+
+    Raises:
+        InputError: if a file differs from the record, if there is nothing to compare with,
+            or if an output differs by more than 1e-3 relative and 1e-4 absolute.
+    """
+    folder, record = regated.find_folder(preset, **hub_options)
+    if record is None or layout.GOLDEN not in record.files:
+        raise checks.InputError(
+            f"Expected a record with {layout.GOLDEN} in {folder}. Found none: the preset was saved by "
+            "something else. Load it with `from_preset` and save it anew with `save_preset`."
+        )
+    model = from_preset(folder, dtype="float32")
+    with np.load(folder / layout.GOLDEN, allow_pickle=False) as file:
+        expected_outputs = dict(file)
+    inputs = {k: expected_outputs.pop(k) for k in golden.INPUTS if k in expected_outputs}
+    found = golden.outputs(model, inputs)
+    if not inputs or found.keys() != expected_outputs.keys():
+        raise checks.InputError(
+            f"Expected golden outputs of {record.name} in {folder / layout.GOLDEN}: {', '.join(found)}. Found "
+            f"{', '.join(expected_outputs)}. The file belongs to another network: restore it."
+        )
+    differences = {}
+    for name, expected in expected_outputs.items():
+        differences[name] = float(np.abs(found[name] - expected).max())
+        if not np.allclose(found[name], expected, rtol=RELATIVE, atol=ABSOLUTE):
+            raise checks.InputError(
+                f"Expected {record.name} to compute its golden {name}. Found a difference of "
+                f"up to {differences[name]:.2g}. The libraries or the processor compute "
+                "something else: compare their versions with those of the record."
+            )
+    return {"preset": record.name, "files": len(record.files), "differences": differences}
