@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_unrolled import data, evaluation, models
+from keras_unrolled.evaluation.perplexity import AT_ONCE
 from keras_unrolled.models.builders import SIZES
 from keras_unrolled.models.character_tokenizer import CharacterTokenizer
 from training import language, loop, ptb
@@ -102,7 +103,7 @@ def evaluate(folder, against, compete, rounds):
     tokenizer = CharacterTokenizer.learn(data.read_words(folder, "train"))
     lm = models.character_lm("small", tokenizer=tokenizer)
     batch, steps = 100, 50
-    length = evaluation.perplexity.AT_ONCE // batch  # as `evaluation.perplexity` reads
+    length = AT_ONCE // batch  # as `evaluation.perplexity` reads
     count = steps * batch * length
     ids, targets = (
         np.array([tokenizer.numbers[w] for w in words[at : count + at]], "int32") for at in (0, 1)

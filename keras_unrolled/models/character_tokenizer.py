@@ -108,7 +108,7 @@ class CharacterTokenizer(keras_hub.tokenizers.Tokenizer):
         special = {END: [PERIOD], UNKNOWN: [OTHER]}
         rows = [
             [START, *(special.get(w) or [self._letter(c) for c in w]), STOP]
-            for w in map(self.known, words)
+            for w in map(self.normalize, words)
         ]
         longest = max([least, *map(len, rows)])
         return np.array([row + [PAD] * (longest - len(row)) for row in rows], "int32").reshape(
