@@ -24,7 +24,7 @@ ORDER = [
     "demo",
     "cli",
 ]
-GROUND = {"checks", "environment", "files", "paths", "quiet"}
+GROUND = {"checks", "environment", "files", "paths", "progress", "quiet"}
 EXEMPT = {"keras_unrolled", "keras_unrolled.__main__"}  # the first imports on demand
 
 
