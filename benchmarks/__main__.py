@@ -22,13 +22,15 @@ import tensorflow as tf
 
 from benchmarks import language
 from keras_unrolled import models
-from keras_unrolled.data.streams import make_stream as cifar_stream
+from keras_unrolled.data.crops import AREA, ASPECT
+from keras_unrolled.data.sources import read_class_folders
+from keras_unrolled.data.streams import crop_batches, image_batches
+from keras_unrolled.engine import ImageRecipe
+from keras_unrolled.engine.optimizers import make_optimizer
+from keras_unrolled.engine.tensorflow.loop import STEPS_PER_CALL
+from keras_unrolled.engine.tensorflow.step import make_step
 from keras_unrolled.environment import hardware
 from keras_unrolled.layers import normalization
-from training import loop
-from training.data.images import AREA, ASPECT, FolderSource
-from training.data.images import make_stream as image_stream
-from training.recipe import Recipe
 
 
 def training_step(model, batch, side):
@@ -133,19 +135,20 @@ def training_loop(rounds):
     rng = np.random.default_rng(0)
     images = rng.normal(size=(batch * steps, 32, 32, 3)).astype("float32")
     labels = rng.integers(0, 10, batch * steps)
-    recipe = Recipe({}, epochs=1_000, batch_size=batch, ema=0.0, warmup_epochs=0)
+    recipe = ImageRecipe(
+        network={}, epochs=1_000, batch_size=batch, momentum=0.9, label_smoothing=0.05
+    )
     models_ = [models.resnet(20, dataset="cifar", dtype=recipe.precision) for _ in range(2)]
-    optimizer = loop.make_optimizer(recipe, steps)
+    optimizer = make_optimizer(recipe, steps)
     optimizer.build(models_[0].trainable_variables)
-    run = loop.make_step(models_[0], optimizer, recipe, tf.distribute.get_strategy())
-    stream = cifar_stream(
+    run = make_step(models_[0], optimizer, recipe, tf.distribute.get_strategy())
+    stream = image_batches(
         images,
         labels,
         batch_size=batch,
         total_steps=recipe.epochs * steps,
         seed=0,
-        augment=False,
-        preprocess=lambda x: x,
+        shift_flip=False,
     )
     iterator = iter(stream(0))
     models_[1].preprocessor = None
@@ -158,8 +161,8 @@ def training_loop(rounds):
     targets = keras.utils.to_categorical(labels, 10)
 
     def ours():
-        for _ in range(steps // loop.STEPS_PER_CALL):
-            run(iterator, tf.constant(loop.STEPS_PER_CALL))[0].numpy()
+        for _ in range(steps // STEPS_PER_CALL):
+            run(iterator, tf.constant(STEPS_PER_CALL))[0].numpy()
 
     def peer():
         models_[1].fit(images, targets, batch_size=batch, verbose=0)
@@ -169,10 +172,12 @@ def training_loop(rounds):
 
 def input_pipeline(folder, rounds):
     """Training crops of 224 pixels, ours and a bare decode, crop and resize of TensorFlow."""
-    source = FolderSource(folder)
+    source = read_class_folders(folder)
     size, batch, count = 224, 50, len(source) // 50 * 50
-    recipe = Recipe(network={}, batch_size=batch, epochs=100_000, size=size)
-    stream = image_stream(source, recipe)
+    recipe = ImageRecipe(
+        network={}, batch_size=batch, epochs=100_000, size=size, augmentation="crop_flip"
+    )
+    stream = crop_batches(source, recipe)
     paths = tf.data.Dataset.from_tensor_slices([str(path) for path in source.paths])
 
     def bare(path):

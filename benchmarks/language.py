@@ -5,11 +5,15 @@ import numpy as np
 import tensorflow as tf
 
 from keras_unrolled import data, evaluation, models
+from keras_unrolled.data.streams import text_batches
+from keras_unrolled.engine.optimizers import make_optimizer
+from keras_unrolled.engine.tensorflow.language import StatefulLM, language_objective
+from keras_unrolled.engine.tensorflow.loop import STEPS_PER_CALL
+from keras_unrolled.engine.tensorflow.step import make_step
 from keras_unrolled.evaluation.perplexity import AT_ONCE
 from keras_unrolled.models.builders import SIZES
 from keras_unrolled.models.character_tokenizer import CharacterTokenizer
-from training import language, loop, ptb
-from training.data import text
+from training.recipes import ptb
 
 STEPS = 20
 
@@ -56,23 +60,21 @@ def straightforward(characters, words, length, batch, dtype):
 
 def train(folder, dtype, compete, rounds):
     """Words a second of a training step by the recipe, and of `fit` on the same text."""
-    recipe = ptb.PRESETS["highway_small_ptb"]
+    recipe = ptb.RECIPES["kim"]["highway_small_ptb"]
     words = data.read_words(folder, "train")
     tokenizer = CharacterTokenizer.learn(words)
     ids = [tokenizer.numbers[word] for word in words]
-    stream, _ = text.make_stream(
-        ids, batch_size=recipe.batch_size, length=recipe.length, epochs=10_000
-    )
+    stream, _ = text_batches(ids, batch_size=recipe.batch_size, length=recipe.length, epochs=10_000)
     lm = models.character_lm("small", tokenizer=tokenizer, dtype=recipe.precision)
-    carried = language.Carried(lm, recipe.batch_size)
-    optimizer = loop.make_optimizer(recipe, 1)
+    carried = StatefulLM(lm, recipe.batch_size)
+    optimizer = make_optimizer(recipe, 1)
     optimizer.build(carried.trainable_variables)
-    step = loop.make_step(
+    step = make_step(
         carried,
         optimizer,
         recipe,
         tf.distribute.get_strategy(),
-        objective=language.objective(recipe),
+        objective=language_objective(recipe),
     )
     iterator = iter(stream(0))
     shape = (recipe.batch_size, recipe.length)
@@ -85,8 +87,8 @@ def train(folder, dtype, compete, rounds):
     y = np.concatenate([targets for _, targets in batches])
 
     def ours():
-        for _ in range(STEPS // loop.STEPS_PER_CALL):
-            step(iterator, tf.constant(loop.STEPS_PER_CALL))[0].numpy()
+        for _ in range(STEPS // STEPS_PER_CALL):
+            step(iterator, tf.constant(STEPS_PER_CALL))[0].numpy()
 
     def theirs():
         peer.fit(x, y, batch_size=shape[0], shuffle=False, verbose=0)

@@ -8,8 +8,9 @@ import importlib.metadata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from keras_unrolled import analysis, convert, layers, models, presets
+    from keras_unrolled import analysis, convert, data, evaluation, layers, models, presets
     from keras_unrolled.checks import InputError
+    from keras_unrolled.finetuning.run import finetune
     from keras_unrolled.presets.catalog import list_presets
     from keras_unrolled.presets.loading import from_preset
     from keras_unrolled.presets.publishing import upload_preset
@@ -22,6 +23,9 @@ __all__ = [
     "Record",
     "analysis",
     "convert",
+    "data",
+    "evaluation",
+    "finetune",
     "from_preset",
     "layers",
     "list_presets",
@@ -35,6 +39,7 @@ __all__ = [
 _PLACES = {
     "InputError": "keras_unrolled.checks",
     "Record": "keras_unrolled.presets.record",
+    "finetune": "keras_unrolled.finetuning.run",
     "from_preset": "keras_unrolled.presets.loading",
     "list_presets": "keras_unrolled.presets.catalog",
     "load_record": "keras_unrolled.presets.resolve",

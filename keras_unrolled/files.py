@@ -97,7 +97,7 @@ def check_room(folder, size):
         )
 
 
-def to_disk(folder):
+def sync_folder(folder):
     """Waits until every file of a folder is on the disk, so that a rename cannot outrun it."""
     for path in Path(folder).iterdir():
         with open(path, "rb") as file:

@@ -8,7 +8,13 @@ COLUMNS = 80
 SECONDS_BETWEEN_LINES = 30
 
 
-def progress(iterable=None, *, description=None, unit="it", hidden=False, **options):
+# For long titles and figures after the bar, which would leave no room for it.
+WITHOUT_BAR = "{desc}{percentage:3.0f}% [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+
+
+def progress(
+    iterable=None, *, description=None, unit="it", hidden=False, bar_format=None, **options
+):
     """A progress bar on standard error.
 
     Args:
@@ -16,6 +22,7 @@ def progress(iterable=None, *, description=None, unit="it", hidden=False, **opti
         description: optional string, the bar's title.
         unit: string, what is counted.
         hidden: bool, whether to show nothing.
+        bar_format: optional string, the format of the line, as `tqdm` takes it.
         **options: arguments of `tqdm.tqdm`, such as `total` and `initial`.
 
     Returns:
@@ -31,6 +38,7 @@ def progress(iterable=None, *, description=None, unit="it", hidden=False, **opti
         mininterval=0.5 if terminal else SECONDS_BETWEEN_LINES,
         maxinterval=0.5 if terminal else SECONDS_BETWEEN_LINES,
         ncols=COLUMNS,
+        bar_format=bar_format,
         file=sys.stderr,
         disable=hidden,
         **options,

@@ -1,4 +1,4 @@
-"""What tests share: where the real data lies, and nets small enough to sweep over."""
+"""What the tests share: the option --slow, and fixtures for real data and random numbers."""
 
 import os
 from pathlib import Path
@@ -12,6 +12,34 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
+SLOW = "slow; pass --slow to run it"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="Also run the tests marked as slow.")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Skips tests marked as slow, unless `--slow` is passed."""
+    if not config.getoption("--slow"):
+        for item in items:
+            if item.get_closest_marker("slow") is not None:
+                item.add_marker(pytest.mark.skip(reason=SLOW))
+
+
+def pytest_report_teststatus(report):
+    """Counts slow tests separately, so that the summary lists other skips only."""
+    if report.skipped and isinstance(report.longrepr, tuple) and report.longrepr[2].endswith(SLOW):
+        return "slow", "s", "SLOW"
+    return None
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Reports how many slow tests were skipped and how to run them."""
+    count = len(terminalreporter.stats.get("slow", ()))
+    if count:
+        tests = "1 slow test was" if count == 1 else f"{count} slow tests were"
+        terminalreporter.write_line(f"{tests} skipped. Pass --slow to run all tests.")
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ def test_the_demo_does_the_whole_job_offline(tmp_path, capsys):
     assert [n["probability"] for n in language["next"]] == sorted(
         (n["probability"] for n in language["next"]), reverse=True
     )
-    assert found["files"] == [str(out / n) for n in ("demo.png", "curves.png", "renamed")]
+    assert found["files"] == [str(out / n) for n in ("demo.png", "renamed/curves.png", "renamed")]
     with Image.open(out / "demo.png") as picture:
         assert min(picture.size) > 500
     model = ku.from_preset(out / "renamed")

@@ -1,156 +1,153 @@
-"""Writes what follows from the records, and publishes presets.
+"""Writes what follows from the records.
 
-python -m zoo.build                       rewrites zoo/records, zoo/results, MODEL_CARDS.md and
-                                          the README's table
-python -m zoo.build --check               ends with code 1 where one of them is stale
-python -m zoo.build publish-all [--to ORG] [--private] [--dry-run] [PATTERN]
-                                          publishes every preset that has weights as
-                                          hf://ORG/NAME, and notes the commits in zoo/hub.json
+python -m zoo.build             rewrites zoo/records, zoo/results/scores.csv, MODEL_CARDS.md and the
+                                generated tables of README.md and docs
+python -m zoo.build --check     exits with code 1 if one of them is out of date
 """
 
 import argparse
 import csv
 import io
-import json
 import sys
 from pathlib import Path
 
 from keras_unrolled import checks, paths, quiet
 from keras_unrolled.files import write_text
-from keras_unrolled.presets import card, catalog, hub
+from keras_unrolled.presets import card, catalog
 from keras_unrolled.presets.catalog import list_presets
+from zoo.hours import make_hours_table
 
 ROOT = Path(__file__).resolve().parent.parent
-RECORDS, RESULTS, PINS = ROOT / "zoo/records", ROOT / "zoo/results", ROOT / "zoo/hub.json"
-BEGIN, END = "<!-- presets: python -m zoo.build -->", "<!-- /presets -->"
+RECORDS, RESULTS = ROOT / "zoo/records", ROOT / "zoo/results"
+SCORE_COLUMNS = ["dataset", "split", "n", "metric", "value", "resolution", "crop_fraction"]
 
 
-def table(found):
-    """The README's table, a row a preset."""
+def make_presets_table(records):
+    """The README's table, one row for each trained preset."""
     lines = [
-        "| preset | gating | parameters | MACs | accuracy or perplexity | origin |",
-        "|---|---|---:|---:|---:|---|",
+        "| preset | gating | parameters | MACs | accuracy or perplexity |",
+        "|---|---|---:|---:|---:|",
     ]
-    for record in sorted(found, key=lambda record: record.name.rsplit("_", 1)[-1]):
-        score = ""
-        for whose, rows in (("source: ", record.source.get("metrics", ())), ("", record.metrics)):
-            for row in rows:
-                score = f"{whose}{record.show(row)}"
+    for record in sorted(records, key=lambda record: record.dataset or ""):
+        if record.origin == "trained":
+            score = record.show(record.metrics[-1]) if record.metrics else ""
+            lines.append(
+                f"| `{record.name}` | {record.network['gating']} | {record.parameters:,} | "
+                f"{_shorten(record.macs)} | {score} |"
+            )
+    return "\n".join(lines)
+
+
+def make_language_table(records):
+    """The table of docs/language.md, one row for each trained language model, best first."""
+    lines = ["| preset | validation | test | epochs | hours |", "|---|---:|---:|---:|---:|"]
+    trained = [r for r in records if r.dataset == "ptb" and r.origin == "trained"]
+    for record in sorted(trained, key=lambda r: r.score("ptb", metric="perplexity")):
+        scores = [record.score("ptb", split, "perplexity") for split in ("valid", "test")]
+        training = record.training
         lines.append(
-            f"| `{record.name}` | {record.network['gating']} | {record.parameters:,} | "
-            f"{_short(record.macs)} | {score} | {record.origin} |"
+            f"| `{record.name}` | {scores[0]:.2f} | {scores[1]:.2f} | "
+            f"{training['recipe']['epochs']} | {training['hours']:.2f} |"
         )
     return "\n".join(lines)
 
 
-def _short(count):
+def _shorten(count):
     if count is None:
         return ""
     return f"{count / 1e9:.2f} G" if count >= 1e9 else f"{count / 1e6:.1f} M"
 
 
-def scores(found):
+def make_scores(records):
     """zoo/results/scores.csv: a row for each score that was measured here."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    columns = ["dataset", "split", "n", "metric", "value", "resolution", "crop_fraction", "origin"]
-    rows.writerow(["preset", "parameters", *columns, "seed", "commit"])
-    for record in found:
+    rows.writerow(["preset", "parameters", *SCORE_COLUMNS, "origin", "seed", "commit"])
+    for record in records:
         for metric in record.metrics:
             metric = {"crop_fraction": record.preprocessing.get("crop_fraction"), **metric}
             training = record.training
             rows.writerow(
                 [record.name, record.parameters]
-                + [metric.get(column) for column in columns]
+                + [metric.get(column) for column in (*SCORE_COLUMNS, "origin")]
                 + [training.get("seed"), training.get("commit")]
             )
     return text.getvalue()
 
 
-def outputs():
-    """Path and text of everything that is built."""
-    from zoo import imagenet, recipes
+def fill(page, name, program, text):
+    """A page with the text between a name's two comments replaced."""
+    begin, end = f"<!-- {name}: python -m {program} -->", f"<!-- /{name} -->"
+    before, rest = page.split(begin)
+    _, after = rest.split(end)
+    return f"{before}{begin}\n{text}\n{end}{after}"
 
-    texts = {}
-    for name, record in (imagenet.make_records() | recipes.make_records()).items():
-        texts[RECORDS / f"{name}.json"] = record.to_json()
+
+def make_records():
+    """The text of every file in zoo/records, by path."""
+    from zoo import untrained
+
+    texts = {
+        RECORDS / f"{name}.json": record.to_json()
+        for name, record in untrained.make_records().items()
+    }
     for path in (paths.zoo() / "checkpoints").glob("*/record.json"):
         texts[RECORDS / f"{path.parent.name}.json"] = path.read_text()
-    found = list_presets()
-    readme = (ROOT / "README.md").read_text()
-    before, rest = readme.split(BEGIN)
-    _, after = rest.split(END)
+    return texts
+
+
+def make_pages():
+    """The text of every page and table that follows from the records, by path."""
+    records = list_presets()
     cards = "# Model cards\n\nWritten from the records by `python -m zoo.build`.\n"
-    for record in found:
+    for record in records:
         cards += f"\n## {record.name}\n\n{card.describe(record)}"
+    tables = {
+        ROOT / "README.md": ("presets", make_presets_table(records)),
+        ROOT / "docs/language.md": ("language", make_language_table(records)),
+        ROOT / "docs/training.md": ("hours", make_hours_table()),
+    }
     return {
-        **texts,
-        RESULTS / "scores.csv": scores(found),
-        ROOT / "README.md": f"{before}{BEGIN}\n{table(found)}\n{END}{after}",
+        RESULTS / "scores.csv": make_scores(records),
         ROOT / "MODEL_CARDS.md": cards,
+        **{
+            path: fill(path.read_text(), name, "zoo.build", table)
+            for path, (name, table) in tables.items()
+        },
     }
 
 
-def build(check):
-    """Writes what is stale, or says so; returns the exit code."""
-    texts = outputs()
-    stale = [path for path, text in texts.items() if not path.exists() or path.read_text() != text]
-    stale += [path for path in RECORDS.glob("*.json") if path not in texts]
+def build(check=False):
+    """Writes what is out of date, or reports it; returns the exit code."""
+    texts = make_records()
+    stale = _find_stale(texts) + [path for path in RECORDS.glob("*.json") if path not in texts]
+    if not check:
+        _update(stale, texts)
+        catalog.all_presets.cache_clear()
+    texts |= make_pages()
+    pages = [path for path in _find_stale(texts) if path not in stale]
+    if check:
+        for path in (*stale, *pages):
+            name = path.relative_to(ROOT)
+            print(f"{name} is out of date: run python -m zoo.build", file=sys.stderr)
+        return 1 if stale or pages else 0
+    _update(pages, texts)
+    return 0
+
+
+def _find_stale(texts):
+    return [p for p, text in texts.items() if not p.exists() or p.read_text() != text]
+
+
+def _update(stale, texts):
     for path in stale:
-        if check:
-            print(f"{path.relative_to(ROOT)} is stale: run python -m zoo.build", file=sys.stderr)
-        elif path in texts:
-            write(path, texts[path])
+        if path in texts:
+            path.parent.mkdir(exist_ok=True)
+            write_text(path, texts[path])
             print(f"wrote {path.relative_to(ROOT)}")
         else:
             path.unlink()
-            print(f"took {path.relative_to(ROOT)} away: no such preset")
-    if stale and not check and any(path.parent == RECORDS for path in stale):
-        catalog.all_presets.cache_clear()
-        return build(check)  # the cards and tables follow from the records
-    return 1 if stale and check else 0
-
-
-def write(path, text):
-    """Writes a file of the zoo, and its folder where there is none."""
-    path.parent.mkdir(exist_ok=True)
-    write_text(path, text)
-
-
-def publish_all(options):
-    """Publishes every preset that has weights; returns the exit code."""
-    import huggingface_hub
-
-    from keras_unrolled.presets.publishing import upload_preset
-
-    found = [record for record in list_presets(options.pattern) if record.has_weights]
-    organisation = options.to
-    if organisation is None:
-        try:
-            organisation = huggingface_hub.HfApi().whoami()["name"]
-        except (*hub.failures(), ValueError) as error:
-            raise checks.InputError(
-                "Expected an organisation (--to) or a token that names a user (HF_TOKEN). Found "
-                f"neither: {str(error).splitlines()[0]} Pass one of them."
-            ) from error
-    failed = []
-    for number, record in enumerate(found, start=1):
-        uri = f"hf://{organisation}/{record.name}"
-        print(f"{number}/{len(found)} {record.name} to {uri}", file=sys.stderr, flush=True)
-        try:
-            done = upload_preset(uri, record.name, private=options.private, dry_run=options.dry_run)
-        except checks.InputError as error:
-            failed.append(record.name)
-            print(f"{record.name}: {error}", file=sys.stderr)
-            continue
-        if "commit" in done:
-            pins = json.loads(PINS.read_text()) if PINS.exists() else {}
-            pins[record.name] = {"repository": done["repository"], "revision": done["commit"]}
-            write(PINS, json.dumps(pins, indent=1, sort_keys=True) + "\n")
-        print(f"{record.name}: {done.get('url') or 'checked, nothing was sent'}")
-    if failed:
-        print(f"not published: {', '.join(failed)}", file=sys.stderr)
-    return 2 if failed else 0
+            print(f"removed {path.relative_to(ROOT)}, which has no preset")
 
 
 def main(arguments=None):
@@ -160,16 +157,11 @@ def main(arguments=None):
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--check", action="store_true", help="write nothing")
-    command = parser.add_subparsers(dest="command").add_parser("publish-all")
-    command.add_argument("pattern", nargs="?", default="*", help='such as "*_cifar10"')
-    command.add_argument("--to", metavar="ORG", help="organisation or user; default: the token's")
-    command.add_argument("--private", action="store_true", help="make private repositories")
-    command.add_argument("--dry-run", action="store_true", help="check only")
+    parser.add_argument("--check", action="store_true", help="Write nothing.")
     options = parser.parse_args(arguments)
     quiet.import_keras()
     try:
-        return publish_all(options) if options.command else build(options.check)
+        return build(options.check)
     except checks.InputError as error:
         print(f"zoo.build: {error}", file=sys.stderr)
         return 2

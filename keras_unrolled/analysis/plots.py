@@ -20,13 +20,14 @@ def _save(figure, path):
     return path
 
 
-def plot_curves(history, path):
+def plot_curves(history, path, phases=None):
     """Loss and accuracy over the epochs of a training.
 
     Args:
         history: dict of lists with one number an epoch: "loss", "accuracy", and the same
             with "val_" before it for the held-out part.
         path: where the PNG goes.
+        phases: optional dict from the name of a phase to its first epoch; each is marked.
 
     Returns:
         The path.
@@ -37,6 +38,11 @@ def plot_curves(history, path):
             if name in history:
                 epochs = range(1, len(history[name]) + 1)
                 axis.plot(epochs, history[name], marker="o", markersize=3, label=label)
+        for phase, first in (phases or {}).items():
+            axis.axvline(first - 0.5, color="gray", linestyle=":", linewidth=1)
+            place = (first - 0.4, 0.98)
+            transform = axis.get_xaxis_transform()
+            axis.text(*place, phase, transform=transform, va="top", fontsize=8, color="gray")
         axis.set(xlabel="epoch", title=key)
         axis.grid(alpha=0.3)
         axis.legend()

@@ -2,7 +2,7 @@
 
 from keras_unrolled.data.examples import Examples, align, split_indices
 from keras_unrolled.data.files import ImageFiles, list_folder, load_csv, load_folder, read_image
-from keras_unrolled.data.loading import load, load_parts, resize
+from keras_unrolled.data.loading import load, load_parts
 from keras_unrolled.data.sample import load_sample
 from keras_unrolled.data.text import read_words
 from keras_unrolled.data.tfds import TFDSImages, load_cifar10, load_tfds
@@ -22,6 +22,5 @@ __all__ = [
     "load_tfds",
     "read_image",
     "read_words",
-    "resize",
     "split_indices",
 ]

@@ -1,11 +1,9 @@
 """Labelled images from wherever they are."""
 
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from keras_unrolled.data.examples import Examples, align, split_indices
 from keras_unrolled.data.files import ImageFiles, load_csv, load_folder
@@ -38,7 +36,7 @@ def load_parts(source, held_out, seed, data_dir=None):
     """Images to train on and images held out.
 
     Args:
-        source: as in `load`. A folder that holds `train` and one of `val`, `validation` and
+        source: `Examples`, or as in `load`. A folder that holds `train` and one of `val`, `validation` and
             `test`, each of class folders, is divided already.
         held_out: float in (0, 1), the part of each class to hold out otherwise.
         seed: int, of that.
@@ -50,6 +48,8 @@ def load_parts(source, held_out, seed, data_dir=None):
     Raises:
         InputError: as `load`, and as `split_indices`.
     """
+    if isinstance(source, Examples):
+        return source, *split_indices(source, held_out, seed), False
     root = Path(str(source)).expanduser()
     held = next((root / n for n in ("val", "validation", "test") if (root / n).is_dir()), None)
     if held is None or not (root / "train").is_dir():
@@ -64,36 +64,3 @@ def load_parts(source, held_out, seed, data_dir=None):
         str(source),
     )
     return both, list(range(len(one))), list(range(len(one), len(both))), True
-
-
-def resize(files, converter, progress):
-    """Reads images and resizes each as a network's converter would, rounded to uint8.
-
-    Args:
-        files: `ImageFiles` or `TFDSImages`.
-        converter: an `ImageConverter`.
-        progress: string, title of a progress bar on standard error.
-
-    Returns:
-        uint8 array `(n, height, width, 3)`: the centre of each image, of the size that the
-        converter resizes to, so that it has only its own crop left to do.
-
-    Raises:
-        InputError: for an image that does not decode.
-    """
-    import keras
-
-    window = None
-    if converter.image_size is not None:
-        config = {**converter.resizing.get_config(), "crop_fraction": 1.0}
-        config["height"], config["width"] = converter.resizing.full_size
-        window = type(converter.resizing).from_config(config)
-    images = []
-    with tqdm(total=len(files), desc=progress, unit=" images", file=sys.stderr) as bar:
-        for start in range(0, len(files), 64):
-            for image in files[start : start + 64]:
-                images.append(
-                    image if window is None else keras.ops.convert_to_numpy(window(image))
-                )
-                bar.update()
-    return np.stack(images)

@@ -1,65 +1,72 @@
-"""Images in memory as a stream of batches that depends on nothing but the seed and the step."""
+"""Streams of training batches that depend on nothing but the seed and the step.
 
+A stream is a function `stream(step, parts=1, worker=0, workers=1)` that returns a
+`tf.data.Dataset` of `(inputs, targets)` that starts at that step: batch after batch, each divided
+into `parts`, one after the other, of which it has what the `worker` of several `workers` sees. A
+run that resumes, or has another number of workers, sees the images that an unbroken one would.
+"""
+
+import numpy as np
 import tensorflow as tf
 
-PAD = 4  # pixels: He et al. 2015, section 4.2
+from keras_unrolled import checks
+from keras_unrolled.data import augment
+from keras_unrolled.data.augment import PAD, pad_crop_flip
+from keras_unrolled.data.crops import random_crop
+
+# Kinds of random draws; permutations of the epochs have seeds from 0 on.
+_CROP, _RAND_AUGMENT, _MIX = 0, 1, 2
 
 
-def pad_crop_flip(images, seed, first=0, batch=None, pad=PAD):
-    """Pads with the mirrored image, crops back at random, flips half of the images left to right.
+def image_batches(
+    images,
+    labels,
+    *,
+    batch_size,
+    total_steps,
+    seed,
+    shift_flip=True,
+    preprocess=lambda images: images,
+    pad=PAD,
+    rand_augment=0.0,
+    mixup=0.0,
+    cutmix=0.0,
+    classes=None,
+):
+    """Batches of images of one size, in memory or in a memory-mapped file.
 
-    A border of zeros would be in the statistics of batch normalisation, and in no test image.
-
-    Args:
-        images: tensor `(n, height, width, channels)` of any dtype.
-        seed: int tensor of shape `(2,)`; the same seed gives the same result.
-        pad: int, pixels on each side, fewer than the image has.
-        first: int or tensor, where in its batch the first of these images stands.
-        batch: int, examples of the whole batch, None for n. A part of a batch is treated as
-            it would be in the whole.
-
-    Returns:
-        A tensor of the same shape and dtype.
-    """
-    count, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
-    seeds = tf.random.split(seed, 3)
-
-    def draw(i, most):
-        numbers = tf.random.stateless_uniform((batch or count, 1), seeds[i], 0, most, tf.int32)
-        return numbers[first : first + count]
-
-    top, left, flip = draw(0, 2 * pad + 1), draw(1, 2 * pad + 1), draw(2, 2)
-    padded = tf.pad(images, [(0, 0), (pad, pad), (pad, pad), (0, 0)], "REFLECT")
-    rows = top + tf.range(height)
-    columns = tf.range(width)
-    columns = left + tf.where(flip == 1, width - 1 - columns, columns)
-    return tf.gather(tf.gather(padded, rows, axis=1, batch_dims=1), columns, axis=2, batch_dims=1)
-
-
-def make_stream(images, labels, *, batch_size, total_steps, seed, augment, preprocess, pad=PAD):
-    """A function from a step to the dataset that starts there.
-
-    Each epoch is a permutation of the examples; what does not fill a batch is left out of
-    it. Permutation, crops and flips are functions of seed, epoch and step alone.
+    Each epoch is a permutation of the examples; a last batch that would not be full is left out.
+    Permutation and augmentation are functions of seed, epoch and step alone.
 
     Args:
-        images: uint8 array `(n, height, width, channels)`.
+        images: uint8 array `(n, height, width, channels)`; a `np.memmap`, or anything else that
+            has a shape and is indexed by an array, stays where it is.
         labels: int array `(n,)`.
         batch_size: int.
         total_steps: int, where the stream ends.
         seed: int.
-        augment: bool, whether to pad, crop and flip.
+        shift_flip: bool, whether to pad, crop at random and flip.
         preprocess: function from uint8 images to the network's input.
         pad: int, pixels to pad by.
+        rand_augment: float, magnitude of RandAugment; 0 for none.
+        mixup, cutmix: float, alpha of mixup and CutMix; 0 for none.
+        classes: int, number of classes, needed where images are mixed.
 
     Returns:
-        `stream(step, parts=1, worker=0, workers=1)`, a `tf.data.Dataset` of `(images, labels)`:
-        batch after batch, each divided into `parts`, one after the other, of which this is
-        what the `worker` of several `workers` sees.
+        A stream of inputs and labels: int32 `(batch,)`, or float `(batch, classes)` where images
+        are mixed.
     """
-    count = len(images)
+    count, shape = len(images), images.shape[1:]
     steps_per_epoch = count // batch_size
-    images, labels = tf.constant(images), tf.constant(labels, tf.int32)
+    labels = tf.constant(labels, tf.int32)
+    operations = augment.make_operations(rand_augment) if rand_augment else None
+    in_memory = isinstance(images, np.ndarray) and not isinstance(images, np.memmap)
+    table = tf.constant(images) if in_memory else None
+
+    def take(chosen):
+        if table is not None:
+            return tf.gather(table, chosen)
+        return tf.numpy_function(lambda i: images[i], [chosen], tf.uint8, stateful=False)
 
     def piece(i, parts, worker, workers):
         i = tf.cast(i, tf.int32)
@@ -70,17 +77,161 @@ def make_stream(images, labels, *, batch_size, total_steps, seed, augment, prepr
         order = tf.random.experimental.stateless_shuffle(tf.range(count), [seed, epoch])
         begin = position * batch_size + first
         chosen = order[begin : begin + size]
-        x, y = tf.gather(images, chosen), tf.gather(labels, chosen)
-        x.set_shape((size, *x.shape[1:]))
-        if augment:
+        x, y = take(chosen), tf.gather(labels, chosen)
+        x.set_shape((size, *shape))
+        y.set_shape((size,))
+        if shift_flip:
             # A seed that no epoch's permutation has.
             x = pad_crop_flip(x, tf.stack([seed, -1 - step]), first, batch_size, pad)
+        if operations is not None:
+            numbers = tf.cast(step, tf.int64) * batch_size + tf.range(size, dtype=tf.int64)
+            numbers += tf.cast(first, tf.int64)
+            x = tf.map_fn(
+                lambda pair: augment.rand_augment(
+                    pair[0], _seed(seed, _RAND_AUGMENT, pair[1]), operations
+                ),
+                (x, numbers),
+                fn_output_signature=tf.uint8,
+            )
+        if mixup or cutmix:
+            mix_seed = _seed(seed, _MIX, tf.cast(step, tf.int64))
+            x, y = augment.mix_pairs(x, tf.one_hot(y, classes), mix_seed, mixup, cutmix)
         return preprocess(x), y
 
     def stream(start, parts=1, worker=0, workers=1):
+        if mixup or cutmix:
+            _check_pairs(batch_size, parts, workers)
         dataset = tf.data.Dataset.range(start * parts, total_steps * parts)
         return dataset.map(
             lambda i: piece(i, parts, worker, workers), num_parallel_calls=2, deterministic=True
         ).prefetch(4)
 
     return stream
+
+
+def crop_batches(source, recipe, classes=None):
+    """Batches of random resized crops of encoded images.
+
+    Each epoch is a permutation of the images; a last batch that would not be full is left out.
+    Permutation, crops and all augmentation are functions of seed, epoch and step alone.
+
+    Args:
+        source: a source of `keras_unrolled.data.sources`.
+        recipe: an `ImageRecipe`, of which batch_size, epochs, seed, sizes and augmentation count.
+        classes: int, number of classes, needed where images are mixed.
+
+    Returns:
+        A stream of uint8 images and labels, which ends where the size of the crops changes.
+        Labels are int32 `(batch,)`, or float `(batch, classes)` where images are mixed.
+
+    Raises:
+        InputError: on a call, if images cannot be mixed in pairs.
+    """
+    count, batch_size, repeats = len(source), recipe.batch_size, recipe.repeats
+    per_epoch = count // batch_size
+    distinct = -(-batch_size // repeats)
+    operations = augment.make_operations(recipe.rand_augment) if recipe.rand_augment else None
+    area = (recipe.smallest_area, 1.0)
+
+    def epoch_numbers(epoch, parts, worker, workers):
+        order = tf.random.experimental.stateless_shuffle(tf.range(count), [recipe.seed, epoch])
+        positions = tf.range(per_epoch * batch_size)
+        # Steps, parts of a batch, workers' shares of a part, images of a share.
+        shape = (per_epoch, parts, workers, batch_size // parts // workers)
+        positions = tf.reshape(tf.reshape(positions, shape)[:, :, worker], [-1])
+        number = epoch * (per_epoch * batch_size) + tf.cast(positions, tf.int64)
+        # Copies of an image are a part of the batch apart, so that it is never mixed with itself.
+        chosen = positions // batch_size * distinct + positions % batch_size % distinct
+        return tf.data.Dataset.from_tensor_slices((tf.gather(order, chosen), number))
+
+    def load(i, number, size):
+        encoded, label = source.read(i)
+        crop = random_crop(encoded, _seed(recipe.seed, _CROP, number), size, area)
+        if operations is not None:
+            crop = augment.rand_augment(crop, _seed(recipe.seed, _RAND_AUGMENT, number), operations)
+        return crop, label
+
+    def mix(step, images, labels):
+        seed = _seed(recipe.seed, _MIX, step)
+        labels = tf.one_hot(labels, classes)
+        return augment.mix_pairs(images, labels, seed, recipe.mixup, recipe.cutmix)
+
+    def stream(start, parts=1, worker=0, workers=1):
+        share = batch_size // parts // workers
+        if recipe.mixes:
+            _check_pairs(batch_size, parts, workers)
+        epoch, step = divmod(start, per_epoch)
+        size = recipe.size_of(epoch)
+        last = epoch
+        while last < recipe.epochs and recipe.size_of(last) == size:
+            last += 1
+        numbers = tf.data.Dataset.range(epoch, last).flat_map(
+            lambda e: epoch_numbers(e, parts, worker, workers)
+        )
+        parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
+        batches = (
+            numbers.skip(step * parts * share)
+            .map(lambda i, number: load(i, number, size), **parallel)
+            .batch(share, drop_remainder=True)
+        )
+        if recipe.mixes:
+            numbered = batches.enumerate(start * parts)
+            batches = numbered.map(lambda i, pair: mix(i // parts, *pair), **parallel)
+        return batches.prefetch(tf.data.AUTOTUNE)
+
+    return stream
+
+
+def text_batches(ids, *, batch_size, length, epochs):
+    """Batches of parallel streams of words, cut into steps of equal length.
+
+    The text is cut into `batch_size` streams of equal length, which are read side by side; what
+    is left over at its end is left out, as in Kim et al. 2016.
+
+    Args:
+        ids: int array, the words of a text.
+        batch_size: int, streams.
+        length: int, words of each stream per step.
+        epochs: int.
+
+    Returns:
+        A stream of two int32 arrays `(batch_size, length)`, words and the words that follow
+        them; and the number of steps per epoch.
+
+    Raises:
+        InputError: if the text is too short for one step.
+    """
+    each = len(ids) // batch_size
+    steps = (each - 1) // length if each > 1 else 0
+    if steps < 1:
+        raise checks.InputError(
+            f"Expected a text of at least {batch_size * (length + 1):,} words, for {batch_size} "
+            f"streams of {length} words and one more. Received {len(ids):,}. Lower batch_size or "
+            "length."
+        )
+    table = tf.constant(np.reshape(ids[: each * batch_size], (batch_size, each)), tf.int32)
+
+    def piece(i):
+        begin = tf.cast(i % steps, tf.int32) * length
+        words = table[:, begin : begin + length + 1]
+        words.set_shape((batch_size, length + 1))
+        return words[:, :-1], words[:, 1:]
+
+    def stream(start, parts=1, worker=0, workers=1):
+        return tf.data.Dataset.range(start, epochs * steps).map(piece).prefetch(4)
+
+    return stream, steps
+
+
+def _seed(seed, kind, number):
+    """The seed of one kind of random draw for an image or step, int64 `(2,)`."""
+    return tf.stack([tf.constant(seed + (kind << 40), tf.int64), -1 - number])
+
+
+def _check_pairs(batch_size, parts, workers):
+    if batch_size // parts // workers % 2:
+        raise checks.InputError(
+            "Expected an even number of images on each worker, since they are mixed in pairs. "
+            f"Received: batch_size={batch_size}, {parts} parts, {workers} workers. Use a batch "
+            f"that divides by {2 * parts * workers}."
+        )

@@ -51,13 +51,15 @@ class TFDSImages:
         builder: a TFDS builder whose data have been prepared.
         instruction: `tfds.core.ReadInstruction` of a part of one split.
         image: name of the feature that holds the image.
+        label: name of the feature that holds the label.
 
     A slice gives a list of uint8 arrays `(height, width, 3)`, each of its own size.
     """
 
-    def __init__(self, builder, instruction, image):
+    def __init__(self, builder, instruction, image, label="label"):
         (part,) = instruction.to_absolute(builder.info.splits)
         self.builder, self.split, self.image = builder, part.splitname, image
+        self.label = label
         self.first = part.from_ or 0
         last = builder.info.splits[self.split].num_examples if part.to is None else part.to
         self.paths = [f"{self.split}/{i}" for i in range(self.first, last)]
@@ -71,7 +73,7 @@ class TFDSImages:
 
         bounds = {"from_": self.first + start, "to": self.first + stop, "unit": "abs"}
         part = tfds.core.ReadInstruction(self.split, **bounds)
-        return TFDSImages(self.builder, part, self.image)
+        return TFDSImages(self.builder, part, self.image, self.label)
 
     def read(self, feature, start=0, stop=None):
         """The values of one feature of a part, images as they are encoded."""
@@ -146,6 +148,6 @@ def load_tfds(name, data_dir=None, split="train"):
             f"{', '.join(features)}. Choose another data set."
         )
     image, label = images[0], "label" if "label" in labels else labels[0]
-    records = TFDSImages(builder, tfds.core.ReadInstruction.from_spec(chosen), image)
+    records = TFDSImages(builder, tfds.core.ReadInstruction.from_spec(chosen), image, label)
     numbers = np.array(records.read(label), "int64")
     return Examples(records, numbers, tuple(features[label].names), chosen)

@@ -7,6 +7,7 @@ from functools import cache
 from keras_unrolled import files, paths
 from keras_unrolled.presets import layout
 from keras_unrolled.presets import record as records
+from keras_unrolled.presets.summary import make_table
 
 
 @cache
@@ -32,21 +33,7 @@ class PresetList(list):
     """A list of records that prints as a table."""
 
     def __str__(self):
-        rows = [("name", "origin", "parameters", "MACs", "scores")]
-        for record in self:
-            measured = [("", m) for m in record.metrics]
-            measured += [("of its source: ", m) for m in record.source.get("metrics", ())]
-            scores = "; ".join(
-                f"{whose}{record.show(m)} {m['metric']} on {m['dataset']} {m['split']}"
-                for whose, m in measured
-            )
-            macs = f"{record.macs:,}" if record.macs else ""
-            rows.append((record.name, record.origin, f"{record.parameters:,}", macs, scores))
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
-            for row in rows
-        )
+        return make_table(self)
 
     __repr__ = __str__
 
@@ -56,13 +43,15 @@ def list_presets(pattern="*", *, dataset=None):
 
     Args:
         pattern: shell-style pattern of a name, such as "highway*".
-        dataset: optional string; only presets for this data set, "cifar10", "imagenet" or "ptb".
+        dataset: optional string; only presets for this data set, "cifar10", "imagenet2012" (or
+            "imagenet") or "ptb".
 
     Returns:
         A list of `Record`s, by name, that prints as a table.
     """
+    dataset = "imagenet2012" if dataset == "imagenet" else dataset
     return PresetList(
         record
         for name, record in all_presets().items()
-        if fnmatch.fnmatchcase(name, pattern) and dataset in (None, name.rsplit("_", 1)[-1])
+        if fnmatch.fnmatchcase(name, pattern) and dataset in (None, record.dataset)
     )

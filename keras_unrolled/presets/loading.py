@@ -7,7 +7,7 @@ import keras
 from keras_unrolled import checks, convert, files, models
 from keras_unrolled.models.character_tokenizer import check_tokenizer
 from keras_unrolled.models.limits import at_most
-from keras_unrolled.presets import integrity, layout
+from keras_unrolled.presets import integrity, layout, provenance
 from keras_unrolled.presets import record as records
 from keras_unrolled.presets.resolve import resolve
 from keras_unrolled.presets.weights import load_into, read_shapes
@@ -85,8 +85,12 @@ def from_preset(
         model = _replace_head(model, head)
     else:
         model = _from_folder(folder, record, head, load_weights, policy)
-    if gating is not None and gating != model.backbone.gating:
+    regated = gating is not None and gating != model.backbone.gating
+    if regated:
         model = convert.regate(model, gating)
+    if load_weights:
+        is_copy = not regated and head is None and record is not None
+        provenance.note(model, str(preset), folder, record, is_copy)
     return model
 
 

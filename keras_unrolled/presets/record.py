@@ -47,6 +47,7 @@ _TYPES: dict[str, Any] = {
     "versions": dict,
     "licence": str,
     "papers": tuple,
+    "dataset": (str, type(None)),
 }
 
 
@@ -70,6 +71,8 @@ class Record:
             repeated in `labels` then.
         metrics: scores, each a dict of dataset, split, n, metric, value, resolution and
             origin (how and by what it was measured; a score without it is refused).
+        dataset: the data set that the preset is for, by its TFDS name: "cifar10",
+            "imagenet2012" or "ptb"; or what the user's own data are called.
         files: sha256 and size in bytes of every file of the preset.
         source: of a regated preset: "repository" or "name", "revision", "gating", "files"
             (as above), "licence" and "metrics", the source's own scores.
@@ -105,6 +108,7 @@ class Record:
     versions: dict[str, str] = field(default_factory=dict, repr=False)
     licence: str = "Apache-2.0"
     papers: tuple[str, ...] = field(default=PAPERS, repr=False)
+    dataset: str | None = None
 
     def __post_init__(self):
         checks.one_of("origin", self.origin, ORIGINS)
@@ -199,6 +203,11 @@ class Record:
         for key in ("labels", "metrics", "papers"):
             if isinstance(data.get(key), list):
                 data[key] = tuple(data[key])
+        if "dataset" not in data:  # records of version 0.1 before it was a field
+            scores = [*data.get("metrics", ()), *data.get("source", {}).get("metrics", ())]
+            data["dataset"] = data.get("training", {}).get("dataset") or next(
+                (row.get("dataset") for row in scores if isinstance(row, dict)), None
+            )
         return cls(**data)
 
 

@@ -2,11 +2,9 @@
 
 import importlib.metadata
 import shutil
-from pathlib import Path
-from typing import Any
 
 from keras_unrolled import checks, convert, files
-from keras_unrolled.presets import hub, integrity, layout
+from keras_unrolled.presets import integrity, layout
 from keras_unrolled.presets import record as records
 from keras_unrolled.presets.loading import from_preset
 from keras_unrolled.presets.resolve import resolve
@@ -90,11 +88,10 @@ def convert_preset(preset, out, *, gating=None, layout="preset", overwrite=False
     if layout == "preset":
         check_target(out, overwrite=overwrite)
     model = from_preset(preset, gating=gating, **hub_options)
-    place, record = resolve(preset, **hub_options)
     if layout == "timm":
         convert.to_timm(model, out)
     else:
-        source, licence = _describe_source(str(preset), place, record)
+        source = model.provenance.source
         old, new = source["gating"], model.backbone.gating
         what = f"regated from {old} to {new}" if new != old else "converted"
         save_preset(
@@ -102,9 +99,9 @@ def convert_preset(preset, out, *, gating=None, layout="preset", overwrite=False
             out,
             overwrite=overwrite,
             origin="regated",
-            description=f"{source.get('name') or preset}, {what}, its function unchanged",
+            description=f"{source.get('name') or preset}, {what} without changing the function",
             source=source,
-            licence=licence,
+            licence=model.provenance.licence,
         )
     return {
         "source": str(preset),
@@ -113,32 +110,3 @@ def convert_preset(preset, out, *, gating=None, layout="preset", overwrite=False
         "layout": layout,
         "out": str(out),
     }
-
-
-def _describe_source(text, place, record):
-    """What a record tells of the source, and the source's licence."""
-    source: dict[str, Any] = {"gating": "residual"}
-    if text.startswith(hub.SCHEME):
-        source |= {"repository": hub.parse(text)[0], "revision": place.name}
-    licence = "unknown"
-    if record is not None:
-        source |= {
-            "name": record.name,
-            "gating": record.network.get("gating"),
-            "files": {k: v for k, v in record.files.items() if k.endswith(".weights.h5")},
-            "metrics": list(record.metrics) or record.source.get("metrics", []),
-        }
-        licence = record.licence
-    elif place.is_file():
-        source |= {"name": place.name, "files": {place.name: files.fingerprint(place)}}
-    else:
-        timm = convert.timm.is_timm(place)
-        names = convert.timm.FILES if timm else ("model.weights.h5", "task.weights.h5")
-        if timm:
-            licence = convert.timm.read_config(place)["licence"]
-        source.setdefault("name", Path(text).name)
-        source["files"] = {name: files.fingerprint(place / name) for name in names}
-        if not timm:
-            task = files.read_json(place / "task.json")
-            source["gating"] = task["config"]["backbone"]["config"]["gating"]
-    return {**source, "licence": licence}, licence

@@ -47,10 +47,11 @@ def resolve(preset, *, weights=True, revision=None, token=None, local_files_only
     if folder.is_file():
         return folder, None
     if text not in all_presets():
+        close = checks.did_you_mean(text, all_presets())
         raise checks.InputError(
-            f"Expected the name of a preset ({', '.join(all_presets()) or 'none in this installation'}), "
-            f"a preset's folder or hf://org/name. Received: {text!r}, which is none of them. "
-            f"{checks.did_you_mean(text, all_presets()) or 'Check the spelling.'}"
+            f"Expected the name of a preset, a preset's folder or hf://org/name. Received: {text!r}, "
+            f"which is none of them. {close or 'Check the spelling.'} keras-unrolled list shows all "
+            f"{len(all_presets())} names."
         )
     record = all_presets()[text]
     shipped = paths.zoo() / "checkpoints" / text
@@ -72,13 +73,13 @@ def resolve(preset, *, weights=True, revision=None, token=None, local_files_only
         size = sum(record.sizes().values()) / 1e6
         raise checks.InputError(
             f"Expected a preset whose weights are in this installation. Those of {text!r} are too "
-            f"large for it ({size:.0f} MB), and are not published yet. Give the folder "
-            f"zoo/checkpoints/{text} of the source repository in place of the name, or make them "
-            f"anew with `{record.training['command']}`."
+            f"large for it ({size:.0f} MB) and are not published yet. Pass the folder "
+            f"zoo/checkpoints/{text} of the source repository instead of the name, or train it "
+            f"with `{record.training['command']}`."
         )
     raise checks.InputError(
-        f"Expected a preset with weights. {text!r} is a recipe that nobody has run yet. Make its "
-        f"weights with `{record.training['command']}`, or pass load_weights=False for random ones."
+        f"Expected a preset with weights. {text!r} has not been trained yet. Train it with "
+        f"`{record.training['command']}`, or pass load_weights=False for random weights."
     )
 
 

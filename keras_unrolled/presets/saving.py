@@ -1,21 +1,15 @@
 """From a model to a preset's folder: written aside, then renamed."""
 
-import math
 from pathlib import Path
 
 import h5py
 import keras
 import numpy as np
 
-from keras_unrolled import checks, environment, files, models
-from keras_unrolled.presets import golden, layout
+from keras_unrolled import checks, files, models
+from keras_unrolled.presets import golden, layout, provenance
 from keras_unrolled.presets import record as records
-
-TEXT_PAPERS = (
-    records.PAPERS[0],
-    records.PAPERS[1],
-    "https://arxiv.org/abs/1508.06615",  # Kim et al. 2016
-)
+from keras_unrolled.presets.describing import describe
 
 
 def save_preset(model, folder, *, name=None, overwrite=False, extras=None, half=False, **facts):
@@ -46,6 +40,7 @@ def save_preset(model, folder, *, name=None, overwrite=False, extras=None, half=
     folder = Path(folder).expanduser().resolve()
     check_target(folder, overwrite=overwrite)
     files.check_room(folder, 2**20 + 5 * model.count_params())  # float32, and a little more
+    facts = provenance.inherit(model, facts)
     with files.written_aside(folder) as aside:
         model = portable(model, half=half)
         model.save_to_preset(str(aside))
@@ -142,50 +137,6 @@ def portable(model, *, half=False):
                     "ones. Save with half=False."
                 )
         ours.assign(values)
+    if hasattr(model, "provenance"):
+        copy.provenance = model.provenance
     return copy
-
-
-def describe(model, name, fingerprints, *, origin="trained", **facts):
-    """The record of a model whose files have these fingerprints."""
-    if isinstance(model, models.CharacterLM):
-        network = {**model.backbone.get_config(), "vocabulary_size": model.vocabulary_size}
-        for key in ("name", "trainable", "dtype"):
-            network.pop(key)
-        return records.Record(
-            name=name,
-            task=records.TEXT,
-            origin=origin,
-            parameters=sum(math.prod(v.shape) for v in model.trainable_variables),
-            network=network,
-            files=fingerprints,
-            **{"versions": environment.software_versions(), "papers": TEXT_PAPERS, **facts},
-        )
-    converter = getattr(model.preprocessor, "image_converter", None)
-    preprocessing = {}
-    if converter is not None:
-        preprocessing = {
-            "image_size": converter.image_size,
-            "crop_fraction": converter.crop_fraction,
-            "interpolation": converter.interpolation,
-            "antialias": converter.antialias,
-            "crop_to_aspect_ratio": converter.crop_to_aspect_ratio,
-            "scale": converter.scale,
-            "offset": converter.offset,
-        }
-    network = model.backbone.get_config()
-    for key in ("name", "trainable", "dtype"):
-        network.pop(key)
-    names = {"labels": tuple(model.labels or ())}
-    if len(names["labels"]) == 1000 and list(names["labels"]) == models.imagenet_labels():
-        names = {"label_set": "imagenet"}
-    return records.Record(
-        name=name,
-        origin=origin,
-        parameters=sum(math.prod(v.shape) for v in model.trainable_variables),
-        macs=model.count_macs() if preprocessing else None,
-        network=network,
-        preprocessing=preprocessing,
-        **names,
-        files=fingerprints,
-        **{"versions": environment.software_versions(), **facts},
-    )

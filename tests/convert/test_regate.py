@@ -5,7 +5,7 @@ import tensorflow as tf
 import keras_unrolled as ku
 from keras_unrolled import InputError, data, evaluation, models
 from keras_unrolled.convert import regate
-from keras_unrolled.finetune import fit_examples, freeze
+from keras_unrolled.finetuning.run import finetune
 from tests.nets import randomize
 
 SHAPE = {
@@ -103,24 +103,33 @@ def test_every_test_image_is_classified_as_before(gating, test_set):
     np.testing.assert_array_equal(found.argmax(-1), expected.argmax(-1))
 
 
-def test_fine_tuning_moves_the_gates_and_keeps_the_accuracy(tfds_dir):
+def test_fine_tuning_moves_the_gates_and_keeps_the_accuracy(tfds_dir, tmp_path):
     test = data.load_cifar10(tfds_dir, "test[:2000]")
-    model = ku.from_preset("resnet_bn_cifar10", gating="full")
+    base = tmp_path / "base"
+    ku.save_preset(ku.from_preset("resnet_bn_cifar10", gating="full"), base)
+    model = ku.from_preset(base)
     blocks = [block for stage in model.backbone.stages for block in stage]
     gates = [gate for block in blocks for gate in (block.transform_gate, block.carry_gate)]
     assert all(gate.is_constant() for gate in gates)
     accuracy = evaluation.accuracy(evaluation.predict(model, test.images), test.labels)
-    freeze(model, whole=True)
-    options = {"epochs": 1, "batch_size": 64, "learning_rate": 1e-4, "seed": 0}
-    fit_examples(model, data.load_cifar10(tfds_dir, "train[:2000]"), test, **options)
+    train = data.load_cifar10(tfds_dir, "train[:2000]")
+    options = {"epochs": 3, "batch_size": 64, "learning_rate": 1e-4}
+    finetune(base, train, tmp_path / "tuned", **options)
+    model = ku.from_preset(tmp_path / "tuned")
+    gates = [
+        gate
+        for stage in model.backbone.stages
+        for block in stage
+        for gate in (block.transform_gate, block.carry_gate)
+    ]
     assert not any(gate.is_constant() for gate in gates)
-    # The gates look at their input now.
+    # The gates depend on their input now.
     found = model.backbone.forward_intermediates(model.preprocessor(test.images[:200]))
     openings = [np.asarray(x) for name, x in found.items() if name.endswith("_gate")]
     assert len(openings) == 18
     assert min(opening.std() for opening in openings) > 1e-5
     tuned = evaluation.accuracy(evaluation.predict(model, test.images), test.labels)
-    assert tuned >= accuracy - 0.005
+    assert tuned >= accuracy - 0.01
 
 
 def test_what_cannot_be_regated_is_refused():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_unrolled import InputError, data, models
+from keras_unrolled import InputError, data
 
 
 def write(path, image=None, mode="RGB"):
@@ -28,16 +28,6 @@ def test_a_folder_of_class_folders_is_read_in_alphabetical_order(folder):
     assert names == ("cat", "dog")
     assert labels == [0] * 4 + [1] * 5
     assert paths == sorted(paths)
-
-
-def test_images_are_resized_for_the_network(folder):
-    converter = models.make_preprocessor("cifar").image_converter
-    examples = data.load_folder(folder)
-    images = data.resize(examples.images, converter, "reading")
-    assert images.shape == (8, 32, 32, 3)
-    assert images.dtype == "uint8"
-    np.testing.assert_array_equal(images, 200)
-    assert examples.labels.tolist() == [0] * 4 + [1] * 4
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "P"])

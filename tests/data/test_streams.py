@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_unrolled.data.streams import PAD, make_stream, pad_crop_flip
+from keras_unrolled.data.augment import PAD, pad_crop_flip
+from keras_unrolled.data.streams import image_batches
 
 
 def examples(n=40):
@@ -12,11 +13,11 @@ def examples(n=40):
 
 def stream(batch_size=16, **options):
     images, labels = examples()
-    options = {"seed": 3, "augment": False, "preprocess": lambda x: x, "total_steps": 6, **options}
-    return make_stream(images, labels, batch_size=batch_size, **options)
+    options = {"seed": 3, "shift_flip": False, "total_steps": 6, **options}
+    return image_batches(images, labels, batch_size=batch_size, **options)
 
 
-def test_an_epoch_shows_whole_batches_of_different_examples():
+def test_epoch_has_full_batches_of_different_examples():
     batches = [(x.numpy(), y.numpy()) for x, y in stream()(0)]
     assert len(batches) == 6
     for x, y in batches:
@@ -27,9 +28,9 @@ def test_an_epoch_shows_whole_batches_of_different_examples():
     assert not np.array_equal(epochs[0], epochs[1])
 
 
-def test_a_stream_that_starts_later_shows_what_an_unbroken_one_would():
-    whole = [(x.numpy(), y.numpy()) for x, y in stream(augment=True)(0)]
-    rest = [(x.numpy(), y.numpy()) for x, y in stream(augment=True)(4)]
+def test_stream_that_starts_later_continues_the_same_batches():
+    whole = [(x.numpy(), y.numpy()) for x, y in stream(shift_flip=True)(0)]
+    rest = [(x.numpy(), y.numpy()) for x, y in stream(shift_flip=True)(4)]
     assert len(rest) == 2
     for (x, y), (again_x, again_y) in zip(whole[4:], rest):
         np.testing.assert_array_equal(x, again_x)
@@ -68,3 +69,26 @@ def test_augmentation_keeps_shape_and_dtype(dtype):
     images = tf.zeros((4, 32, 32, 3), dtype)
     found = pad_crop_flip(images, tf.constant([0, 0]))
     assert (found.shape, found.dtype) == (images.shape, images.dtype)
+
+
+@pytest.mark.parametrize("options", [{}, {"rand_augment": 5.0}, {"mixup": 0.3, "classes": 40}])
+def test_images_on_the_disk_give_the_batches_of_images_in_memory(tmp_path, options):
+    images, labels = examples()
+    np.save(tmp_path / "images.npy", images)
+    settings = {"batch_size": 16, "total_steps": 4, "seed": 3, **options}
+    expected = image_batches(images, labels, **settings)(1)
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    batches = list(zip(expected, image_batches(mapped, labels, **settings)(1), strict=True))
+    assert len(batches) == 3
+    for (x, y), (mapped_x, mapped_y) in batches:
+        np.testing.assert_array_equal(x, mapped_x)
+        np.testing.assert_array_equal(y, mapped_y)
+
+
+@pytest.mark.parametrize("options", [{"rand_augment": 5.0}, {"mixup": 0.3, "classes": 40}])
+def test_workers_share_augmented_batches(options):
+    whole = [(x.numpy(), y.numpy()) for x, y in stream(shift_flip=True, **options)(2)]
+    shares = [list(stream(shift_flip=True, **options)(2, worker=w, workers=2)) for w in range(2)]
+    for step, (x, y) in enumerate(whole):
+        np.testing.assert_array_equal(np.concatenate([s[step][0] for s in shares]), x)
+        np.testing.assert_allclose(np.concatenate([s[step][1] for s in shares]), y)

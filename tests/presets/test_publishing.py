@@ -185,7 +185,7 @@ def test_a_record_that_names_a_stray_file_is_refused(folder):
 
 
 def test_what_has_no_weights_is_not_published():
-    with pytest.raises(InputError, match="nobody has run"):
+    with pytest.raises(InputError, match="has not been trained yet"):
         publishing.upload_preset("hf://ada/plain", "plain_bn_imagenet")
 
 

@@ -179,7 +179,7 @@ def test_every_imagenet_name_builds_without_weights(name):
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_answers_with_the_command_that_makes_its_weights(name):
     command = f"python training/imagenet.py --preset {name} --data-dir DIR --workdir DIR"
-    with pytest.raises(InputError, match="nobody has run") as error:
+    with pytest.raises(InputError, match="has not been trained yet") as error:
         ku.from_preset(name)
     assert command in str(error.value)
     assert "load_weights=False" in str(error.value)

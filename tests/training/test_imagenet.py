@@ -2,14 +2,15 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import keras_unrolled as ku
 from keras_unrolled import models
-from training import finish, imagenet
+from training import imagenet
+from training.job import build
+from training.recipes.imagenet import RECIPES
 
 SMALL = [
     "size=32",
@@ -20,48 +21,19 @@ SMALL = [
 ]
 
 
-CLASSIC = imagenet.RECIPES["classic"]
+CLASSIC = RECIPES["classic"]
 
 
-def test_every_imagenet_preset_has_recipes_that_open_with_their_commands():
+def test_every_imagenet_preset_has_three_recipes():
     names = {record.name for record in ku.list_presets(dataset="imagenet")}
-    assert list(imagenet.RECIPES) == ["classic", "short", "strong"]
-    for kind, recipes in imagenet.RECIPES.items():
-        assert names == recipes.keys()
-        for name, recipe in recipes.items():
-            command, hardware, *_ = recipe.text.splitlines()
-            flag = "" if kind == "classic" else f" --recipe {kind}"
-            assert command == (
-                f"python training/imagenet.py --preset {name}{flag} --data-dir DIR --workdir DIR"
-            )
-            assert "an estimate from the MACs" in hardware
-            assert "Expected: " in recipe.text
-            if kind == "classic":
-                record = ku.load_record(name)
-                assert record.training.get("command", command) == command
-
-
-def test_the_short_recipe_costs_what_ffcv_says():
-    recipe = imagenet.RECIPES["short"]["resnet_bn_imagenet"].override(["epochs=88"])
-    macs = ku.load_record("resnet_bn_imagenet").macs
-    minutes = imagenet.flops(recipe, macs) / imagenet.SUSTAINED / 8 / 60
-    assert abs(minutes - 77.2) < 1
-
-
-@pytest.mark.parametrize("name", ["resnet_bn_imagenet", "highway_bn_imagenet"])
-def test_the_guide_tells_the_hours_that_the_recipes_give(name):
-    guide = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
-    macs = ku.load_record(name).macs
-    for kind, recipes in imagenet.RECIPES.items():
-        work = imagenet.flops(recipes[name], macs)
-        hours = [work / rate / 3600 for rate in imagenet.HARDWARE.values()]
-        row = f"| {kind}, {recipes[name].epochs} epochs | {name.split('_')[0]} | "
-        assert row + " | ".join(f"{h:.1f}" for h in hours) + " |" in guide
+    assert list(RECIPES) == ["classic", "short", "strong"]
+    for presets in RECIPES.values():
+        assert names == presets.keys()
 
 
 @pytest.mark.parametrize("name", sorted(CLASSIC))
-def test_a_recipe_builds_the_network_of_its_record(name):
-    model = finish.build(CLASSIC[name])
+def test_recipe_builds_the_network_of_its_record(name):
+    model = build(CLASSIC[name])
     record = ku.load_record(name)
     config = model.backbone.get_config()
     assert {key: config[key] for key in record.network} == {
@@ -88,10 +60,12 @@ def run(data_dir, workdir, *arguments):
     return imagenet.main([*command, "--workdir", str(workdir), *arguments])
 
 
-def test_a_smoke_run_makes_a_preset_from_folders(data_dir, tmp_path, capsys):
+def test_smoke_run_makes_a_preset_from_folders(data_dir, tmp_path, capsys):
     assert run(data_dir, tmp_path / "run", "--smoke", "--set", *SMALL, "holdout=6") == 0
     record = ku.load_record(tmp_path / "run" / "preset")
-    assert record.name == "highway_bn_imagenet"
+    assert record.name == "highway_bn_imagenet_smoke"  # not a published name
+    assert record.dataset == "data"
+    assert {row["dataset"] for row in record.metrics} == {"data"}
     assert record.origin == "trained"
     assert record.label_set == "imagenet"
     assert "--smoke" in record.training["command"]
@@ -112,7 +86,7 @@ def test_a_smoke_run_makes_a_preset_from_folders(data_dir, tmp_path, capsys):
     assert json.loads((tmp_path / "run" / "preset" / "record.json").read_text())["name"]
 
 
-def test_the_strong_recipe_runs_with_all_its_augmentation_and_growing_crops(data_dir, tmp_path):
+def test_strong_recipe_runs_with_its_augmentation_and_growing_crops(data_dir, tmp_path):
     settings = [
         "--recipe",
         "strong",
@@ -130,7 +104,7 @@ def test_the_strong_recipe_runs_with_all_its_augmentation_and_growing_crops(data
     assert run(data_dir, tmp_path / "other", "--recipe", "weak", "--smoke") == 2
 
 
-def test_bad_input_is_told_with_code_2(data_dir, tmp_path, capsys):
+def test_bad_input_exits_with_code_2(data_dir, tmp_path, capsys):
     for arguments, message in (
         ([], "Expected 1,000 classes"),
         (["--smoke", "--set", "batch_size=64"], "a batch of at most 60"),
@@ -143,7 +117,7 @@ def test_bad_input_is_told_with_code_2(data_dir, tmp_path, capsys):
     assert "docs/training.md" in capsys.readouterr().err
 
 
-def test_a_broken_image_is_named(data_dir, tmp_path, capsys):
+def test_broken_images_are_named(data_dir, tmp_path, capsys):
     victims = sorted((data_dir / "train").rglob("*.JPEG"))[3:5]
     for victim in victims:
         victim.write_bytes(b"\xff\xd8\xff\xe0 not a photograph any more")

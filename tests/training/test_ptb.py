@@ -1,4 +1,4 @@
-"""The program that makes language models, on a small text: made, killed, and gone on with."""
+"""The program that trains language models, on a small text: run, killed and resumed."""
 
 import os
 import random
@@ -12,26 +12,21 @@ import numpy as np
 import pytest
 
 import keras_unrolled as ku
-from training import checkpoint, ptb
+from keras_unrolled.engine import checkpoint
+from training import ptb, recipes
+from training.recipes.ptb import RECIPES
 
 PROGRAM = Path(__file__).parents[2] / "training" / "ptb.py"
 SMALL = ["network.units=16", "network.num_filters=[2,2,2,2,2,2]", "network.character_dim=4"]
 SMALL += ["network.dropout=0", "network.initial_range=0.2", "batch_size=10", "length=7"]
 
 
-def test_every_language_preset_has_a_recipe_that_opens_with_its_command():
-    recipes = ptb.RECIPES["kim"]
-    assert {record.name for record in ku.list_presets(dataset="ptb")} == recipes.keys()
-    for name, recipe in ptb.RECIPES["modern"].items():
-        command = (
-            f"python training/ptb.py --preset {name} --recipe modern --data-dir DIR --workdir DIR"
-        )
-        assert recipe.text.splitlines()[0] == command
-    for name, recipe in recipes.items():
-        command = f"python training/ptb.py --preset {name} --data-dir DIR --workdir DIR"
-        assert recipe.text.splitlines()[0] == command
-        record = ku.load_record(name)
-        assert record.training.get("command", command) == command
+def test_every_language_preset_has_a_recipe_and_its_command():
+    names = {record.name for record in ku.list_presets(dataset="ptb")}
+    assert names == RECIPES["kim"].keys()
+    for name in names:
+        command = recipes.command(name)
+        assert ku.load_record(name).training.get("command", command) == command
 
 
 @pytest.fixture(scope="module")
@@ -61,21 +56,24 @@ def finish(process):
     return out
 
 
-def test_a_run_that_is_killed_goes_on_to_the_very_weights_of_an_unbroken_one(texts, tmp_path):
+def test_killed_run_ends_with_the_weights_of_an_unbroken_one(texts, tmp_path):
     said = finish(start(texts, tmp_path / "whole"))
     rng, seen = np.random.default_rng(0), 0
     for _ in range(3):
         process = start(texts, tmp_path / "broken")
-        while process.poll() is None and checkpoint.steps(tmp_path / "broken")[:1] in ([], [seen]):
+        while process.poll() is None and checkpoint.list_steps(tmp_path / "broken")[:1] in (
+            [],
+            [seen],
+        ):
             time.sleep(0.005)
         time.sleep(rng.uniform(0, 0.3))
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
         process.communicate()
-        seen = checkpoint.steps(tmp_path / "broken")[0]
+        seen = checkpoint.list_steps(tmp_path / "broken")[0]
     assert finish(start(texts, tmp_path / "broken")).splitlines()[:2] == said.splitlines()[:2]
-    steps = checkpoint.steps(tmp_path / "whole")
-    assert steps == checkpoint.steps(tmp_path / "broken")
+    steps = checkpoint.list_steps(tmp_path / "whole")
+    assert steps == checkpoint.list_steps(tmp_path / "broken")
     one, other = (checkpoint.read(tmp_path / n, steps[0])[1] for n in ("whole", "broken"))
     assert any("_cell" in name for name in one)  # the carried state is among it
     for name, array in one.items():
@@ -94,11 +92,11 @@ def test_a_run_that_is_killed_goes_on_to_the_very_weights_of_an_unbroken_one(tex
     ("change", "settings", "message"),
     [
         ("valid.txt", (), "Found none"),
-        (None, ("batch_size=5000",), "words at least"),
+        (None, ("batch_size=5000",), "Expected a text of at least"),
         (None, ("network.gating=couple",), "Did you mean 'coupled'"),
     ],
 )
-def test_bad_input_is_told_with_code_2(texts, tmp_path, capsys, change, settings, message):
+def test_bad_input_exits_with_code_2(texts, tmp_path, capsys, change, settings, message):
     folder = tmp_path / "texts"
     folder.mkdir()
     for path in texts.iterdir():

@@ -1,0 +1,82 @@
+"""What the commands' parsers share."""
+
+import argparse
+import textwrap
+
+from keras_unrolled import checks
+
+PRESET = "Preset: a name, a folder or hf://org/name."
+
+
+def add_command(commands, run, name, summary, *, examples, needs_keras=True):
+    """Adds a command and returns its parser.
+
+    Args:
+        commands: the subparsers of the program.
+        run: function of the parsed options that returns a JSON-able result and its text.
+        name: string.
+        summary: one sentence.
+        examples: list of strings, commands without "keras-unrolled".
+        needs_keras: bool, whether Keras is imported before `run`.
+    """
+    lines = "\n".join(f"  keras-unrolled {example}" for example in examples)
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=textwrap.fill(summary, 78),
+        epilog=f"examples:\n{lines}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="Print JSON.")
+    parser.set_defaults(run=run, needs_keras=needs_keras)
+    return parser
+
+
+def add_data(parser):
+    """Adds the options of the data that a preset is scored on."""
+    add = parser.add_argument
+    add(
+        *("--dataset",),
+        metavar="NAME|FOLDER|CSV",
+        help="Images: sample (1,000 bundled images of CIFAR-10's test set), cifar10, imagenet2012 or "
+        "another TFDS name (its test or validation split), a folder of class folders, or a CSV "
+        "file with the columns file and label (default: sample).",
+    )
+    add(
+        *("--data-dir",),
+        metavar="DIR",
+        help="TFDS's data directory; for a language model the folder of its text files (required).",
+    )
+    add(
+        *("--split",),
+        choices=("test", "valid", "train"),
+        help="Text file of a language model (default: test).",
+    )
+    add(
+        *("--batch-size",),
+        type=int,
+        metavar="N",
+        help="Parts of a text that are read in parallel by a language model (default: 1).",
+    )
+    add("--limit", type=int, metavar="N", help="Use only the first N images or words.")
+
+
+def refuse(options, names, why):
+    """Raises `InputError` for options that were given and have no effect.
+
+    Args:
+        options: the parsed options.
+        names: attributes whose default is None, or False for flags.
+        why: string, what they do not apply to.
+    """
+    given = [name for name in names if getattr(options, name) not in (None, False)]
+    if given:
+        flags = ", ".join("--" + name.replace("_", "-") for name in given)
+        raise checks.InputError(
+            f"Expected only options that have an effect on {why}. Received: {flags}. Leave it out."
+        )
+
+
+def or_default(value, default):
+    """A given value, or the default where none was given."""
+    return default if value is None else value

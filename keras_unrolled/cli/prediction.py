@@ -1,0 +1,181 @@
+"""Commands that use presets: predict for images, generate for text."""
+
+import glob
+from pathlib import Path
+
+from keras_unrolled import checks
+from keras_unrolled.cli.options import PRESET, add_command, or_default, refuse
+
+SAMPLERS = ("greedy", "top_k", "top_p", "random", "beam")
+IMAGE_OPTIONS = ("files",)
+TEXT_OPTIONS = ("words", "sampler", "seed", "probabilities")
+TOP, WORDS, SAMPLER, SEED = 5, 30, "top_p", 0
+
+
+def add(commands):
+    """Adds the commands of this group."""
+    command = add_command(
+        commands,
+        run_predict,
+        "predict",
+        "Classify image files.",
+        examples=[
+            "predict highway_bn_cifar10 photo.jpg",
+            "predict flowers/ pictures/ --top 1 --json",
+        ],
+    )
+    command.add_argument("preset", help=PRESET)
+    command.add_argument(
+        "files", nargs="*", metavar="FILE", help="Image files, folders of them or glob patterns."
+    )
+    command.add_argument(
+        "--top", type=int, metavar="K", help=f"Number of classes to name (default: {TOP})."
+    )
+    command.add_argument(
+        "--prompt", metavar="TEXT", help="Text to continue, as keras-unrolled generate does."
+    )
+    _add_text_options(command)
+
+    command = add_command(
+        commands,
+        run_generate,
+        "generate",
+        "Continue a text with a language model.",
+        examples=[
+            'generate highway_small_ptb --prompt "the company said"',
+            'generate highway_small_ptb --prompt "the" --sampler greedy --probabilities',
+        ],
+    )
+    command.add_argument("preset", help=PRESET)
+    command.add_argument("--prompt", required=True, metavar="TEXT", help="Text to continue.")
+    command.add_argument(
+        "--top",
+        type=int,
+        metavar="K",
+        help=f"Number of words that --probabilities names (default: {TOP}).",
+    )
+    _add_text_options(command)
+
+
+def _add_text_options(command):
+    add = command.add_argument
+    add("--words", type=int, metavar="N", help=f"Number of words to write (default: {WORDS}).")
+    add(
+        *("--sampler",),
+        metavar="NAME",
+        help=f"Sampler that picks the next word: {', '.join(SAMPLERS)} (default: {SAMPLER}).",
+    )
+    add("--seed", type=int, help=f"Seed of the sampler (default: {SEED}).")
+    add(
+        *("--probabilities",),
+        action="store_true",
+        help="Also print the likeliest next words after each word.",
+    )
+
+
+def run_predict(options):
+    from keras_unrolled import data, evaluation
+    from keras_unrolled.presets.loading import from_preset
+
+    if (options.prompt is None) == (not options.files):
+        raise checks.InputError(
+            "Expected image files for a classifier, or --prompt for a language model. Received "
+            f"{'both' if options.files else 'neither'}. Pass one of them."
+        )
+    if options.prompt is not None:
+        return run_generate(options)
+    refuse(options, TEXT_OPTIONS, "a classifier of images")
+    top = checks.whole("--top", or_default(options.top, TOP), least=1, most=10**6)
+    paths = find_files(options.files)
+    model = from_preset(options.preset)
+    if _is_text(model):
+        raise checks.InputError(
+            f"Expected a classifier for image files. {options.preset} is a language model. Use "
+            'keras-unrolled generate --prompt "the company said".'
+        )
+    best = model.decode(evaluation.predict(model, data.ImageFiles(paths)), top=top)
+    result, lines = [], []
+    for path, pairs in zip(paths, best):
+        predictions = [{"label": label, "probability": p} for label, p in pairs]
+        result.append({"file": path, "predictions": predictions})
+        lines.append(f"{path}: " + ", ".join(f"{label} {p:.1%}" for label, p in pairs))
+    return result, "\n".join(lines)
+
+
+def find_files(arguments):
+    """The image files that a list of files, folders and glob patterns stands for.
+
+    Raises:
+        InputError: for a folder without images and a pattern without a match.
+    """
+    from keras_unrolled.data.files import SUFFIXES, check_exists
+
+    paths = []
+    for argument in arguments:
+        place = Path(argument).expanduser()
+        if place.is_dir():
+            matches = sorted(p for p in place.iterdir() if p.suffix.lower() in SUFFIXES)
+        elif not place.exists() and any(c in argument for c in "*?["):
+            matches = sorted(map(Path, glob.glob(str(place), recursive=True)))
+        else:
+            matches = [place]
+            check_exists(place)
+        if not matches:
+            raise checks.InputError(
+                f"Expected image files ({', '.join(SUFFIXES)}) in {argument}. Found none. Check "
+                "the path."
+            )
+        paths += [str(path) for path in matches]
+    return paths
+
+
+def _is_text(model):
+    from keras_unrolled import models
+
+    return isinstance(model, models.CharacterLM)
+
+
+def run_generate(options):
+    import keras_hub
+
+    from keras_unrolled.presets.loading import from_preset
+
+    words = checks.whole("--words", or_default(options.words, WORDS), least=1, most=100_000)
+    sampler = checks.one_of("--sampler", or_default(options.sampler, SAMPLER), SAMPLERS)
+    seed = checks.whole("--seed", or_default(options.seed, SEED), least=0, most=2**31 - 1)
+    top = checks.whole("--top", or_default(options.top, TOP), least=1, most=10**6)
+    if not options.probabilities:
+        refuse(options, ["top"], "a text without --probabilities")
+    if sampler in ("greedy", "beam"):
+        refuse(options, ["seed"], f"the sampler {sampler}")
+    model = from_preset(options.preset)
+    if not _is_text(model):
+        raise checks.InputError(
+            f"Expected a language model for --prompt. {options.preset} is a classifier. Use "
+            "keras-unrolled predict with image files."
+        )
+    config = {} if sampler in ("greedy", "beam") else {"seed": seed}
+    model.compile(sampler=keras_hub.samplers.get({"class_name": sampler, "config": config}))
+    tokenizer = model.preprocessor.tokenizer
+    length = 1 + len(tokenizer.split(options.prompt)) + words
+    written = model.generate(
+        options.prompt, max_length=length, stop_token_ids=None, strip_prompt=True
+    )
+    result = {"preset": str(options.preset), "prompt": options.prompt, "text": written}
+    text = f"{options.prompt} {written}".strip()
+    unknown = tokenizer.unknown(options.prompt)
+    if unknown:
+        result["unknown"] = unknown
+        text += f"\n\nnot in the vocabulary, read by their characters: {', '.join(unknown)}"
+    if options.probabilities:
+        result["next"] = model.next_words(f"{options.prompt} {written}", top)
+        text += "\n\n" + _format_next_words(result["next"])
+    return result, text
+
+
+def _format_next_words(rows):
+    return "\n".join(
+        f"{row['after']:>20}  "
+        + ", ".join(f"{n['word']} {n['probability']:.1%}" for n in row["likeliest"])
+        for row in rows
+    )

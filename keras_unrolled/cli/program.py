@@ -1,0 +1,78 @@
+"""The program `keras-unrolled`: its commands, exit codes and output.
+
+Figures go to standard output, with `--json` for machines; progress goes to standard error.
+Exit codes: 0 done, 1 our fault, 2 bad input, 130 interrupted.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import sys
+import traceback
+
+from keras_unrolled import checks
+from keras_unrolled.cli import demo, finetuning, prediction, presets, scoring
+from keras_unrolled.quiet import import_keras
+
+GROUPS = (presets, scoring, prediction, finetuning, demo)
+DEBUG = "KERAS_UNROLLED_DEBUG"
+
+
+def main(arguments=None):
+    """Runs one command; returns its exit code."""
+    parser = make_parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest:
+        # A list of files that may be empty ends at the first option: what follows is left over.
+        if options.command != "predict" or any(word.startswith("-") for word in rest):
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        options.files += rest
+    name = f"keras-unrolled {options.command}"
+    try:
+        if options.needs_keras:
+            import_keras()
+        result, text = options.run(options)
+    except checks.InputError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    except InterruptedError as error:  # the run has saved its state
+        print(f"{name}: {error}", file=sys.stderr)
+        return getattr(error, "exit_code", 130)
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            traceback.print_exc()
+        print(
+            f"{name}: a fault of this program, not of the input: {type(error).__name__}: {error}. "
+            f"Please report it with the output of {DEBUG}=1.",
+            file=sys.stderr,
+        )
+        return 1
+    return _print(json.dumps(result, indent=1, ensure_ascii=False) if options.json else text)
+
+
+def _print(text):
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def make_parser():
+    """The parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="keras-unrolled",
+        description="Highway and Residual networks as unrolled iterative estimation.",
+        epilog="keras-unrolled COMMAND --help describes a command and gives examples.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    version = importlib.metadata.version("keras-unrolled")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for group in GROUPS:
+        group.add(commands)
+    return parser

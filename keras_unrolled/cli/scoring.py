@@ -1,0 +1,215 @@
+"""Commands that score presets: evaluate, compare."""
+
+from keras_unrolled import checks
+from keras_unrolled.cli.options import PRESET, add_command, add_data, or_default, refuse
+
+
+def add(commands):
+    """Adds the commands of this group."""
+    command = add_command(
+        commands,
+        run_evaluate,
+        "evaluate",
+        "Score a preset on labeled images, or a language model on a text.",
+        examples=[
+            "evaluate highway_bn_cifar10",
+            "evaluate highway_bn_cifar10 --dataset cifar10 --data-dir DIR --json",
+            "evaluate flowers/ --dataset pictures/",
+            "evaluate highway_small_ptb --data-dir ptb/",
+        ],
+    )
+    command.add_argument("preset", help=PRESET)
+    add_data(command)
+
+    command = add_command(
+        commands,
+        run_compare,
+        "compare",
+        "Test whether two presets differ by more than chance on the same data.",
+        examples=["compare highway_bn_cifar10 resnet_bn_cifar10 --dataset cifar10 --data-dir DIR"],
+    )
+    command.add_argument("presets", nargs=2, metavar="PRESET", help=PRESET)
+    add_data(command)
+
+
+def run_evaluate(options):
+    _check_data(options, [options.preset])
+    model = _load(options, options.preset)
+    if _is_text(model):
+        return _evaluate_text(options, model)
+    from keras_unrolled import evaluation
+
+    examples, dataset = _load_images(options, model)
+    scores = evaluation.predict(model, examples.images, progress=str(options.preset))
+    result = {
+        "preset": str(options.preset),
+        "dataset": dataset,
+        "split": examples.split,
+        "n": len(examples),
+        "accuracy": evaluation.accuracy(scores, examples.labels),
+    }
+    text = "{preset}: {accuracy:.2%} of {n:,} images, {dataset}, {split}".format(**result)
+    if scores.shape[-1] >= 100:
+        result["top_5_accuracy"] = evaluation.accuracy(scores, examples.labels, top=5)
+        text += "; {top_5_accuracy:.2%} among the first five".format(**result)
+    return result, text
+
+
+def _check_data(options, presets):
+    """Rejects impossible values, and options that do not apply, before a model is loaded."""
+    if options.limit is not None:
+        checks.whole("--limit", options.limit, least=1, most=10**9)
+    if options.batch_size is not None:
+        checks.whole("--batch-size", options.batch_size, least=1, most=10_000)
+    for preset in presets:
+        task = _find_task(preset)
+        if task is not None:
+            _check_task(options, task == "text-generation")
+
+
+def _find_task(preset):
+    """The task in a preset's record, where one is at hand."""
+    from pathlib import Path
+
+    from keras_unrolled.presets import catalog, layout
+    from keras_unrolled.presets.record import Record
+
+    path = Path(str(preset)).expanduser() / layout.RECORD
+    if path.is_file():
+        return Record.read(path).task
+    record = catalog.all_presets().get(str(preset))
+    return record.task if record is not None else None
+
+
+def _check_task(options, is_text):
+    if not is_text:
+        return refuse(options, ["split", "batch_size"], "a classifier of images")
+    refuse(options, ["dataset"], "a language model")
+    if options.data_dir is None:
+        raise checks.InputError(
+            "Expected --data-dir, the folder of the text, for a language model. Received none. "
+            "Pass --data-dir DIR with test.txt in it."
+        )
+
+
+def _load(options, preset):
+    from keras_unrolled.presets.loading import from_preset
+
+    model = from_preset(preset)
+    _check_task(options, _is_text(model))
+    return model
+
+
+def _load_images(options, model):
+    """The requested images, labeled in the order of the model's labels, and their data set's name."""
+    from keras_unrolled import data
+
+    dataset = or_default(options.dataset, "sample")
+    if dataset == "sample":
+        examples, dataset = data.load_sample(), "cifar10"
+    elif dataset == "cifar10":
+        examples = data.load_cifar10(options.data_dir, "test")
+    else:
+        # ImageNet's test split has no labels.
+        splits = ["validation"] if dataset == "imagenet2012" else ["test", "validation"]
+        examples = data.load(dataset, options.data_dir, splits)
+    examples = data.align(examples, model.labels)
+    if options.limit is not None:
+        examples = examples.part(examples.split, 0, options.limit)
+    return examples, dataset
+
+
+def _is_text(model):
+    from keras_unrolled import models
+
+    return isinstance(model, models.CharacterLM)
+
+
+def _read_text(options):
+    """The requested part of a text, and the parts that are read in parallel."""
+    from keras_unrolled import data
+
+    split = or_default(options.split, "test")
+    words = data.read_words(options.data_dir, split)[: options.limit]
+    return split, words, or_default(options.batch_size, 1)
+
+
+def _evaluate_text(options, model):
+    from keras_unrolled import evaluation
+
+    split, words, batch_size = _read_text(options)
+    scores = evaluation.perplexity(
+        model, words, batch_size=batch_size, progress=str(options.preset)
+    )
+    result = {"preset": str(options.preset), "split": split, **scores}
+    text = "{preset}: perplexity {perplexity:.2f} of {tokens:,} words, {split}".format(**result)
+    if scores["unknown"]:
+        text += "; {unknown:,} of them are not in the vocabulary".format(**result)
+    return result, text
+
+
+def run_compare(options):
+    _check_data(options, options.presets)
+    models = [_load(options, preset) for preset in options.presets]
+    tasks = {_is_text(model) for model in models}
+    if len(tasks) > 1:
+        raise checks.InputError(
+            "Expected two presets for the same task. Received a language model and a classifier: "
+            f"{', '.join(options.presets)}. Compare two of the same kind."
+        )
+    compare = _compare_texts if tasks.pop() else _compare_images
+    result, text = compare(options, models)
+    return {"presets": options.presets, **result}, text
+
+
+def _compare_images(options, models):
+    import numpy as np
+
+    from keras_unrolled import evaluation
+    from keras_unrolled.evaluation import comparison
+
+    right = []
+    for preset, model in zip(options.presets, models):
+        examples, dataset = _load_images(options, model)
+        scores = evaluation.predict(model, examples.images, progress=preset)
+        right.append(np.argmax(scores, -1) == examples.labels)
+    row = comparison.compare_answers(*right)
+    accuracies = [float(r.mean()) for r in right]
+    result = {"dataset": dataset, "split": examples.split, "accuracies": accuracies, **row}
+    text = (
+        "{0}: {2:.2%}\n{1}: {3:.2%}\n".format(*options.presets, *accuracies)
+        + "difference {difference:+.2%} (95 %: {low:+.2%} to {high:+.2%}), McNemar's exact p = {p:.2g}\n"
+        "{n:,} images, {dataset}, {split}; only the first is right on {only_first:,}, only the second "
+        "on {only_second:,}"
+    ).format(**result)
+    return result, text
+
+
+def _compare_texts(options, models):
+    import numpy as np
+
+    from keras_unrolled import evaluation
+    from keras_unrolled.evaluation import comparison
+    from keras_unrolled.models.character_tokenizer import END
+
+    if models[0].vocabulary_size != models[1].vocabulary_size:
+        raise checks.InputError(
+            "Expected two models with one vocabulary, since perplexity depends on it. Received ones "
+            "with {:,} and {:,} words. Compare models of the same text.".format(
+                *(model.vocabulary_size for model in models)
+            )
+        )
+    split, words, batch_size = _read_text(options)
+    first, second = (
+        evaluation.text_losses(model, words, batch_size=batch_size, progress=preset)
+        for preset, model in zip(options.presets, models)
+    )
+    row = comparison.compare_losses(first, second, np.array(words) == END)
+    perplexities = [float(np.exp(losses.mean())) for losses in (first, second)]
+    result = {"split": split, "perplexities": perplexities, **row}
+    text = (
+        "{0}: perplexity {2:.2f}\n{1}: perplexity {3:.2f}\n".format(*options.presets, *perplexities)
+        + "ratio {ratio:.4f} (95 %: {low:.4f} to {high:.4f}), p = {p:.2g} by a bootstrap of sentences\n"
+        "{n:,} words in {sentences:,} sentences, {split}"
+    ).format(**result)
+    return result, text

@@ -1,0 +1,85 @@
+"""The engine's entry points: the engine of Keras's backend runs a job."""
+
+from keras_unrolled import checks
+
+
+def make_strategy(replicas=None, *, kind="auto", timeout=600.0):
+    """Where a run computes: a `tf.distribute` strategy, or a distribution on JAX.
+
+    Args:
+        replicas: int or None, the number of devices of one machine; None takes every GPU.
+        kind: "auto", "one", "mirrored", "workers" or "tpu"; the last two on TensorFlow only.
+        timeout: seconds to wait for other workers.
+
+    Raises:
+        InputError: as `engine.tensorflow.strategy.make_strategy` and
+            `engine.jax.sharding.make_distribution`, and for another backend.
+    """
+    if _backend() == "jax":
+        from keras_unrolled.engine.jax.sharding import make_distribution
+
+        return make_distribution(replicas, kind=kind)
+    from keras_unrolled.engine.tensorflow import strategy
+
+    return strategy.make_strategy(replicas, kind=kind, timeout=timeout)
+
+
+def train(job, strategy):
+    """Runs a job, or resumes it from the last checkpoint in its folder.
+
+    Args:
+        job: a `Job`.
+        strategy: what `make_strategy` returned.
+
+    Returns:
+        The trained model and the state of the run.
+
+    Raises:
+        InputError: for what the engine of this backend cannot do, and for another run's
+            checkpoint.
+        NonFiniteLossError, WorkersGoneError, Stopped: see `engine.stopping`.
+    """
+    if _backend() == "jax":
+        from keras_unrolled.engine.jax import loop as jax_loop
+
+        return jax_loop.train(job, strategy)
+    from keras_unrolled.engine.tensorflow import loop
+
+    return loop.train(job, strategy)
+
+
+def count_replicas(strategy) -> int:
+    """The number of devices of a strategy, over all workers."""
+    if _backend() == "jax":
+        from keras_unrolled.engine.jax import sharding
+
+        return sharding.count_replicas(strategy)
+    return strategy.num_replicas_in_sync
+
+
+def count_workers(strategy) -> int:
+    """The number of processes of a strategy."""
+    return _find_worker(strategy).count if _backend() == "tensorflow" else 1
+
+
+def is_chief(strategy) -> bool:
+    """Whether this process writes the preset."""
+    return _backend() == "jax" or _find_worker(strategy).is_chief
+
+
+def _find_worker(strategy):
+    from keras_unrolled.engine.tensorflow.strategy import find_worker
+
+    return find_worker(strategy)
+
+
+def _backend():
+    import keras  # not at the top, so that recipes and jobs are imported quickly
+
+    backend = keras.backend.backend()
+    if backend not in ("tensorflow", "jax"):
+        raise checks.InputError(
+            f"Expected the backend tensorflow or jax for training. Received: {backend!r}. Set "
+            "KERAS_BACKEND=tensorflow; a preset that was trained there loads on every backend."
+        )
+    return backend

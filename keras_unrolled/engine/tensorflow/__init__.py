@@ -1,0 +1,1 @@
+"""The engine on TensorFlow's distribution strategies."""

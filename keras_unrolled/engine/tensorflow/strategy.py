@@ -1,0 +1,150 @@
+"""Where a run computes on TensorFlow: one device, one machine, several machines, or a TPU."""
+
+import json
+import os
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from keras_unrolled import checks
+from keras_unrolled.engine.tensorflow.rendezvous import wait_for_workers
+
+KINDS = ("auto", "one", "mirrored", "workers", "tpu")
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Which of several processes this one is.
+
+    Args:
+        index: int, from 0.
+        count: int, the number of processes.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes checkpoints, logs and the preset."""
+        return self.index == 0
+
+
+def make_strategy(replicas=None, *, kind="auto", timeout=600.0):
+    """The `tf.distribute` strategy of a run.
+
+    Args:
+        replicas: int or None, the number of replicas on one machine. None takes every GPU, or the
+            CPU. A number takes that many GPUs; on a machine without GPUs the CPU is divided into
+            so many logical devices (for tests: they share its cores). This must happen before
+            TensorFlow has used a device.
+        kind: "one", "mirrored" (the devices of one machine), "workers" (several machines, as
+            TF_CONFIG or SLURM's variables describe them), "tpu" (TPU_NAME, or the attached one),
+            or "auto", which is one of these by the environment.
+        timeout: seconds to wait for the other workers, and for each exchange with them.
+
+    Returns:
+        The default strategy for one device, a `MirroredStrategy`, a
+        `MultiWorkerMirroredStrategy` or a `TPUStrategy`.
+
+    Raises:
+        InputError: if there are fewer GPUs than requested, no cluster or TPU is described, or
+            another worker does not join in time.
+    """
+    kind = find_kind() if checks.one_of("--strategy", kind, KINDS) == "auto" else kind
+    if kind == "workers":
+        return _make_workers(timeout)
+    if kind == "tpu":
+        return _make_tpu()
+    return _make_mirrored(1 if kind == "one" else replicas)
+
+
+def find_kind():
+    """The kind of strategy that the environment asks for."""
+    if len(_read_cluster().get("worker", ())) > 1 or int(os.environ.get("SLURM_NTASKS", 1)) > 1:
+        return "workers"
+    if os.environ.get("TPU_NAME") or tf.config.list_physical_devices("TPU"):
+        return "tpu"
+    return "mirrored"
+
+
+def find_worker(strategy) -> Worker:
+    """The `Worker` that this process is in a strategy."""
+    resolver = getattr(strategy, "cluster_resolver", None)
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) or resolver is None:
+        return Worker()
+    count = len(resolver.cluster_spec().as_dict().get("worker", ())) or 1
+    return Worker(resolver.task_id or 0, count)
+
+
+def _read_cluster():
+    text = os.environ.get("TF_CONFIG") or "{}"
+    try:
+        cluster = json.loads(text).get("cluster", {})
+    except (ValueError, AttributeError) as error:
+        raise checks.InputError(
+            f"Expected TF_CONFIG to be JSON with a cluster and a task. Received: {text[:200]!r}. "
+            'Write for instance {"cluster": {"worker": ["host1:1234", "host2:1234"]}, '
+            '"task": {"type": "worker", "index": 0}}.'
+        ) from error
+    return cluster if isinstance(cluster, dict) else {}
+
+
+def _make_mirrored(replicas):
+    gpus = tf.config.list_physical_devices("GPU")
+    if replicas is None:
+        replicas = max(1, len(gpus))
+    checks.whole("replicas", replicas, least=1, most=1024)
+    if gpus and replicas > len(gpus):
+        raise checks.InputError(
+            f"Expected at least {replicas} GPUs. Found {len(gpus)}. Ask for fewer replicas."
+        )
+    if replicas == 1:
+        return tf.distribute.get_strategy()
+    if gpus:
+        return tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(replicas)])
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    try:
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * replicas
+        )
+    except RuntimeError as error:  # TensorFlow has started; it may have the devices already
+        if len(tf.config.list_logical_devices("CPU")) < replicas:
+            raise checks.InputError(
+                f"Expected to divide the CPU into {replicas} devices before TensorFlow starts. "
+                "Received the request after it has started. Make the strategy first."
+            ) from error
+    return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+
+
+def _make_workers(timeout):
+    if _read_cluster().get("worker"):
+        resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    elif "SLURM_NTASKS" in os.environ:
+        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver()
+    else:
+        raise checks.InputError(
+            "Expected the workers in TF_CONFIG or in SLURM's variables. Found neither. Set "
+            "TF_CONFIG on every machine, or start the run with srun."
+        )
+    workers = resolver.cluster_spec().as_dict().get("worker", [])
+    wait_for_workers(workers, resolver.task_id or 0, timeout)
+    options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=timeout)
+    return tf.distribute.MultiWorkerMirroredStrategy(
+        cluster_resolver=resolver, communication_options=options
+    )
+
+
+def _make_tpu():
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
+            tpu=os.environ.get("TPU_NAME", "local")
+        )
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, RuntimeError, tf.errors.OpError) as error:
+        raise checks.InputError(
+            f"Expected a TPU. Found none that answers ({str(error).splitlines()[0]}). Set "
+            "TPU_NAME, or run on the TPU's own machine with TensorFlow's TPU build."
+        ) from error
+    return tf.distribute.TPUStrategy(resolver)

@@ -1,0 +1,138 @@
+"""What a fine-tuning writes next to its preset, and what it says about the result."""
+
+import csv
+import dataclasses
+import math
+import shutil
+from typing import Any
+
+import numpy as np
+
+from keras_unrolled.analysis import plots
+from keras_unrolled.engine.log import read_log
+
+HISTORY = ("loss", "accuracy", "val_loss", "val_accuracy")
+SMALL_SIZE = 64  # pixels, up to which a network is one for small pictures
+GAP = 0.15  # between training and held-out accuracy, from which more regularization may help
+
+
+def read_history(folders):
+    """The rows of the phases' logs, in order, each with its phase and an epoch of the whole run.
+
+    Args:
+        folders: dict from a phase's name to its folder.
+    """
+    rows: list[dict[str, Any]] = []
+    for phase, folder in folders.items():
+        for row in read_log(folder / "log.csv"):
+            figures = {key: row[key] for key in ("learning_rate", *HISTORY)}
+            rows.append({"epoch": len(rows) + 1, "phase": phase, **figures})
+    return rows
+
+
+def write_files(place, *, model, history, folders, held, scores, names):
+    """Writes curves, confusion matrix, history, answers and event files into a preset's folder.
+
+    Args:
+        place: path of the preset's folder.
+        model: the trained classifier.
+        history: rows of `read_history`.
+        folders: dict from a phase's name to the folder of its run.
+        held: `Examples` that were held out; only their labels and names are used.
+        scores: float array `(n, classes)`, the model's scores of them.
+        names: list of n strings, what to call each image.
+    """
+    curves = {key: [row[key] for row in history] for key in HISTORY}
+    starts: dict[str, int] = {}
+    for row in history:
+        starts.setdefault(row["phase"], row["epoch"])
+    plots.plot_curves(curves, place / "curves.png", phases=starts)
+    answers = np.argmax(scores, -1)
+    plots.plot_confusion(held.labels, answers, held.names, place / "confusion.png")
+    with (place / "history.csv").open("w", newline="") as file:
+        rows = csv.DictWriter(file, fieldnames=list(history[0]))
+        rows.writeheader()
+        rows.writerows(history)
+    with (place / "held_out.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["file", "label", "predicted", "probability"])
+        best = model.decode(scores, top=1)
+        for name, label, (answer,) in zip(names, held.labels, best):
+            rows.writerow([name, held.names[label], *answer])
+    for phase, folder in folders.items():
+        if (folder / "tensorboard").is_dir():
+            shutil.copytree(folder / "tensorboard", place / "tensorboard" / phase)
+
+
+def summarize_phases(history, phases):
+    """One dict for each phase: its name, epochs, learning rate, and accuracies at its end."""
+    summaries = []
+    for phase in phases:
+        rows = [row for row in history if row["phase"] == phase.name]
+        if rows:
+            summaries.append(
+                {
+                    "phase": phase.name,
+                    "trained": "the whole network" if phase.whole else "the new head",
+                    "epochs": len(rows),
+                    "learning_rate": phase.learning_rate,
+                    "accuracy": rows[-1]["accuracy"],
+                    "val_accuracy": rows[-1]["val_accuracy"],
+                }
+            )
+    return summaries
+
+
+def suggest(options, history, size, picture_size, count):
+    """Sentences about the size of the pictures and about what to try next.
+
+    Args:
+        options: `Options`.
+        history: rows of `read_history`.
+        size: int, side in pixels at which the network sees the pictures, or None.
+        picture_size: int, median of the shorter sides of some of the pictures.
+        count: int, how many images are held out.
+    """
+    hints, last = [], history[-1]
+    if size is not None and size <= SMALL_SIZE and picture_size > 2 * size:
+        hints.append(
+            f"The network sees these pictures at {size} x {size} pixels; their shorter side has "
+            f"about {picture_size}. For photographs start from an ImageNet preset, such as "
+            "highway_bn_imagenet, or from hf://timm/resnet18.a1_in1k."
+        )
+    if size is not None and size > SMALL_SIZE and 2 * picture_size < size:
+        hints.append(
+            f"The pictures have about {picture_size} pixels and are enlarged to {size}. For small "
+            "pictures the networks of 32 pixels, such as highway_bn_cifar10, are faster."
+        )
+    if last["accuracy"] - last["val_accuracy"] > GAP:
+        hints.append(
+            "Accuracy is much higher on the training images than on the held-out ones. Try more "
+            "pictures, --mixup 0.2, --label-smoothing 0.1 or --layer-decay 0.7."
+        )
+    network = [row["val_accuracy"] for row in history if row["phase"] == "network"]
+    if (
+        len(network) >= 3
+        and network[-1] > max(network[:-2], default=0)
+        and options.patience is None
+    ):
+        hints.append(f"Accuracy was still rising at the end. Try --epochs {2 * options.epochs}.")
+    best = max(row["val_accuracy"] for row in history)
+    if best - last["val_accuracy"] > 0.02 and options.patience is None:
+        hints.append("An earlier epoch scored better. Try --patience 5, which keeps the best one.")
+    margin = 1.96 * math.sqrt(max(1e-9, best * (1 - best)) / count)
+    if margin > 0.03:
+        hints.append(
+            f"With {count} held-out images an accuracy is known to about {margin:.0%}. Compare runs "
+            "on more images."
+        )
+    return hints
+
+
+def describe_options(options):
+    """The options that differ from their defaults."""
+    return {
+        each.name: getattr(options, each.name)
+        for each in dataclasses.fields(options)
+        if getattr(options, each.name) != each.default
+    }

@@ -1,0 +1,291 @@
+"""Fine-tuning: a preset's network with a new head, trained on one's own images by the engine."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_unrolled import checks, data, engine, environment, evaluation, files
+from keras_unrolled.finetuning import report
+from keras_unrolled.finetuning.images import fingerprint, open_images
+from keras_unrolled.finetuning.options import Options
+from keras_unrolled.finetuning.phases import freeze, layer_factors, list_phases, make_recipe
+from keras_unrolled.presets import layout
+from keras_unrolled.presets.loading import from_preset
+from keras_unrolled.presets.resolve import resolve
+from keras_unrolled.presets.saving import check_target, portable, save_preset
+
+KINDS = ("auto", "one", "mirrored")
+
+
+def finetune(
+    preset, data, out, *, data_dir=None, replicas=None, strategy="auto", overwrite=False, **options
+):
+    """Fine-tunes a preset on labeled images and writes a new preset.
+
+    The first third of the epochs trains the new head only, the rest the whole network except its
+    batch normalization, which stays in inference mode. Images are streamed from the disk, so that
+    memory does not grow with their number. An interrupted run resumes when it is called again with
+    the same arguments; until it is done its state is in `out` + ".partial".
+
+    The preset's folder also gets `curves.png`, `confusion.png`, `history.csv`, `held_out.csv`, the
+    network's answer for each held-out image, and event files for TensorBoard.
+
+    Args:
+        preset: name, folder or address of the preset to start from.
+        data: `Examples`; path of a folder with one folder of images for each class, or of two such
+            folders `train` and `val`; path of a CSV file with the columns file and label; or the
+            name of a data set of TFDS, such as "beans" or "cifar10:train[:5%]".
+        out: path of the preset's folder to make.
+        data_dir: TFDS's data directory.
+        replicas: optional int, the number of devices to train on; None takes every GPU.
+        strategy: "auto", "one" or "mirrored", see `engine.make_strategy`.
+        overwrite: bool, whether `out` may replace a preset.
+        **options: fields of `finetuning.Options`, such as epochs=30.
+
+    Returns:
+        A dict: "preset", "base", "classes", "n", the number of held-out images, "accuracy" and
+        "balanced_accuracy" (the mean over the classes) of the saved network on them, "epochs",
+        "image_size", "phases" (what each did), "hints" (what to try next), "parameters", "out".
+
+    Raises:
+        InputError: for a preset, folder, image or option that cannot be used; nothing is written
+            then.
+        engine.Stopped: after SIGTERM or Ctrl-C, once the state has been saved.
+    """
+    checks.check_names(options, Options.__dataclass_fields__, "finetune")
+    options = Options(**options)
+    check_target(out, overwrite=overwrite)
+    run = _Finetuning(preset, data, Path(out).expanduser(), data_dir, options)
+    checks.one_of("--strategy", strategy, KINDS)
+    devices = engine.make_strategy(replicas, kind=strategy)
+    model, states = run.train(devices)
+    return run.finish(model, states, overwrite)
+
+
+class _Finetuning:
+    """One fine-tuning, from its arguments to its preset."""
+
+    def __init__(self, preset, source, out, data_dir, options):
+        self.preset, self.out, self.options = preset, out, options
+        folder, base = resolve(preset)
+        self.base = base.name if base is not None else folder.name
+        self.source = source if isinstance(source, data.Examples) else str(source)
+        self.examples, *self.parts, self.divided = data.load_parts(
+            source, options.held_out, options.seed, data_dir
+        )
+        self.partial = out.with_name(out.name + ".partial")
+        self.identity = {
+            **options.to_dict(),
+            "base": self.base,
+            "base_weights": _hash_weights(folder),
+            "data": fingerprint(self.examples),
+        }
+        self.folders = {p.name: self.partial / p.name for p in list_phases(options)}
+
+    def _load(self):
+        names = self.examples.names
+        return from_preset(self.preset, labels=names, dtype=self.options.precision)
+
+    def train(self, strategy):
+        """Runs every phase; returns the trained model and the state of each phase."""
+        options = self.options
+        keras.utils.set_random_seed(options.seed)
+        probe = self._load()
+        if options.stages is not None:
+            checks.whole("stages", options.stages, least=1, most=len(probe.backbone.stages))
+        self.converter = probe.preprocessor.image_converter
+        self.images = open_images(
+            self.examples, self.parts, self.converter, options.augmentation, self.partial
+        )
+        self.held = data.Examples(
+            self.images.held,
+            self.examples.labels[self.parts[1]],
+            self.examples.names,
+            "held out",
+        )
+        states: dict[str, dict[str, Any]] = {}
+        weights = None
+        self.best = engine.BestEpoch(self.partial / "best.npz", _rank, options.patience)
+        for phase in list_phases(options):
+            try:
+                model, states[phase.name] = engine.train(
+                    self._make_job(phase, weights, states, strategy), strategy
+                )
+            except engine.NonFiniteLossError as error:
+                shutil.rmtree(self.partial, ignore_errors=True)  # there is nothing to resume
+                raise checks.InputError(
+                    f"Expected the loss to stay finite. It did not in the phase {phase.name!r}, "
+                    f"with a learning rate of {phase.learning_rate}. Lower it. ({error})"
+                ) from error
+            weights = [keras.ops.convert_to_numpy(w) for w in model.weights]
+        if options.patience is not None:
+            self.best.load(model.weights)
+        return model, states
+
+    def _make_job(self, phase, weights, states, strategy):
+        options, count = self.options, len(self.parts[0])
+        size = max(self.converter.image_size or (32,))
+        recipe = make_recipe(
+            phase,
+            options,
+            base=self.base,
+            count=count,
+            parts=engine.count_replicas(strategy) * (2 if options.mixup else 1),
+            augmentation=self.images.augmentation,
+            size=size,
+        )
+        steps_per_epoch = max(1, count // recipe.batch_size)
+        done = sum(state["epochs"] for state in states.values())
+        previous: dict[str, Any] = next(reversed(states.values()), {})
+
+        def build():
+            model = self._load()
+            for weight, value in zip(model.weights, weights or ()):
+                weight.assign(value)
+            freeze(model, whole=phase.whole, stages=options.stages)
+            return model
+
+        def after_epoch(model, optimizer, figures, state):
+            state["epochs"] = figures["epoch"]
+            if options.patience is not None:
+                self.best.update(model.weights, figures, state, done + figures["epoch"])
+
+        # The best epoch counts over all phases, the patience within one.
+        initial = {k: previous[k] for k in ("best", "best_epoch") if k in previous}
+        return engine.Job(
+            recipe=recipe,
+            build=build,
+            stream=self.images.make_stream(recipe, steps_per_epoch),
+            steps_per_epoch=steps_per_epoch,
+            workdir=self.folders[phase.name],
+            preprocess=self.images.preprocess,
+            class_weights=self._class_weights(),
+            rate_factors=self._rate_factors if options.layer_decay != 1 else None,
+            evaluate=self._evaluate,
+            after_epoch=after_epoch,
+            identity=self.identity,
+            initial_state={**initial, "epochs": 0},
+            title=phase.name,
+        )
+
+    def _class_weights(self):
+        if not self.options.balance:
+            return None
+        labels, classes = self.examples.labels[self.parts[0]], len(self.examples.names)
+        counts = np.maximum(1, np.bincount(labels, minlength=classes))
+        return (len(labels) / classes / counts).tolist()
+
+    def _rate_factors(self, model):
+        return layer_factors(model, self.options.layer_decay)
+
+    def _evaluate(self, model):
+        """Loss and accuracy on the held-out images."""
+        scores = evaluation.predict(model, self.held.images).astype("float64")
+        shifted = scores - scores.max(-1, keepdims=True)
+        log_p = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+        right = log_p[np.arange(len(scores)), self.held.labels]
+        return {
+            "val_loss": float(-right.mean()),
+            "val_accuracy": evaluation.accuracy(scores, self.held.labels),
+        }
+
+    def finish(self, model, states, overwrite):
+        """Scores the trained model as it is saved, and writes its preset."""
+        options, held = self.options, self.held
+        if options.precision != "float32":
+            model = portable(model)
+        history = report.read_history(self.folders)
+        scores = evaluation.predict(model, held.images, progress="held out")
+        accuracy = evaluation.accuracy(scores, held.labels)
+        training = {
+            "base": self.base,
+            "data": f"{len(self.parts[0])} images of {len(held.names)} classes",
+            **options.to_dict(),
+            "held_out": None if self.divided else options.held_out,
+            "augmentation": self.images.augmentation,
+            "minutes": round(60 * sum(state["hours"] for state in states.values()), 2),
+            "hardware": environment.hardware(),
+        }
+        record = save_preset(
+            model,
+            self.out,
+            overwrite=overwrite,
+            extras=lambda place: report.write_files(
+                place,
+                model=model,
+                history=history,
+                folders=self.folders,
+                held=held,
+                scores=scores,
+                names=_names(self.examples, self.parts[1]),
+            ),
+            description=f"{self.base} fine-tuned to {len(held.names)} classes",
+            training=training,
+            metrics=(self._metric(accuracy),),
+        )
+        shutil.rmtree(self.partial, ignore_errors=True)
+        answers = np.argmax(scores, -1)
+        recalls = [np.mean(answers[held.labels == i] == i) for i in np.unique(held.labels)]
+        size = self.converter.image_size and max(self.converter.image_size)
+        return {
+            "preset": record.name,
+            "base": self.base,
+            "classes": list(held.names),
+            "n": len(held),
+            "accuracy": accuracy,
+            "balanced_accuracy": float(np.mean(recalls)),
+            "epochs": len(history),
+            "image_size": size,
+            "phases": report.summarize_phases(history, list_phases(options)),
+            "hints": report.suggest(
+                options, history, size, _picture_size(self.examples.images), len(held)
+            ),
+            "parameters": record.parameters,
+            "out": str(self.out),
+        }
+
+    def _metric(self, accuracy):
+        source = self.source
+        name = source.split if isinstance(source, data.Examples) else Path(source).resolve().name
+        origin = "measured after fine-tuning, on " + (
+            "the part of the data that is held out"
+            if self.divided
+            else f"a fraction of {self.options.held_out:g} held out by class"
+        )
+        converter = self.converter
+        return {
+            "dataset": name,
+            "split": "held out",
+            "n": len(self.held),
+            "metric": "accuracy",
+            "value": accuracy,
+            "resolution": converter.image_size[0] if converter.image_size else None,
+            "crop_fraction": converter.crop_fraction,
+            "origin": origin + (", which also chose the epoch" if self.options.patience else ""),
+        }
+
+
+def _rank(figures):
+    """Held-out accuracy, then held-out loss; smaller is better."""
+    return -figures["val_accuracy"], figures["val_loss"]
+
+
+def _hash_weights(folder):
+    """The hash of a base's weights, which must be the same on resume."""
+    names = (layout.BACKBONE_WEIGHTS, "model.safetensors")
+    path = next((folder / n for n in names if (folder / n).is_file()), folder)
+    return files.fingerprint(path)["sha256"] if path.is_file() else None
+
+
+def _names(examples, numbers):
+    paths = getattr(examples.images, "paths", range(len(examples)))
+    return [paths[i] for i in numbers]
+
+
+def _picture_size(images):
+    """The median of the shorter sides of some pictures, in pixels."""
+    sample = images[: min(len(images), 8)]
+    return int(np.median([min(image.shape[:2]) for image in sample]))

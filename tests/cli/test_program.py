@@ -1,0 +1,339 @@
+"""The command line: figures on standard output, one clear message for bad input."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_unrolled as ku
+from keras_unrolled import cli, data, models
+from tests.nets import randomize
+
+
+def call(capsys, *arguments):
+    code = cli.main([str(a) for a in arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.fixture(scope="module")
+def preset(tmp_path_factory):
+    """A small preset with the classes of CIFAR-10."""
+    model = models.highway(8, dataset="cifar", labels=list(data.load_sample().names))
+    randomize(model)
+    folder = tmp_path_factory.mktemp("cli") / "small"
+    ku.save_preset(model, folder)
+    return folder
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Twelve pictures of each of two classes that differ in brightness."""
+    root = tmp_path / "pictures"
+    rng = np.random.default_rng(0)
+    for name, low in (("dark", 0), ("light", 150)):
+        (root / name).mkdir(parents=True)
+        for i in range(12):
+            image = rng.integers(low, low + 100, (20, 24, 3)).astype("uint8")
+            Image.fromarray(image).save(root / name / f"{i:02d}.png")
+    return root
+
+
+def test_list_gives_names_origins_and_parameters(capsys):
+    code, out, _ = call(capsys, "list", "--json")
+    rows = json.loads(out)
+    assert code == 0
+    assert {"resnet_bn_cifar10", "highway_bn_cifar10"} <= {row["name"] for row in rows}
+    assert all(row["parameters"] > 0 for row in rows)
+    assert {row["origin"] for row in rows} == {"trained", "regated", "recipe only"}
+    table = call(capsys, "list", "highway*")[1]
+    assert "280,506" in table
+    assert max(map(len, table.splitlines())) <= 80
+    assert re.search(r"^highway_bn_cifar10 .* installed$", table, re.M)
+    assert re.search(r"^highway_bn_imagenet .* 80\.38%\* +source$", table, re.M)
+
+
+def test_show_prints_a_summary_of_the_record(capsys, preset):
+    assert json.loads(call(capsys, "show", preset, "--json")[1])["name"] == "small"
+    code, out, _ = call(capsys, "show", preset)
+    assert code == 0
+    assert "origin      trained" in out
+    assert "sha256" not in out
+    assert "sha256" in call(capsys, "show", preset, "--all")[1]
+
+
+def test_evaluate_gives_the_fraction_of_right_answers(capsys, preset):
+    code, out, err = call(capsys, "evaluate", preset, "--limit", 300, "--json")
+    assert code == 0
+    found = json.loads(out)
+    sample = data.load_sample()
+    scores = ku.from_preset(preset).predict(sample.images[:300], verbose=0)
+    expected = float(np.mean(scores.argmax(-1) == sample.labels[:300]))
+    assert found["accuracy"] == expected
+    assert (found["dataset"], found["n"]) == ("cifar10", 300)
+    assert "batches" in err  # progress is not among the figures
+
+
+def test_evaluate_on_cifar10(capsys, preset, tfds_dir):
+    arguments = ["--dataset", "cifar10", "--data-dir", tfds_dir, "--limit", 100, "--json"]
+    code, out, _ = call(capsys, "evaluate", preset, *arguments)
+    assert code == 0
+    assert json.loads(out) | {"accuracy": 0} == {
+        "preset": str(preset),
+        "dataset": "cifar10",
+        "split": "test[:100]",
+        "n": 100,
+        "accuracy": 0,
+    }
+
+
+def test_compare_counts_images_that_only_one_preset_has_right(capsys, preset):
+    found = json.loads(
+        call(capsys, "compare", "highway_bn_cifar10", preset, "--limit", 200, "--json")[1]
+    )
+    sample = data.load_sample().part("test", 0, 200)
+    right = [
+        ku.from_preset(p).predict(sample.images, verbose=0).argmax(-1) == sample.labels
+        for p in ("highway_bn_cifar10", preset)
+    ]
+    assert found["accuracies"] == [r.mean() for r in right]
+    assert found["only_first"] == (right[0] & ~right[1]).sum()
+    assert found["only_second"] == (right[1] & ~right[0]).sum()
+    assert found["n"] == 200
+    assert found["p"] < 1e-6
+    same = json.loads(call(capsys, "compare", preset, preset, "--limit", 50, "--json")[1])
+    assert (same["difference"], same["p"]) == (0, 1)
+
+
+def test_predict_names_the_best_classes(capsys, preset, pictures):
+    files = sorted((pictures / "dark").iterdir())[:2]
+    code, out, _ = call(capsys, "predict", preset, *files, "--top", 3, "--json")
+    assert code == 0
+    rows = json.loads(out)
+    assert [row["file"] for row in rows] == [str(f) for f in files]
+    probabilities = [p["probability"] for p in rows[0]["predictions"]]
+    assert len(probabilities) == 3
+    assert probabilities == sorted(probabilities, reverse=True)
+
+
+def test_finetuned_preset_gives_the_same_scores_in_a_new_process(
+    capsys, preset, pictures, tmp_path
+):
+    out_folder = tmp_path / "tuned"
+    arguments = ["--data", pictures, "--out", out_folder, "--epochs", 6, "--json"]
+    code, out, err = call(capsys, "finetune", preset, *arguments)
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["classes"] == ["dark", "light"]
+    assert found["accuracy"] > 0.8
+    assert found["n"] == 4
+    rows = (out_folder / "held_out.csv").read_text().splitlines()
+    assert len(rows) == 5
+    # A new process predicts what the one that trained did, to the last bit.
+    files = [row.split(",")[0] for row in rows[1:]]
+    command = [sys.executable, "-m", "keras_unrolled", "predict", str(out_folder), "--json"]
+    done = subprocess.run([*command, *files], capture_output=True, text=True, check=True)
+    for row, said in zip(rows[1:], json.loads(done.stdout), strict=True):
+        _, _, predicted, probability = row.split(",")
+        best = said["predictions"][0]
+        assert (best["label"], best["probability"]) == (predicted, float(probability))
+    with Image.open(out_folder / "curves.png") as curves:
+        assert curves.size[0] > 400
+    assert len((out_folder / "history.csv").read_text().splitlines()) == 7
+    assert [phase["epochs"] for phase in found["phases"]] == [2, 4]
+    assert any((out_folder / "tensorboard" / "head").iterdir())
+    record = ku.load_record(out_folder)
+    assert record.training["base"] == found["base"] == "small"
+    assert record.metrics[0]["value"] == found["accuracy"]
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+    # The new preset scores its own folder, too.
+    assert call(capsys, "evaluate", out_folder, "--dataset", pictures)[0] == 0
+
+
+def test_unknown_arguments_are_rejected(capsys):
+    for arguments in (["list", "--colour"], ["list", "a", "b"], ["predict", "x", "--colour", "y"]):
+        with pytest.raises(SystemExit) as error:
+            cli.main(arguments)
+        assert error.value.code == 2
+        assert "unrecognized arguments" in capsys.readouterr().err
+
+
+def test_head_only_leaves_the_backbone_unchanged(capsys, preset, pictures, tmp_path):
+    arguments = ["--data", pictures, "--out", tmp_path / "tuned", "--epochs", 1, "--head-only"]
+    assert call(capsys, "finetune", preset, *arguments)[0] == 0
+    old, new = ku.from_preset(preset), ku.from_preset(tmp_path / "tuned")
+    for a, b in zip(old.backbone.weights, new.backbone.weights, strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+def bad_inputs(preset, pictures, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    single = tmp_path / "single"
+    (single / "cat").mkdir(parents=True)
+    (pictures / "dark" / "00.png").rename(single / "cat" / "00.png")
+    broken = tmp_path / "broken"
+    for name in ("a", "b"):
+        (broken / name).mkdir(parents=True)
+        for i in range(2):
+            (broken / name / f"{i}.png").write_bytes(b"\x89PNG not really")
+    out = tmp_path / "out"
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "letter.txt").write_text("mine")
+    return {
+        "a typo": (["show", "resnet_bn_cifar1"], "Did you mean 'resnet_bn_cifar10'"),
+        "no preset": (["evaluate", empty], r"task\.json"),
+        "no file": (["predict", preset, tmp_path / "no.png"], "Found none at"),
+        "no image": (["predict", preset, taken / "letter.txt"], "does not"),
+        "no data": (
+            ["evaluate", preset, "--dataset", "cifar10", "--data-dir", empty],
+            "download_and_prepare",
+        ),
+        "no folder": (["finetune", preset, "--data", tmp_path / "x", "--out", out], "no folder at"),
+        "no images": (["finetune", preset, "--data", empty, "--out", out], "Found no image"),
+        "one class": (["finetune", preset, "--data", single, "--out", out], "one class only"),
+        "not decodable": (["finetune", preset, "--data", broken, "--out", out], "does not"),
+        "out is taken": (
+            ["finetune", preset, "--data", pictures, "--out", taken],
+            "something else",
+        ),
+        "no epochs": (
+            ["finetune", preset, "--data", pictures, "--out", out, "--epochs", "0"],
+            "Expected `epochs`",
+        ),
+        "other classes": (["evaluate", preset, "--dataset", pictures], "others in the data: dark"),
+        "no limit": (["evaluate", preset, "--limit", "0"], "--limit"),
+    }
+
+
+CASES = [
+    "a typo",
+    "no preset",
+    "no file",
+    "no image",
+    "no data",
+    "no folder",
+    "no images",
+    "one class",
+    "not decodable",
+    "out is taken",
+    "no epochs",
+    "other classes",
+    "no limit",
+]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_gives_one_message_and_code_2(case, capsys, preset, pictures, tmp_path):
+    arguments, message = bad_inputs(preset, pictures, tmp_path)[case]
+    before = sorted(tmp_path.rglob("*"))
+    code, out, err = call(capsys, *arguments)
+    assert code == 2
+    assert out == ""
+    said = [line for line in err.splitlines() if line.startswith("keras-unrolled")]
+    assert len(said) == 1
+    assert "Expected" in said[0]
+    assert "Traceback" not in err
+    assert re.search(message, said[0]), said
+    assert sorted(tmp_path.rglob("*")) == before  # nothing half-written
+
+
+def test_program_exits_with_code_2_without_a_traceback(tmp_path):
+    command = [sys.executable, "-m", "keras_unrolled", "evaluate", str(tmp_path / "nothing")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("keras-unrolled evaluate: Expected")
+
+
+def test_closed_pipe_is_no_error():
+    command = f"{sys.executable} -m keras_unrolled show resnet_bn_cifar10 --json | head -c 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+
+
+REJECTED = {
+    "split of images": (["evaluate", "highway_bn_cifar10", "--split", "train"], "--split"),
+    "batch size of images": (
+        ["evaluate", "highway_bn_cifar10", "--batch-size", "2"],
+        "--batch-size",
+    ),
+    "data set of a text": (
+        ["evaluate", "highway_small_ptb", "--dataset", "cifar10", "--data-dir", "x"],
+        "--dataset",
+    ),
+    "text without a folder": (["evaluate", "highway_small_ptb"], "Expected --data-dir"),
+    "words of images": (["predict", "highway_bn_cifar10", "x.png", "--words", "3"], "--words"),
+    "neither": (["predict", "highway_bn_cifar10"], "Received neither"),
+    "top without probabilities": (
+        ["generate", "highway_small_ptb", "--prompt", "the", "--top", "3"],
+        "--top",
+    ),
+    "seed of greedy": (
+        ["generate", "highway_small_ptb", "--prompt", "a", "--sampler", "greedy", "--seed", "1"],
+        "--seed",
+    ),
+    "gating for timm": (
+        ["convert", "resnet_bn_cifar10", "--out", "x", "--layout", "timm", "--gating", "full"],
+        "--gating",
+    ),
+    "head and stages": (
+        ["finetune", "x", "--data", "x", "--out", "y", "--head-only", "--stages", "1"],
+        "either head_only or stages",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REJECTED)
+def test_option_without_effect_is_rejected_before_anything_is_loaded(case, capsys, monkeypatch):
+    from keras_unrolled.presets import loading
+
+    monkeypatch.setattr(loading, "from_preset", None)
+    arguments, message = REJECTED[case]
+    code, out, err = call(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+def test_predict_reads_folders_and_patterns(capsys, preset, pictures, tmp_path):
+    expected = [str(path) for path in sorted((pictures / "dark").iterdir())]
+    for argument in (pictures / "dark", f"{pictures}/dark/*.png"):
+        rows = json.loads(call(capsys, "predict", preset, argument, "--json")[1])
+        assert [row["file"] for row in rows] == expected
+    (tmp_path / "empty").mkdir()
+    for argument in (tmp_path / "empty", tmp_path / "*.png"):
+        code, _, err = call(capsys, "predict", preset, argument)
+        assert code == 2
+        assert str(argument) in err
+
+
+def test_fault_of_the_program_exits_with_code_1(capsys, monkeypatch):
+    from keras_unrolled.presets import resolve
+
+    def fail(preset):
+        raise KeyError("surprise")
+
+    monkeypatch.setattr(resolve, "load_record", fail)
+    code, out, err = call(capsys, "show", "resnet_bn_cifar10")
+    assert (code, out) == (1, "")
+    assert "Traceback" not in err
+    assert "KERAS_UNROLLED_DEBUG=1" in err
+    monkeypatch.setenv("KERAS_UNROLLED_DEBUG", "1")
+    assert "Traceback" in call(capsys, "show", "resnet_bn_cifar10")[2]
+
+
+@pytest.mark.parametrize("command", ["list", "show", "evaluate", "predict", "generate", "finetune"])
+def test_help_has_examples_and_fits_80_columns(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    out = capsys.readouterr().out
+    help_text, examples = out.split("examples:")
+    assert f"keras-unrolled {command}" in examples
+    assert max(map(len, help_text.splitlines())) <= 80

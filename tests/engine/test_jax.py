@@ -1,0 +1,139 @@
+"""The engine on JAX gives what the engine on TensorFlow gives."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_unrolled import InputError, models
+from keras_unrolled.engine import ImageRecipe, Job, checkpoint
+from keras_unrolled.engine.jax import loop, sharding
+from tests.nets import randomize
+
+WORKER = Path(__file__).parent / "replica_worker.py"
+PROGRAM = Path(__file__).parents[2] / "training" / "cifar10.py"
+
+
+def jax_env(devices=1):
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    return {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
+
+
+@pytest.fixture(scope="module")
+def initial(tmp_path_factory):
+    model = models.highway(8, dataset="cifar", stackwise_num_filters=[16, 16, 16])
+    randomize(model)
+    path = tmp_path_factory.mktemp("fit") / "initial.npz"
+    np.savez(path, *[keras.ops.convert_to_numpy(w) for w in model.weights])
+    return path
+
+
+def run(out, initial, replicas=1, **env):
+    command = [
+        sys.executable,
+        str(WORKER),
+        str(replicas),
+        "float32",
+        str(out),
+        "learning_rate=0.05",
+    ]
+    env = {**os.environ, "INITIAL_WEIGHTS": str(initial), **env}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr[-4000:]
+    with np.load(out) as file:
+        return dict(file)
+
+
+def test_jax_on_one_and_two_devices_equals_tensorflow(initial, tmp_path):
+    expected = run(tmp_path / "tensorflow.npz", initial)
+    for devices in (1, 2):
+        found = run(tmp_path / f"jax{devices}.npz", initial, devices, **jax_env(devices))
+        assert found["replicas"] == devices
+        assert found.keys() == expected.keys()
+        for name in expected.keys() - {"replicas"}:
+            difference = np.abs(found[name] - expected[name]).max()
+            assert difference < 1e-4 * max(1, np.abs(expected[name]).max()), (name, difference)
+
+
+def train(tfds_dir, workdir, *settings):
+    command = [sys.executable, str(PROGRAM), "--preset", "resnet_bn_cifar10", "--smoke"]
+    command += ["--data-dir", str(tfds_dir), "--workdir", str(workdir), "--checkpoint-every", "3"]
+    command += ["--set", "network.depth=8", "network.stackwise_num_filters=[16,16,16]"]
+    command += ["epochs=2", "precision=float32", *settings]
+    return subprocess.Popen(
+        command, env={**os.environ, **jax_env()}, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_run_on_jax_stops_at_sigterm_and_resumes_to_the_same_weights(tfds_dir, tmp_path):
+    whole = train(tfds_dir, tmp_path / "whole")
+    _, errors = whole.communicate(timeout=400)
+    assert whole.returncode == 0, errors[-3000:]
+    broken = train(tfds_dir, tmp_path / "broken")
+    while broken.poll() is None and not checkpoint.list_steps(tmp_path / "broken"):
+        time.sleep(0.02)
+    broken.send_signal(signal.SIGTERM)
+    _, errors = broken.communicate(timeout=400)
+    assert broken.returncode == 0
+    assert "stopped at step" in errors
+    assert 3 <= checkpoint.list_steps(tmp_path / "broken")[0] < 14
+    assert not (tmp_path / "broken" / "preset").exists()
+    again = train(tfds_dir, tmp_path / "broken")
+    _, errors = again.communicate(timeout=400)
+    assert again.returncode == 0, errors[-3000:]
+    one, other = (checkpoint.read(tmp_path / name, 14) for name in ("whole", "broken"))
+    assert one[0]["state"]["step"] == other[0]["state"]["step"] == 14
+    for name, array in one[1].items():
+        np.testing.assert_array_equal(array, other[1][name])
+    metrics = [
+        json.loads((tmp_path / name / "preset" / "record.json").read_text())["metrics"]
+        for name in ("whole", "broken")
+    ]
+    assert metrics[0] == metrics[1]
+
+
+def test_non_finite_loss_ends_the_run_with_code_3(tfds_dir, tmp_path):
+    process = train(tfds_dir, tmp_path / "run", "learning_rate=1000", "warmup_epochs=0")
+    _, errors = process.communicate(timeout=400)
+    assert process.returncode == 3
+    assert "Expected a finite loss and gradient" in errors
+
+
+@pytest.mark.parametrize(
+    ("options", "job_options", "message"),
+    [
+        ({"accumulate": 2}, {}, "accumulate=1"),
+        ({"synchronize": False}, {}, "synchronize=true"),
+        ({"batch_size": 15}, {}, "divides by 2"),
+        ({}, {"objective": len}, "an image classifier"),
+        ({}, {"timeout": 5.0}, "a single process"),
+    ],
+)
+def test_what_this_engine_cannot_do_is_rejected(tmp_path, options, job_options, message):
+    class Two:
+        class device_mesh:  # noqa: N801
+            devices = np.zeros(2)
+
+    job = Job(
+        recipe=ImageRecipe(network={}, **options),
+        build=None,
+        stream=None,
+        steps_per_epoch=1,
+        workdir=tmp_path / "run",
+        **job_options,
+    )
+    with pytest.raises(InputError, match=message):
+        loop.train(job, Two())
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_strategies_are_rejected():
+    with pytest.raises(InputError, match="auto, one or mirrored on JAX"):
+        sharding.make_distribution(kind="tpu")

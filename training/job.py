@@ -1,0 +1,282 @@
+"""What the training programs share: the command line, and the preset of a finished run."""
+
+import argparse
+import shlex
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_unrolled import checks
+from keras_unrolled.engine import Recipe
+
+KINDS = ("auto", "one", "mirrored", "workers", "tpu")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of a training program.
+
+    Args:
+        name: the preset's name.
+        recipe: a `Recipe`, with the settings of the command line applied.
+        program: path of the program in a checkout.
+        options: the parsed arguments.
+    """
+
+    name: str
+    recipe: Recipe
+    program: str
+    options: Any
+
+    @property
+    def workdir(self) -> Path:
+        return Path(self.options.workdir)
+
+    @property
+    def preset_name(self) -> str:
+        """The name of the preset that is written; a smoke run has no published name."""
+        return f"{self.name}_smoke" if self.options.smoke else self.name
+
+    @property
+    def command(self) -> str:
+        """The command that repeats the run, without the locations on this machine."""
+        options = self.options
+        words = ["--preset", self.name, "--data-dir", "DIR", "--workdir", "DIR"]
+        if options.recipe != options.default_recipe:
+            words += ["--recipe", options.recipe]
+        words += ["--smoke"] if options.smoke else []
+        words += ["--replicas", str(options.replicas)] if options.replicas else []
+        words += ["--set", *options.set] if options.set else []
+        return shlex.join(["python", self.program, *words])
+
+
+def main(module, description, smoke, run, arguments=None):
+    """Runs one recipe from its data to its preset.
+
+    Args:
+        module: the module of `training.recipes` with PROGRAM and RECIPES.
+        description: string, what the program does.
+        smoke: function from a recipe to the list of settings, as `--set` takes them, that
+            `--smoke` stands for.
+        run: function of a `Run`.
+        arguments: optional list of strings, for tests.
+
+    Returns:
+        The exit code: 0 done, or stopped by SIGTERM; 2 bad input; 3 a loss that is not finite, or
+        workers that are gone; 130 stopped by Ctrl-C.
+    """
+    options = _make_parser(module, description).parse_args(arguments)
+    default, presets = next(iter(module.RECIPES.items()))
+    options.recipe = getattr(options, "recipe", default)
+    options.default_recipe = default
+    try:
+        name = checks.one_of("--preset", options.preset, presets)
+        recipe = module.RECIPES[checks.one_of("--recipe", options.recipe, module.RECIPES)][name]
+        if options.checkpoint_every is not None:
+            checks.whole("--checkpoint-every", options.checkpoint_every, least=1, most=10**9)
+        recipe = recipe.override([*(smoke(recipe) if options.smoke else []), *options.set])
+        run(Run(name, recipe, module.PROGRAM, options))
+        if options.publish:
+            _publish(options)
+    except checks.InputError as error:
+        print(f"{module.PROGRAM}: {error}", file=sys.stderr)
+        return 2
+    except (ArithmeticError, ConnectionError) as error:
+        print(f"{module.PROGRAM}: {error}", file=sys.stderr)
+        return 3
+    except InterruptedError as error:
+        print(f"{module.PROGRAM}: {error}", file=sys.stderr)
+        return getattr(error, "exit_code", 0)
+    return 0
+
+
+def _make_parser(module, description):
+    default, presets = next(iter(module.RECIPES.items()))
+    parser = argparse.ArgumentParser(
+        prog=module.PROGRAM,
+        description=description,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--preset", required=True, metavar="NAME", help="One of:\n  " + "\n  ".join(presets))
+    if len(module.RECIPES) > 1:
+        kinds = "|".join(module.RECIPES)
+        add("--recipe", default=default, metavar=kinds, help=f"Recipe (default: {default}).")
+    add("--data-dir", required=True, help="Folder of the data.")
+    add("--workdir", required=True, help="Folder of the run: checkpoints, log and preset.")
+    add(
+        *("--set",),
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="Settings of the recipe to change, such as epochs=2 network.depth=32.",
+    )
+    add("--replicas", type=int, help="Number of devices to train on (default: every GPU).")
+    add(
+        *("--strategy",),
+        default="auto",
+        metavar="|".join(KINDS),
+        help="Distribution strategy (default: auto, by the environment).",
+    )
+    add(
+        *("--checkpoint-every",),
+        type=int,
+        metavar="STEPS",
+        help="Steps between two checkpoints (default: one epoch).",
+    )
+    add(
+        *("--timeout",),
+        type=float,
+        default=600,
+        help="Seconds to wait for other workers (default: 600).",
+    )
+    add("--smoke", action="store_true", help="Try everything on a few examples, in a minute.")
+    add("--publish", metavar="hf://ORG/NAME", help="Publish the finished preset on the Hub.")
+    return parser
+
+
+def _publish(options):
+    from keras_unrolled.presets.publishing import upload_preset
+
+    folder = Path(options.workdir) / "preset"
+    if folder.is_dir():  # only the chief has one
+        print(upload_preset(options.publish, folder)["url"])
+
+
+def build(recipe, **options):
+    """The recipe's network with random weights.
+
+    Args:
+        recipe: a `Recipe`.
+        **options: further arguments of its builder.
+    """
+    from keras_unrolled import models
+
+    builders = {"resnet": models.resnet, "highway": models.highway, "plain": models.plain}
+    network = dict(recipe.network)
+    builder = checks.one_of("network.builder", network.pop("builder", None), builders)
+    return builders[builder](**network, **options)
+
+
+def check_batch(recipe, count):
+    """Raises `InputError` for a batch of more than `count` training examples."""
+    if recipe.batch_size > count:
+        raise checks.InputError(
+            f"Expected a batch of at most {count} training examples. "
+            f"Received: batch_size={recipe.batch_size}. Make it smaller."
+        )
+
+
+def read_commit():
+    """The commit of this checkout, with "+" if files differ from it; or None."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40"]
+    try:
+        done = subprocess.run([*git, "--dirty=+"], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def write_preset(run, model, state, *, dataset, trained_on, score, half=False, **training):
+    """Scores a trained network as its users will load it, and writes its preset.
+
+    Args:
+        run: a `Run`; the preset goes to `run.workdir / "preset"`.
+        model: the trained `ImageClassifier` or `CharacterLM`.
+        state: the state of the run, with "commit" and "hours".
+        dataset: name of the data set.
+        trained_on: string, the split that the weights have seen.
+        score: function of the reloaded model that returns a list of dicts, each with "split",
+            "n", "metric" and "value".
+        half: bool, whether weights are stored in float16.
+        **training: further entries of the record's account of the training.
+
+    Returns:
+        The `Record`.
+    """
+    from keras_unrolled import environment
+    from keras_unrolled.presets.loading import from_preset
+    from keras_unrolled.presets.saving import save_preset
+
+    recipe, folder = run.recipe, run.workdir / "preset"
+    training = {
+        "recipe": recipe.applicable(),
+        "command": run.command,
+        "dataset": dataset,
+        "split": trained_on,
+        "commit": state["commit"],
+        "seed": recipe.seed,
+        "hours": round(state["hours"], 3),
+        "hardware": environment.hardware(),
+        **training,
+    }
+    facts = {"name": run.preset_name, "training": training, "half": half}
+    with tempfile.TemporaryDirectory() as scratch:
+        staged = Path(scratch) / run.preset_name
+        save_preset(model, staged, **facts)
+        loaded = from_preset(staged)
+    converter = getattr(loaded.preprocessor, "image_converter", None)
+    size = {}
+    if converter is not None:
+        size = {"resolution": converter.image_size[0], "crop_fraction": converter.crop_fraction}
+    origin = "measured once, after training, on the preset reloaded in float32"
+    metrics = [{"dataset": dataset, **row, **size, "origin": origin} for row in score(loaded)]
+    record = save_preset(
+        model,
+        folder,
+        overwrite=True,
+        description=_describe(recipe, dataset),
+        metrics=tuple(metrics),
+        **facts,
+    )
+    for row in metrics:
+        print(
+            f"{record.name}: {record.show(row)} {row['metric']} on {dataset} {row['split']} "
+            f"({row['n']:,} {recipe.step_unit})"
+        )
+    if (run.workdir / "log.csv").exists():  # a copy of a run may lack it
+        print(f"curves: {draw_log(run.workdir, record.name)}")
+    print(f"preset: {folder}")
+    return record
+
+
+def _describe(recipe, dataset):
+    network = recipe.network
+    if network["builder"] == "character_lm":
+        return (
+            f"Kim et al.'s {network['size']} character-aware language model with gating "
+            f"{network['gating']}, on {dataset}"
+        )
+    return f"{network['builder']}-{network['depth']} on {dataset}"
+
+
+def draw_log(workdir, name):
+    """Draws a run's `log.csv` as `curves.png`; returns its path."""
+    from keras_unrolled.analysis import plots
+    from keras_unrolled.engine.log import read_log
+
+    log = Path(workdir) / "log.csv"
+    hidden = {"epoch", "step", "hours"}
+    columns = [c for c in read_log(log)[0] if c not in hidden and "per_second" not in c]
+    panels = {column.replace("_", " "): (column, {name: log}) for column in columns}
+    return plots.plot_logs(panels, Path(workdir) / "curves.png")
+
+
+def score_examples(parts):
+    """A function for `write_preset` that scores `Examples`, each named by its split."""
+    from keras_unrolled import evaluation
+
+    def score(model):
+        rows = []
+        for examples in parts:
+            scores = evaluation.predict(model, examples.images, progress=examples.split)
+            value = evaluation.accuracy(scores, examples.labels)
+            row = {"split": examples.split, "n": len(examples), "metric": "accuracy"}
+            rows.append({**row, "value": value})
+        return rows
+
+    return score
