@@ -154,7 +154,7 @@ class _Finetuning:
                 self.best.update(model.weights, figures, state, done + figures["epoch"])
 
         # The best epoch counts over all phases, the patience within one.
-        initial = {k: previous[k] for k in ("best", "best_epoch") if k in previous}
+        initial: dict[str, Any] = {k: previous[k] for k in ("best", "best_epoch") if k in previous}
         return engine.Job(
             recipe=recipe,
             build=build,
