@@ -1,0 +1,28 @@
+# Tasks of a checkout. They use the virtual environment that CONTRIBUTING.md sets up.
+PYTHON ?= .venv/bin/python
+LOWEST ?= .venv-lowest
+TESTS ?=
+
+.PHONY: test test-all lint types zoo lowest
+
+test:  # the tests that are not slow
+	$(PYTHON) -m pytest $(TESTS)
+
+test-all:  # all tests
+	$(PYTHON) -m pytest --slow $(TESTS)
+
+lint:
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+
+types:
+	$(PYTHON) -m mypy
+
+zoo:  # checks that every generated file is up to date
+	$(PYTHON) -m zoo.build --check
+
+lowest:  # the tests with the lowest versions that pyproject.toml allows
+	python3 -m venv $(LOWEST)
+	$(LOWEST)/bin/pip install --quiet uv
+	$(LOWEST)/bin/uv pip install --python $(LOWEST)/bin/python --resolution lowest-direct -e ".[test]"
+	$(LOWEST)/bin/python -m pytest $(TESTS)
