@@ -1,11 +1,13 @@
-"""Highway and Residual nets as unrolled iterative estimation: a Keras 3 model zoo.
+"""Highway and Residual networks as unrolled iterative estimation: a Keras 3 model zoo.
 
-Names are imported on first use, so that `import keras_unrolled` costs milliseconds.
+Names are imported on first use, so that `import keras_unrolled` takes milliseconds.
 """
 
 import importlib
 import importlib.metadata
 from typing import TYPE_CHECKING
+
+from keras_unrolled import registration
 
 if TYPE_CHECKING:
     from keras_unrolled import analysis, convert, data, evaluation, layers, models, presets
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from keras_unrolled.presets.record import Record
     from keras_unrolled.presets.resolve import load_record
     from keras_unrolled.presets.saving import save_preset
+    from keras_unrolled.presets.scoring import evaluate
 
 __all__ = [
     "InputError",
@@ -24,6 +27,7 @@ __all__ = [
     "analysis",
     "convert",
     "data",
+    "evaluate",
     "evaluation",
     "finetune",
     "from_preset",
@@ -39,6 +43,7 @@ __all__ = [
 _PLACES = {
     "InputError": "keras_unrolled.checks",
     "Record": "keras_unrolled.presets.record",
+    "evaluate": "keras_unrolled.presets.scoring",
     "finetune": "keras_unrolled.finetuning.run",
     "from_preset": "keras_unrolled.presets.loading",
     "list_presets": "keras_unrolled.presets.catalog",
@@ -46,6 +51,11 @@ _PLACES = {
     "save_preset": "keras_unrolled.presets.saving",
     "upload_preset": "keras_unrolled.presets.publishing",
 }
+
+
+registration.extend_lookup()
+# It registers how the classes' `from_preset` finds a name.
+importlib.import_module("keras_unrolled.presets.resolve")
 
 
 def __getattr__(name):

@@ -24,7 +24,16 @@ ORDER = [
     "demo",
     "cli",
 ]
-GROUND = {"checks", "environment", "files", "paths", "progress", "quiet"}
+GROUND = {
+    "checks",
+    "environment",
+    "files",
+    "paths",
+    "preset_names",
+    "progress",
+    "quiet",
+    "registration",
+}
 EXEMPT = {"keras_unrolled", "keras_unrolled.__main__"}  # the first imports on demand
 
 

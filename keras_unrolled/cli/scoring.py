@@ -34,25 +34,31 @@ def add(commands):
 
 def run_evaluate(options):
     _check_data(options, [options.preset])
-    model = _load(options, options.preset)
-    if _is_text(model):
-        return _evaluate_text(options, model)
-    from keras_unrolled import evaluation
+    from keras_unrolled.presets.scoring import evaluate
 
-    examples, dataset = _load_images(options, model)
-    scores = evaluation.predict(model, examples.images, progress=str(options.preset))
-    result = {
-        "preset": str(options.preset),
-        "dataset": dataset,
-        "split": examples.split,
-        "n": len(examples),
-        "accuracy": evaluation.accuracy(scores, examples.labels),
-    }
+    model = _load(options, options.preset)
+    result = evaluate(
+        model,
+        or_default(options.dataset, "sample"),
+        data_dir=options.data_dir,
+        split=or_default(options.split, "test"),
+        limit=options.limit,
+        batch_size=or_default(options.batch_size, 1),
+    )
+    result["preset"] = str(options.preset)
+    return result, _describe(result)
+
+
+def _describe(result):
+    if "perplexity" in result:
+        text = "{preset}: perplexity {perplexity:.2f} of {tokens:,} words, {split}".format(**result)
+        if result["unknown"]:
+            text += "; {unknown:,} of them are not in the vocabulary".format(**result)
+        return text
     text = "{preset}: {accuracy:.2%} of {n:,} images, {dataset}, {split}".format(**result)
-    if scores.shape[-1] >= 100:
-        result["top_5_accuracy"] = evaluation.accuracy(scores, examples.labels, top=5)
+    if "top_5_accuracy" in result:
         text += "; {top_5_accuracy:.2%} among the first five".format(**result)
-    return result, text
+    return text
 
 
 def _check_data(options, presets):
@@ -100,25 +106,6 @@ def _load(options, preset):
     return model
 
 
-def _load_images(options, model):
-    """The requested images, labeled in the order of the model's labels, and their data set's name."""
-    from keras_unrolled import data
-
-    dataset = or_default(options.dataset, "sample")
-    if dataset == "sample":
-        examples, dataset = data.load_sample(), "cifar10"
-    elif dataset == "cifar10":
-        examples = data.load_cifar10(options.data_dir, "test")
-    else:
-        # ImageNet's test split has no labels.
-        splits = ["validation"] if dataset == "imagenet2012" else ["test", "validation"]
-        examples = data.load(dataset, options.data_dir, splits)
-    examples = data.align(examples, model.labels)
-    if options.limit is not None:
-        examples = examples.part(examples.split, 0, options.limit)
-    return examples, dataset
-
-
 def _is_text(model):
     from keras_unrolled import models
 
@@ -132,20 +119,6 @@ def _read_text(options):
     split = or_default(options.split, "test")
     words = data.read_words(options.data_dir, split)[: options.limit]
     return split, words, or_default(options.batch_size, 1)
-
-
-def _evaluate_text(options, model):
-    from keras_unrolled import evaluation
-
-    split, words, batch_size = _read_text(options)
-    scores = evaluation.perplexity(
-        model, words, batch_size=batch_size, progress=str(options.preset)
-    )
-    result = {"preset": str(options.preset), "split": split, **scores}
-    text = "{preset}: perplexity {perplexity:.2f} of {tokens:,} words, {split}".format(**result)
-    if scores["unknown"]:
-        text += "; {unknown:,} of them are not in the vocabulary".format(**result)
-    return result, text
 
 
 def run_compare(options):
@@ -167,10 +140,14 @@ def _compare_images(options, models):
 
     from keras_unrolled import evaluation
     from keras_unrolled.evaluation import comparison
+    from keras_unrolled.presets.scoring import load_images
 
     right = []
     for preset, model in zip(options.presets, models):
-        examples, dataset = _load_images(options, model)
+        dataset = or_default(options.dataset, "sample")
+        examples, dataset = load_images(
+            dataset, model.labels, data_dir=options.data_dir, limit=options.limit
+        )
         scores = evaluation.predict(model, examples.images, progress=preset)
         right.append(np.argmax(scores, -1) == examples.labels)
     row = comparison.compare_answers(*right)

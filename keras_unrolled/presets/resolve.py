@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from keras_unrolled import checks, paths
+from keras_unrolled import checks, paths, preset_names
 from keras_unrolled.presets import hub, integrity, layout
 from keras_unrolled.presets import record as records
 from keras_unrolled.presets.catalog import all_presets
@@ -112,3 +112,13 @@ def load_record(preset):
             "by `save_preset`. Load it with `from_preset` and save it anew."
         )
     return record
+
+
+def _find_named(preset):
+    """The folder of a preset's name, or None for anything else."""
+    if preset in all_presets() and not Path(preset).exists():
+        return resolve(preset)[0]
+    return None
+
+
+preset_names.set_resolver(_find_named)

@@ -1,0 +1,87 @@
+"""Scores of a preset or a model on a data set, by its name."""
+
+from pathlib import Path
+from typing import Any
+
+from keras_unrolled import checks, data, evaluation, models
+from keras_unrolled.presets.loading import from_preset
+
+
+def evaluate(
+    preset: Any,
+    dataset: Any = "sample",
+    *,
+    data_dir: str | Path | None = None,
+    split: str = "test",
+    limit: int | None = None,
+    batch_size: int = 1,
+) -> dict[str, Any]:
+    """Scores a classifier on labeled images, or a language model on a text.
+
+    Args:
+        preset: a name, folder or address of a preset, or a model.
+        dataset: for a classifier `Examples`, "sample" (1,000 bundled images of CIFAR-10's test
+            set), "cifar10", "imagenet2012" or another name of TFDS (its test or validation split),
+            the path of a folder of class folders or of a CSV file; for a language model the path
+            of the folder with its text files, unless `data_dir` is given.
+        data_dir: TFDS's data directory, or the folder of the text files.
+        split: "test", "valid" or "train", which text file.
+        limit: optional int, how many images or words to use.
+        batch_size: int, parts of a text that are read in parallel.
+
+    Returns:
+        A dict: "preset", "dataset", "split", "n" and "accuracy", and "top_5_accuracy" for 100
+        classes or more; or "preset", "split", "tokens", "perplexity" and "unknown".
+
+    Raises:
+        InputError: if the preset or the data cannot be used.
+    """
+    model = preset if hasattr(preset, "backbone") else from_preset(preset)
+    name = getattr(preset, "name", preset) if model is preset else preset
+    if limit is not None:
+        checks.whole("limit", limit, least=1, most=10**9)
+    if isinstance(model, models.CharacterLM):
+        folder = data_dir or dataset
+        words = data.read_words(folder, split)[:limit]
+        scores = evaluation.perplexity(model, words, batch_size=batch_size, progress=str(name))
+        return {"preset": str(name), "split": split, **scores}
+    examples, dataset = load_images(dataset, model.labels, data_dir=data_dir, limit=limit)
+    predictions = evaluation.predict(model, examples.images, progress=str(name))
+    result = {
+        "preset": str(name),
+        "dataset": str(dataset),
+        "split": examples.split,
+        "n": len(examples),
+        "accuracy": evaluation.accuracy(predictions, examples.labels),
+    }
+    if predictions.shape[-1] >= 100:
+        result["top_5_accuracy"] = evaluation.accuracy(predictions, examples.labels, top=5)
+    return result
+
+
+def load_images(dataset, labels, *, data_dir=None, limit=None):
+    """Labeled images of a data set in the order of a model's labels.
+
+    Args:
+        dataset: as in `evaluate`.
+        labels: list of the model's class names, or None.
+        data_dir: TFDS's data directory.
+        limit: optional int, how many images to use.
+
+    Returns:
+        `Examples`, and the name of the data set.
+    """
+    if isinstance(dataset, data.Examples):
+        examples, dataset = dataset, dataset.split
+    elif dataset == "sample":
+        examples, dataset = data.load_sample(), "cifar10"
+    elif dataset == "cifar10":
+        examples = data.load_cifar10(data_dir, "test")
+    else:
+        # ImageNet's test split has no labels.
+        splits = ["validation"] if dataset == "imagenet2012" else ["test", "validation"]
+        examples = data.load(dataset, data_dir, splits)
+    examples = data.align(examples, labels)
+    if limit is not None:
+        examples = examples.part(examples.split, 0, limit)
+    return examples, dataset
