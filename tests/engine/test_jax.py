@@ -51,6 +51,7 @@ def run(out, initial, replicas=1, **env):
         return dict(file)
 
 
+@pytest.mark.slow
 def test_jax_on_one_and_two_devices_equals_tensorflow(initial, tmp_path):
     expected = run(tmp_path / "tensorflow.npz", initial)
     for devices in (1, 2):
@@ -72,6 +73,7 @@ def train(tfds_dir, workdir, *settings):
     )
 
 
+@pytest.mark.slow
 def test_run_on_jax_stops_at_sigterm_and_resumes_to_the_same_weights(tfds_dir, tmp_path):
     whole = train(tfds_dir, tmp_path / "whole")
     _, errors = whole.communicate(timeout=400)

@@ -15,6 +15,8 @@ from keras_unrolled.engine import checkpoint
 from tests.engine.kill_worker import EPOCHS, EVERY, STEPS_PER_EPOCH
 from tests.engine.processes import cluster_env, free_ports, wait_for
 
+pytestmark = pytest.mark.slow
+
 WORKER = Path(__file__).with_name("kill_worker.py")
 STEPS = EPOCHS * STEPS_PER_EPOCH
 KILLS = 10

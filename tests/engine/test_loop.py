@@ -50,6 +50,7 @@ def run_everywhere(folder, **settings):
     return one, two, *workers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dtype", "tolerance", "settings"),
     [

@@ -17,6 +17,8 @@ from keras_unrolled import data, models
 from tests.engine.processes import wait_for
 from tests.nets import randomize
 
+pytestmark = pytest.mark.slow
+
 WORKER = Path(__file__).with_name("finetune_worker.py")
 KILLS = 10
 OPTIONS = ["epochs=24", "batch_size=16", "learning_rate=0.001", "patience=20", "balance=true"]

@@ -14,6 +14,8 @@ import keras_unrolled as ku
 from keras_unrolled import InputError, models
 from tests.nets import randomize
 
+pytestmark = pytest.mark.slow
+
 FOLDERS = 2_000
 WITHOUT_RECORD = 150
 ODD_VALUES = [

@@ -63,6 +63,7 @@ def relative(found, expected):
     return np.abs(found - expected).max() / np.abs(expected).max()
 
 
+@pytest.mark.slow
 def test_highway_bn_imagenet_is_fetched_checked_regated_and_kept(
     checkpoint, server, changes, tmp_path
 ):
@@ -118,6 +119,7 @@ def test_the_record_knows_the_published_weights_and_takes_no_others(checkpoint, 
     assert not [path for _, path in server.requests if "/objects/" in path]
 
 
+@pytest.mark.slow
 def test_two_processes_may_make_the_same_preset_at_once(checkpoint, server, changes, tmp_path):
     client = Client(tmp_path, checkpoint[1], server.url)
     processes = [client.start("resnet_bn_imagenet", changes=changes, out=o) for o in "ab"]
@@ -128,6 +130,7 @@ def test_two_processes_may_make_the_same_preset_at_once(checkpoint, server, chan
     assert places == {"preset"}  # nothing half-made is left
 
 
+@pytest.mark.slow
 def test_a_source_without_a_known_hash_is_taken_at_the_hubs_word(checkpoint, server, tmp_path):
     client = Client(tmp_path, checkpoint[1], server.url)
     found = client.load("hf://timm/resnet50.a1_in1k", gating="c_only")
@@ -140,6 +143,7 @@ def test_a_source_without_a_known_hash_is_taken_at_the_hubs_word(checkpoint, ser
     assert "Expected model.safetensors with the hash" in error
 
 
+@pytest.mark.slow
 def test_without_links_on_the_file_system_the_hub_is_asked(checkpoint, server, tmp_path):
     client = Client(tmp_path, checkpoint[1], server.url)
     expected = client.load("hf://timm/resnet50.a1_in1k")

@@ -19,6 +19,11 @@ IMAGES, TEXTS = (
 )
 
 
+def first_is_fast(names):
+    """Parameters of which all but the first are marked as slow."""
+    return [names[0], *(pytest.param(name, marks=pytest.mark.slow) for name in names[1:])]
+
+
 def test_presets_are_listed_with_their_figures():
     found = ku.list_presets(dataset="cifar10")
     assert {record.name for record in found} == CLASSIC.keys()
@@ -90,7 +95,7 @@ def test_the_sample_is_classified_as_well_as_the_record_says(name):
     assert abs(accuracy - expected) < 3 * (expected * (1 - expected) / 1000) ** 0.5
 
 
-@pytest.mark.parametrize("name", IMAGES)
+@pytest.mark.parametrize("name", first_is_fast(IMAGES))
 def test_the_whole_test_set_gives_the_recorded_accuracy(name, tfds_dir):
     test = data.load_cifar10(tfds_dir, "test")
     accuracy = evaluation.accuracy(
@@ -100,7 +105,7 @@ def test_the_whole_test_set_gives_the_recorded_accuracy(name, tfds_dir):
     assert abs(accuracy - ku.load_record(name).score("cifar10")) <= 2e-4
 
 
-@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("name", first_is_fast(TEXTS))
 def test_the_test_text_gives_the_recorded_perplexity(name, ptb_dir):
     record, words = ku.load_record(name), data.read_words(ptb_dir, "test")
     found = evaluation.perplexity(ku.from_preset(name), words, batch_size=20)

@@ -60,6 +60,7 @@ def run(data_dir, workdir, *arguments):
     return imagenet.main([*command, "--workdir", str(workdir), *arguments])
 
 
+@pytest.mark.slow
 def test_smoke_run_makes_a_preset_from_folders(data_dir, tmp_path, capsys):
     assert run(data_dir, tmp_path / "run", "--smoke", "--set", *SMALL, "holdout=6") == 0
     record = ku.load_record(tmp_path / "run" / "preset")
@@ -86,6 +87,7 @@ def test_smoke_run_makes_a_preset_from_folders(data_dir, tmp_path, capsys):
     assert json.loads((tmp_path / "run" / "preset" / "record.json").read_text())["name"]
 
 
+@pytest.mark.slow
 def test_strong_recipe_runs_with_its_augmentation_and_growing_crops(data_dir, tmp_path):
     settings = [
         "--recipe",

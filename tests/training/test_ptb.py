@@ -56,6 +56,7 @@ def finish(process):
     return out
 
 
+@pytest.mark.slow
 def test_killed_run_ends_with_the_weights_of_an_unbroken_one(texts, tmp_path):
     said = finish(start(texts, tmp_path / "whole"))
     rng, seen = np.random.default_rng(0), 0
