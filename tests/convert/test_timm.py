@@ -9,6 +9,7 @@ from safetensors.numpy import load_file, save_file
 
 from keras_unrolled import InputError, convert, models
 from keras_unrolled.convert import timm
+from keras_unrolled.convert.timm.layout import network_variables
 from tests.convert.timm_golden import GOLDEN, SIDES, listing, make_images, make_weight
 
 CONFIG = {
@@ -43,7 +44,7 @@ def write_config(folder, name="resnet18", **changes):
 def torch_shapes(model):
     """Name and shape of every tensor that a checkpoint of this network must have."""
     shapes = {}
-    for key, variable in timm._layout(model):
+    for key, variable in network_variables(model):
         shape = tuple(variable.shape)
         if len(shape) == 4:
             shape = (shape[3], shape[2], *shape[:2])
