@@ -82,6 +82,7 @@ def evaluate(preset, folder, **env):
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_other_backends_give_the_same_perplexity(saved, backend):
     if importlib.util.find_spec(backend) is None:
@@ -92,6 +93,7 @@ def test_other_backends_give_the_same_perplexity(saved, backend):
     assert (found["tokens"], found["unknown"]) == (expected["tokens"], expected["unknown"])
 
 
+@pytest.mark.slow
 def test_published_and_loaded_by_address_it_is_the_same(saved, folder, tmp_path):
     with running_hub() as server:
         env = {

@@ -112,6 +112,7 @@ def test_highway_bn_imagenet_is_fetched_checked_regated_and_kept(
     np.testing.assert_array_equal(client.load("highway_bn_imagenet", changes=changes), first)
 
 
+@pytest.mark.slow
 def test_the_record_knows_the_published_weights_and_takes_no_others(checkpoint, server, tmp_path):
     client = Client(tmp_path, checkpoint[1], server.url)
     error, _ = client.load("resnet_bn_imagenet")
