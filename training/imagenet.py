@@ -89,17 +89,6 @@ def run(run):
     if not engine.is_chief(strategy):
         return
 
-    def score(model):
-        rows = []
-        for split, source in (("train, held out", held), ("validation", validation)):
-            if source is not None:
-                scores = evaluate(model, source, description=split)
-                rows += [
-                    {"split": split, "n": scores["n"], "metric": metric, "value": scores[metric]}
-                    for metric in ("accuracy", "top_5_accuracy")
-                ]
-        return rows
-
     complete = sizes == (imagenet.IMAGES, imagenet.VALIDATION_IMAGES)
     job.write_preset(
         run,
@@ -107,8 +96,23 @@ def run(run):
         state,
         dataset=imagenet.DATASET if complete else Path(options.data_dir).resolve().name,
         trained_on=f"train, {len(train):,} images",
-        score=score,
+        score=lambda model: score_sources(model, held, validation),
     )
+
+
+def score_sources(model, held, validation):
+    """Accuracy on held-out images, if there are any, and on the validation set."""
+    from training.data.imagenet import evaluate
+
+    rows = []
+    for split, source in (("train, held out", held), ("validation", validation)):
+        if source is not None:
+            scores = evaluate(model, source, description=split)
+            rows += [
+                {"split": split, "n": scores["n"], "metric": metric, "value": scores[metric]}
+                for metric in ("accuracy", "top_5_accuracy")
+            ]
+    return rows
 
 
 if __name__ == "__main__":

@@ -84,15 +84,8 @@ def image_batches(
             # A seed that no epoch's permutation has.
             x = pad_crop_flip(x, tf.stack([seed, -1 - step]), first, batch_size, pad)
         if operations is not None:
-            numbers = tf.cast(step, tf.int64) * batch_size + tf.range(size, dtype=tf.int64)
-            numbers += tf.cast(first, tf.int64)
-            x = tf.map_fn(
-                lambda pair: augment.rand_augment(
-                    pair[0], _seed(seed, _RAND_AUGMENT, pair[1]), operations
-                ),
-                (x, numbers),
-                fn_output_signature=tf.uint8,
-            )
+            number = tf.cast(step, tf.int64) * batch_size + tf.cast(first, tf.int64)
+            x = _augment_each(x, seed, number, operations)
         if mixup or cutmix:
             mix_seed = _seed(seed, _MIX, tf.cast(step, tf.int64))
             x, y = augment.mix_pairs(x, tf.one_hot(y, classes), mix_seed, mixup, cutmix)
@@ -107,6 +100,16 @@ def image_batches(
         ).prefetch(4)
 
     return stream
+
+
+def _augment_each(images, seed, number, operations):
+    """RandAugment of each of some images, of which the first has this number in the stream."""
+    numbers = number + tf.range(tf.shape(images)[0], dtype=tf.int64)
+    return tf.map_fn(
+        lambda pair: augment.rand_augment(pair[0], _seed(seed, _RAND_AUGMENT, pair[1]), operations),
+        (images, numbers),
+        fn_output_signature=tf.uint8,
+    )
 
 
 def crop_batches(source, recipe, classes=None):

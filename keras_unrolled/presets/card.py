@@ -11,100 +11,123 @@ HUB_DATASETS = {
     "imagenet2012": "ILSVRC/imagenet-1k",
     "ptb": "ptb-text-only/ptb_text_only",
 }
-COUNTED = {TEXT: "words"}  # what a score is an average over; else images
+UNITS = {IMAGES: "images", TEXT: "words"}  # what a score is an average over
 
 
 def describe(record: Record) -> str:
-    """What a record tells, as Markdown without a title; nothing else is told."""
-    network, given, training = record.network, record.preprocessing, record.training
+    """What a record states, as Markdown without a title."""
+    macs = f", {record.macs:,} multiply-accumulates per image" if record.macs else ""
     lines = [
-        f"{record.description or record.name}. {record.parameters:,} parameters"
-        + (f", {record.macs:,} multiply-accumulates an image" if record.macs else "")
-        + f". Origin: {record.origin}. Licence of the weights: {record.licence}.",
+        f"{record.description or record.name}. {record.parameters:,} parameters{macs}. "
+        f"Origin: {record.origin}. Licence of the weights: {record.licence}.",
         "",
+        *(_describe_language(record) if record.task == TEXT else _describe_images(record)),
+        *_describe_source(record),
+        *_describe_training(record),
     ]
-    if record.task == TEXT:
-        lines += _language(network)
-    elif network:
+    if record.versions:
+        versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
+        lines.append(f"- Made with {versions}.")
+    size = record.preprocessing.get("image_size")
+    if size:
         lines.append(
+            f"- Limits: images of {size[0]} pixels and these classes only; nothing was measured on "
+            "other data."
+        )
+    lines += ["", *_make_score_table(record), "", f"Papers: {', '.join(record.papers)}", ""]
+    return "\n".join(lines)
+
+
+def _describe_images(record):
+    network, preprocessing = record.network, record.preprocessing
+    if network:
+        yield (
             f"- Network: {sum(network['stackwise_num_blocks'])} {network['block_type']} blocks, "
             f"gating {network['gating']}, stages of "
-            f"{'/'.join(map(str, network['stackwise_num_filters']))} filters, normalisation "
+            f"{'/'.join(map(str, network['stackwise_num_filters']))} filters, normalization "
             f"{network['normalization'] or 'none'}, {network['activation_order']}-activation."
         )
-    if given:
-        sides = " x ".join(map(str, given["image_size"] or ("any", "any")))
-        lines.append(
-            f"- Input: {sides} pixels, {given['interpolation']}, crop fraction "
-            f"{given['crop_fraction']}."
+    if preprocessing:
+        sides = " x ".join(map(str, preprocessing["image_size"] or ("any", "any")))
+        yield (
+            f"- Input: {sides} pixels, {preprocessing['interpolation']}, crop fraction "
+            f"{preprocessing['crop_fraction']}."
         )
-    if record.task != TEXT:
-        classes = "the 1,000 of ImageNet-1k" if record.label_set else ", ".join(record.labels)
-        lines.append(f"- Classes: {classes or 'not named'}.")
-    if record.source:
-        source = record.source
-        where = f"hf://{source['repository']}" if "repository" in source else source["name"]
-        seen = "; ".join(f"{k} sha256 {v['sha256']}" for k, v in source.get("files", {}).items())
-        lines.append(
-            f"- Source: {where}, revision {source.get('revision') or 'not pinned'}, gating "
-            f"{source.get('gating')}, licence {source.get('licence')}. {seen}".rstrip()
-        )
+    classes = "the 1,000 of ImageNet-1k" if record.label_set else ", ".join(record.labels)
+    yield f"- Classes: {classes or 'not named'}."
+
+
+def _describe_language(record):
+    network = record.network
+    widths = "/".join(map(str, network["filter_widths"]))
+    count = network["num_layers"]
+    plural = "s" if count > 1 else ""
+    layers = f"{count} layer{plural} with gating {network['gating']}" if count else "no gated layer"
+    yield (
+        f"- Network: character vectors of {network['character_dim']} numbers, "
+        f"{sum(network['num_filters'])} filters of widths {widths}, {layers}, "
+        f"{network['num_recurrent_layers']} LSTMs of {network['units']} units."
+    )
+    yield (
+        f"- Text: {network['vocabulary_size']:,} words, {network['num_characters']} characters; any "
+        "word can be read, words of the vocabulary are written."
+    )
+
+
+def _describe_source(record):
+    source = record.source
+    if source:
+        address = f"hf://{source['repository']}" if "repository" in source else source["name"]
+        files = source.get("files", {}).items()
+        hashes = "; ".join(f"{name} sha256 {entry['sha256']}" for name, entry in files)
+        yield (
+            f"- Source: {address}, revision {source.get('revision') or 'not pinned'}, gating "
+            f"{source.get('gating')}, licence {source.get('licence')}. {hashes}"
+        ).rstrip()
+
+
+def _describe_training(record):
+    training = record.training
     if "hours" in training:
-        lines.append(
+        yield (
             f"- Trained on {training['dataset']}, {training['split']}, in "
             f"{training['hours']:.2f} hours on {training['hardware']}, from commit "
             f"{training['commit']}, seed {training['seed']}."
         )
     elif training:
-        told = "; ".join(f"{k} {v}" for k, v in training.items() if not isinstance(v, dict))
-        lines.append(f"- Training: {told}.")
+        yield f"- Training: {_join(training, ': ', '; ')}."
     if "recipe" in training:
-        told = ", ".join(
-            f"{key} {value}"
-            for key, value in training["recipe"].items()
-            if key not in ("network", "text") and value is not None
-        )
-        lines.append(f"- Recipe: {told}.")
-    if record.versions:
-        told = ", ".join(f"{name} {version}" for name, version in record.versions.items())
-        lines.append(f"- Made with {told}.")
-    if given and given["image_size"]:
-        lines.append(
-            f"- Limits: images of {given['image_size'][0]} pixels and these classes only; "
-            "nothing was measured on other data."
-        )
-    lines += ["", *_scores(record), "", f"Papers: {', '.join(record.papers)}", ""]
-    return "\n".join(lines)
+        yield f"- Recipe: {_join(training['recipe'], ' ', ', ')}."
 
 
-def _language(network):
-    widths = "/".join(map(str, network["filter_widths"]))
-    layers = f"{network['num_layers']} gated layers, gating {network['gating']}"
-    return [
-        f"- Network: characters of {network['character_dim']} numbers, "
-        f"{sum(network['num_filters'])} filters of widths {widths}, "
-        f"{layers if network['num_layers'] else 'no gated layer'}, "
-        f"{network['num_recurrent_layers']} LSTMs of {network['units']} units.",
-        f"- Text: {network['vocabulary_size']:,} words, {network['num_characters']} characters; any "
-        "word can be read, those of the vocabulary are written.",
-    ]
+def _join(values, between, separator):
+    """The plain values of a dict that are set, as text."""
+    return separator.join(
+        f"{name.replace('_', ' ')}{between}{value}"
+        for name, value in values.items()
+        if not isinstance(value, dict) and value not in (None, False, [])
+    )
 
 
-def _scores(record):
+def _make_score_table(record):
     rows = [("", row) for row in record.metrics]
     rows += [("the source: ", row) for row in record.source.get("metrics", ())]
     if not rows:
         return ["No scores are on record."]
-    return [
-        f"| data set | split | {COUNTED.get(record.task, 'images')} | pixels | metric | value | "
-        "measured |",
-        "|---|---|---:|---:|---|---:|---|",
-        *(
-            f"| {m['dataset']} | {m['split']} | {m['n']:,} | {m.get('resolution', '')} | "
-            f"{m['metric']} | {record.show(m)} | {whose}{m['origin']} |"
-            for whose, m in rows
-        ),
+    sized = any("resolution" in row for _, row in rows)
+    columns = ["data set", "split", UNITS[record.task], *(["pixels"] if sized else [])]
+    columns += ["metric", "value", "measured"]
+    numbers = {UNITS[record.task], "pixels", "value"}
+    lines = [
+        f"| {' | '.join(columns)} |",
+        "|" + "|".join("---:" if column in numbers else "---" for column in columns) + "|",
     ]
+    for whose, row in rows:
+        cells = [row["dataset"], row["split"], f"{row['n']:,}"]
+        cells += [str(row.get("resolution", ""))] if sized else []
+        cells += [row["metric"], record.show(row), whose + row["origin"]]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 _USE = {
@@ -124,7 +147,7 @@ def make_card(record: Record, repository: str) -> str:
     """The README.md of a repository: YAML for the Hub, text for people.
 
     Args:
-        record: the preset's record; nothing else is told.
+        record: the preset's record, the only source.
         repository: `org/name`, for the lines that load it.
 
     Returns:
@@ -142,11 +165,11 @@ def make_card(record: Record, repository: str) -> str:
             metric_type=row["metric"],
             metric_value=_value(row),
             metric_name=f"{row['metric']}, {'' if record.task == TEXT else '% of '}{row['n']:,} "
-            f"{COUNTED.get(record.task, 'images')}",
+            f"{UNITS[record.task]}",
         )
         for row in record.metrics
     ]
-    # A source's scores are told in the text, never as this model's own.
+    # The scores of a source are in the text, never as this model's own.
     scored = {row["dataset"] for row in (*record.metrics, *record.source.get("metrics", ()))}
     header = ModelCardData(
         license=record.licence.lower(),
@@ -194,7 +217,7 @@ def make_eval_results(record: Record) -> dict[str, str]:
                     task_id=record.task,
                     value=_value(row),
                     notes=f"{row['metric']}, {row['split']}, {row['n']} "
-                    f"{COUNTED.get(record.task, 'images')}; {row['origin']}",
+                    f"{UNITS[record.task]}; {row['origin']}",
                 )
             )
     return {

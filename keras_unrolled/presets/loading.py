@@ -1,18 +1,12 @@
 """From a preset to a model: every file is checked before it is opened."""
 
-import math
-
 import keras
 
-from keras_unrolled import checks, convert, files, models
-from keras_unrolled.models.character_tokenizer import check_tokenizer
-from keras_unrolled.models.limits import at_most
-from keras_unrolled.presets import integrity, layout, provenance
+from keras_unrolled import checks, convert, models
+from keras_unrolled.presets import provenance
 from keras_unrolled.presets import record as records
+from keras_unrolled.presets.folder import class_names, load_folder
 from keras_unrolled.presets.resolve import resolve
-from keras_unrolled.presets.weights import load_into, read_shapes
-
-IMAGE, TEXT = map(keras.saving.get_registered_name, (models.ImageClassifier, models.CharacterLM))
 
 
 def from_preset(
@@ -84,7 +78,7 @@ def from_preset(
             model = convert.regate(model, record.network["gating"])
         model = _replace_head(model, head)
     else:
-        model = _from_folder(folder, record, head, load_weights, policy)
+        model = load_folder(folder, record, head, load_weights, policy)
     regated = gating is not None and gating != model.backbone.gating
     if regated:
         model = convert.regate(model, gating)
@@ -102,14 +96,6 @@ def _policy(dtype):
             f"Expected a dtype policy, such as 'float32' or 'mixed_bfloat16'. Received: "
             f"dtype={dtype!r}. Leave it out for Keras's current one."
         ) from error
-
-
-def class_names(record):
-    """The names of a record's classes, spelt out."""
-    if record.label_set is not None:
-        checks.one_of("label_set of a record", record.label_set, ("imagenet",))
-        return models.imagenet_labels()
-    return list(record.labels)
 
 
 def from_record(record, *, dtype=None):
@@ -134,86 +120,3 @@ def _replace_head(model, head):
     if head is None:
         return model
     return models.ImageClassifier(model.backbone, **head, preprocessor=model.preprocessor)
-
-
-def _from_folder(folder, record, head, load_weights, policy):
-    """A model from a folder that `save_preset` or KerasHub wrote."""
-    needed = [
-        layout.TASK,
-        *([layout.BACKBONE_WEIGHTS, layout.HEAD_WEIGHTS] if load_weights else []),
-    ]
-    if record is not None:
-        lacking = [name for name in needed if name not in record.files]
-        if lacking:
-            raise checks.InputError(
-                f"Expected the record in {folder} to know {', '.join(needed)}. It does not know "
-                f"{', '.join(lacking)}. Restore the record."
-            )
-        integrity.verify(folder, record)
-    elif (folder / layout.GOLDEN).exists():
-        raise checks.InputError(
-            f"Expected a {layout.RECORD} in {folder}, which `save_preset` wrote. Found none, so "
-            "that nothing tells whether the files are whole. Restore the record."
-        )
-    task = files.read_json(folder / layout.TASK)
-    kind = checks.one_of(
-        f"registered_name in {folder / layout.TASK}", task.get("registered_name"), (IMAGE, TEXT)
-    )
-    shapes = {}
-    if load_weights:
-        shapes = {
-            name: read_shapes(folder / name)
-            for name in (layout.BACKBONE_WEIGHTS, layout.HEAD_WEIGHTS)
-        }
-    try:
-        config = task["config"]
-        config["backbone"]["config"]["dtype"] = keras.dtype_policies.serialize(policy)
-        if head is not None:
-            config |= head
-        elif (
-            kind == IMAGE
-            and load_weights
-            and [config["num_classes"]] not in shapes[layout.HEAD_WEIGHTS]
-        ):
-            raise checks.InputError(
-                f"Expected weights for the {config['num_classes']!r} classes of {folder / layout.TASK} "
-                f"in {folder / layout.HEAD_WEIGHTS}. Found others. Restore the folder."
-            )
-        # No more is allocated than the file can fill.
-        limit = (folder / layout.BACKBONE_WEIGHTS).stat().st_size if load_weights else None
-        with at_most(limit):
-            model = keras.saving.deserialize_keras_object(task)
-        if kind == TEXT and model.preprocessor is not None:
-            model.preprocessor.tokenizer.load_assets(folder / layout.VOCABULARY)
-            check_tokenizer(model.preprocessor.tokenizer, model.backbone, model.vocabulary_size)
-    except checks.InputError:
-        raise
-    except Exception as error:  # whatever a damaged configuration leads to
-        raise checks.InputError(
-            f"Expected the configuration of a classifier and its backbone in {folder / layout.TASK}. "
-            f"Found something else ({type(error).__name__}: {str(error)[:200]}). Restore the file."
-        ) from error
-    if record is not None and head is None:
-        _compare(model, record, folder)
-    if load_weights:
-        backbone, path = model.backbone, folder / layout.BACKBONE_WEIGHTS
-        load_into(backbone.load_weights, path, shapes[path.name], backbone.weights)
-        if head is None:
-            path, body = folder / layout.HEAD_WEIGHTS, {id(v) for v in backbone.weights}
-            rest = [v for v in model.weights if id(v) not in body]
-            load_into(model.load_task_weights, path, shapes[path.name], rest)
-    return model
-
-
-def _compare(model, record, folder):
-    """Refuses a record that tells of another network than the configuration."""
-    found = sum(math.prod(v.shape) for v in model.trainable_variables)
-    for what, wanted, got in (
-        ("parameters", record.parameters, found),
-        ("labels", class_names(record) or None, getattr(model, "labels", None)),
-    ):
-        if wanted != got:
-            raise checks.InputError(
-                f"Expected {what} of the record in {folder} to be those of {layout.TASK}. They are "
-                "others. The record belongs to another preset: restore it."
-            )

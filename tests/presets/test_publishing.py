@@ -14,7 +14,8 @@ import yaml
 import keras_unrolled as ku
 from keras_unrolled import InputError, data, models, paths
 from keras_unrolled.files import fingerprint
-from keras_unrolled.presets import card, loading, publishing
+from keras_unrolled.presets import card, publishing
+from keras_unrolled.presets.weights import read_shapes
 from tests.conftest import ROOT
 from tests.hub_server import running_hub
 from tests.nets import randomize
@@ -160,7 +161,7 @@ def test_the_optimizers_state_is_not_sent(server, folder, saved):
     model = ku.from_preset(folder)
     model.fit(np.load(saved[1]), np.array([0, 1, 2]), batch_size=3, verbose=0, shuffle=False)
     ku.save_preset(model, folder, overwrite=True)
-    shapes = loading._shapes(folder / "task.weights.h5")
+    shapes = read_shapes(folder / "task.weights.h5")
     assert sorted(shapes) == [[3], [64, 3]]  # the dense layer alone
     # One that was written with it is not taken for a preset.
     weights = folder / "task.weights.h5"

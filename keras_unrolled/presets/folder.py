@@ -1,0 +1,123 @@
+"""A model from the folder of a preset: files are checked first, then the network is built."""
+
+import math
+
+import keras
+
+from keras_unrolled import checks, files, models
+from keras_unrolled.models.character_tokenizer import check_tokenizer
+from keras_unrolled.models.limits import at_most
+from keras_unrolled.presets import integrity, layout
+from keras_unrolled.presets.weights import load_into, read_shapes
+
+IMAGE, TEXT = map(keras.saving.get_registered_name, (models.ImageClassifier, models.CharacterLM))
+
+
+def class_names(record):
+    """The names of a record's classes, spelt out."""
+    if record.label_set is not None:
+        checks.one_of("label_set of a record", record.label_set, ("imagenet",))
+        return models.imagenet_labels()
+    return list(record.labels)
+
+
+def load_folder(folder, record, head, load_weights, policy):
+    """A model from a folder that `save_preset` or KerasHub wrote.
+
+    Args:
+        folder: path of the folder.
+        record: its `Record`, or None.
+        head: dict with "num_classes" and "labels" of a new head, or None.
+        load_weights: bool; without, the weights are random.
+        policy: dtype policy of the computation.
+
+    Raises:
+        InputError: for the first file that is missing, damaged or of another network.
+    """
+    _check_files(folder, record, load_weights)
+    task = files.read_json(folder / layout.TASK)
+    kind = checks.one_of(
+        f"registered_name in {folder / layout.TASK}", task.get("registered_name"), (IMAGE, TEXT)
+    )
+    shapes = {}
+    if load_weights:
+        names = (layout.BACKBONE_WEIGHTS, layout.HEAD_WEIGHTS)
+        shapes = {name: read_shapes(folder / name) for name in names}
+    try:
+        model = _build(folder, task, kind, head, shapes, policy)
+    except checks.InputError:
+        raise
+    except Exception as error:  # whatever a damaged configuration leads to
+        raise checks.InputError(
+            f"Expected the configuration of a classifier and its backbone in {folder / layout.TASK}. "
+            f"Found something else ({type(error).__name__}: {str(error)[:200]}). Restore the file."
+        ) from error
+    if record is not None and head is None:
+        _compare(model, record, folder)
+    if load_weights:
+        _load_weights(model, folder, shapes, with_head=head is None)
+    return model
+
+
+def _check_files(folder, record, load_weights):
+    """Compares the files with the record, which is required where `save_preset` wrote them."""
+    needed = [layout.TASK]
+    needed += [layout.BACKBONE_WEIGHTS, layout.HEAD_WEIGHTS] if load_weights else []
+    if record is not None:
+        missing = [name for name in needed if name not in record.files]
+        if missing:
+            raise checks.InputError(
+                f"Expected the record in {folder} to list {', '.join(needed)}. It does not list "
+                f"{', '.join(missing)}. Restore the record."
+            )
+        integrity.verify(folder, record)
+    elif (folder / layout.GOLDEN).exists():
+        raise checks.InputError(
+            f"Expected a {layout.RECORD} in {folder}, which `save_preset` wrote. Found none, so "
+            "that the files cannot be checked. Restore the record."
+        )
+
+
+def _build(folder, task, kind, head, shapes, policy):
+    """The network of a configuration, with random weights."""
+    config = task["config"]
+    config["backbone"]["config"]["dtype"] = keras.dtype_policies.serialize(policy)
+    if head is not None:
+        config |= head
+    elif kind == IMAGE and shapes and [config["num_classes"]] not in shapes[layout.HEAD_WEIGHTS]:
+        raise checks.InputError(
+            f"Expected weights for the {config['num_classes']!r} classes of {folder / layout.TASK} "
+            f"in {folder / layout.HEAD_WEIGHTS}. Found others. Restore the folder."
+        )
+    # No more is allocated than the file can fill.
+    limit = (folder / layout.BACKBONE_WEIGHTS).stat().st_size if shapes else None
+    with at_most(limit):
+        model = keras.saving.deserialize_keras_object(task)
+    if kind == TEXT and model.preprocessor is not None:
+        model.preprocessor.tokenizer.load_assets(folder / layout.VOCABULARY)
+        check_tokenizer(model.preprocessor.tokenizer, model.backbone, model.vocabulary_size)
+    return model
+
+
+def _load_weights(model, folder, shapes, with_head):
+    """Loads the weights of the backbone and, unless it is new, of the head."""
+    backbone, path = model.backbone, folder / layout.BACKBONE_WEIGHTS
+    load_into(backbone.load_weights, path, shapes[path.name], backbone.weights)
+    if with_head:
+        path, body = folder / layout.HEAD_WEIGHTS, {id(v) for v in backbone.weights}
+        rest = [v for v in model.weights if id(v) not in body]
+        load_into(model.load_task_weights, path, shapes[path.name], rest)
+
+
+def _compare(model, record, folder):
+    """Rejects a record that describes another network than the configuration."""
+    count = sum(math.prod(v.shape) for v in model.trainable_variables)
+    for what, recorded, found in (
+        ("parameters", record.parameters, count),
+        ("labels", class_names(record) or None, getattr(model, "labels", None)),
+    ):
+        if recorded != found:
+            raise checks.InputError(
+                f"Expected {what} of the record in {folder} to be those of {layout.TASK}. They are "
+                "others. The record belongs to another preset: restore it."
+            )
