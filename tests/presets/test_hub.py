@@ -79,6 +79,7 @@ def client(tmp_path, preset, server):
     return Client(tmp_path, preset[0], server.url)
 
 
+@pytest.mark.slow
 def test_a_preset_comes_from_the_hub_and_then_from_the_cache(client, server, preset):
     _, ((old, old_scores), (new, new_scores)) = preset
     first = server.add("ada/small", old)
@@ -117,12 +118,14 @@ def test_offline_and_not_cached_is_said_within_two_seconds(client):
         assert seconds < 2
 
 
+@pytest.mark.slow
 def test_what_is_not_there_is_named(client, server, preset):
     server.add("ada/small", preset[1][0][0])
     assert "Expected a repository ada/smal on the Hub" in client.load("hf://ada/smal")[0]
     assert "no such branch, tag or commit" in client.load(revision="v9")[0]
 
 
+@pytest.mark.slow
 def test_wrong_bytes_of_the_right_length_are_refused_and_fetched_anew(client, server, preset):
     _, ((files, scores), _) = preset
     server.add("ada/small", files)
@@ -150,6 +153,7 @@ def test_wrong_bytes_of_the_right_length_are_refused_and_fetched_anew(client, se
         subprocess.run(["rm", "-r", str(client.home / "hf")], check=True)
 
 
+@pytest.mark.slow
 def test_a_body_that_is_cut_short_is_resumed_or_refused(client, server, preset):
     _, ((files, scores), _) = preset
     server.add("ada/small", files)
@@ -171,6 +175,7 @@ def test_a_body_that_is_cut_short_is_resumed_or_refused(client, server, preset):
     np.testing.assert_array_equal(first, scores)
 
 
+@pytest.mark.slow
 def test_a_server_that_fails_is_said_to(client, server, preset):
     server.add("ada/small", preset[1][0][0])
 
@@ -183,6 +188,7 @@ def test_a_server_that_fails_is_said_to(client, server, preset):
     assert "Try again later" in error or "cannot be reached" in error
 
 
+@pytest.mark.slow
 def test_a_commit_that_lands_meanwhile_does_not_mix_versions(client, server, preset):
     _, ((old, old_scores), (new, new_scores)) = preset
     server.add("ada/small", old)
@@ -213,6 +219,7 @@ def slowly(handler, path):
     return True
 
 
+@pytest.mark.slow
 def test_a_slow_server_is_waited_for(client, server, preset):
     _, ((files, scores), _) = preset
     server.add("ada/small", files)
@@ -220,6 +227,7 @@ def test_a_slow_server_is_waited_for(client, server, preset):
     np.testing.assert_array_equal(client.load(), scores)
 
 
+@pytest.mark.slow
 def test_two_processes_may_download_at_once(client, server, preset):
     _, ((files, scores), _) = preset
     server.add("ada/small", files)
@@ -234,6 +242,7 @@ def test_two_processes_may_download_at_once(client, server, preset):
     assert len(objects) == len(set(objects))
 
 
+@pytest.mark.slow
 def test_an_empty_repository_is_no_preset(client, server):
     server.add("ada/small", {"README.md": b"soon"})
     assert "Expected a preset in ada/small" in client.load()[0]
@@ -249,6 +258,7 @@ class TestNamedPresets:
         record = json.loads(files["record.json"])
         return {"plain_bn_imagenet": {**record, "origin": "trained", "repository": "ada/small"}}
 
+    @pytest.mark.slow
     def test_a_name_leads_to_the_commit_of_its_record(self, client, server, preset, changes):
         _, ((old, old_scores), (new, _)) = preset
         revision = server.add("ada/small", old)
@@ -262,6 +272,7 @@ class TestNamedPresets:
         np.testing.assert_array_equal(found, old_scores)
         assert len(server.requests) == before
 
+    @pytest.mark.slow
     def test_another_size_than_the_records_is_not_downloaded(self, client, server, preset, changes):
         _, ((old, _), _) = preset
         larger = {**old, "model.weights.h5": old["model.weights.h5"] + bytes(10**6)}
@@ -279,6 +290,7 @@ class TestNamedPresets:
         error, _ = client.load("plain_bn_imagenet", changes=changes)
         assert "to have the sha256" in error
 
+    @pytest.mark.slow
     def test_offline_says_so_within_two_seconds(self, client):
         error, seconds = client.load("highway_bn_imagenet", endpoint="http://127.0.0.1:1")
         assert "Expected timm/resnet50.a1_in1k" in error

@@ -232,6 +232,7 @@ def convert_on_disk(*arguments):
     return done.returncode, done.stdout if done.returncode == 0 else done.stderr
 
 
+@pytest.mark.slow
 def test_the_command_converts_on_disk_and_back_to_timm(small, tmp_path):
     images = np.random.default_rng(3).integers(0, 256, (2, 64, 80, 3)).astype("uint8")
     expected = convert.from_timm(small).predict(images, verbose=0)
