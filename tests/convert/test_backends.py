@@ -16,6 +16,7 @@ from tests.convert.test_timm import write_checkpoint
 WORKER = Path(__file__).with_name("convert_worker.py")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_conversions_do_the_same_on_every_backend(backend, tmp_path):
     if importlib.util.find_spec(backend) is None:

@@ -101,6 +101,7 @@ def test_run_on_jax_stops_at_sigterm_and_resumes_to_the_same_weights(tfds_dir, t
     assert metrics[0] == metrics[1]
 
 
+@pytest.mark.slow
 def test_non_finite_loss_ends_the_run_with_code_3(tfds_dir, tmp_path):
     process = train(tfds_dir, tmp_path / "run", "learning_rate=1000", "warmup_epochs=0")
     _, errors = process.communicate(timeout=400)
