@@ -89,6 +89,7 @@ def test_what_was_published_is_what_is_loaded(server, folder, saved, tmp_path):
     assert np.abs(scores - saved[2]).max() == 0.0
 
 
+@pytest.mark.slow
 def test_a_dry_run_sends_nothing(server, folder):
     code, found = publish(server, folder, "--dry-run", "--private")
     assert code == 0, found
@@ -99,6 +100,7 @@ def test_a_dry_run_sends_nothing(server, folder):
     assert not [r for r in server.requests if r[0] in ("POST", "PUT")]
 
 
+@pytest.mark.slow
 def test_strangers_cannot_publish_and_nothing_is_made(server, folder):
     code, error = publish(server, folder, token="token-of-bob")
     assert code == 2
@@ -107,6 +109,7 @@ def test_strangers_cannot_publish_and_nothing_is_made(server, folder):
     assert server.repositories == {}
 
 
+@pytest.mark.slow
 def test_a_hub_that_cannot_be_reached_is_said(folder, server):
     server.url = "http://127.0.0.1:1"
     code, error = publish(server, folder)
@@ -125,6 +128,7 @@ def test_a_damaged_preset_is_not_sent(server, folder):
     assert server.requests == []
 
 
+@pytest.mark.slow
 def test_what_comes_back_different_is_reported(server, folder):
     def spoil(handler, path):
         if handler.command == "GET" and "/objects/" in path:
@@ -139,6 +143,7 @@ def test_what_comes_back_different_is_reported(server, folder):
     assert "came back different" in error
 
 
+@pytest.mark.slow
 def test_a_commit_that_lands_meanwhile_is_not_overwritten(server, folder):
     server.add("ada/small", {"notes.md": b"the author's"})
 
@@ -157,6 +162,7 @@ def test_a_commit_that_lands_meanwhile_is_not_overwritten(server, folder):
     assert code == 0, found
 
 
+@pytest.mark.slow
 def test_the_optimizers_state_is_not_sent(server, folder, saved):
     model = ku.from_preset(folder)
     model.fit(np.load(saved[1]), np.array([0, 1, 2]), batch_size=3, verbose=0, shuffle=False)
@@ -190,7 +196,8 @@ def test_what_has_no_weights_is_not_published():
         publishing.upload_preset("hf://ada/plain", "plain_bn_imagenet")
 
 
-def test_publish_all_publishes_and_names_lead_to_what_it_sent(server, tmp_path):
+@pytest.mark.slow
+def test_zoo_publish_sends_presets_and_their_names_lead_to_them(server, tmp_path):
     # A zoo of its own: a copy of what the package has, from which the weights then vanish.
     shutil.copytree(paths.zoo(), tmp_path / "zoo" / "zoo")
     env = {
@@ -202,11 +209,10 @@ def test_publish_all_publishes_and_names_lead_to_what_it_sent(server, tmp_path):
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
     program = (
-        "import sys, pathlib; from keras_unrolled import paths; from zoo import build; "
-        "place = pathlib.Path(sys.argv.pop(1)); paths.zoo = lambda: place; "
-        "build.PINS = place / 'hub.json'; build.ROOT = place.parent; sys.exit(build.main())"
+        "import sys, pathlib; from keras_unrolled import paths; from zoo import publish; "
+        "place = pathlib.Path(sys.argv.pop(1)); paths.zoo = lambda: place; sys.exit(publish.main())"
     )
-    command = [sys.executable, "-c", program, str(tmp_path / "zoo" / "zoo"), "publish-all"]
+    command = [sys.executable, "-c", program, str(tmp_path / "zoo" / "zoo")]
     done = subprocess.run(
         [*command, "resnet_*_cifar10"], env=env, cwd=ROOT, capture_output=True, text=True
     )
