@@ -1,11 +1,13 @@
 import json
 
+import pytest
 from PIL import Image
 
 import keras_unrolled as ku
 from keras_unrolled import cli
 
 
+@pytest.mark.slow
 def test_the_demo_does_the_whole_job_offline(tmp_path, capsys):
     out = tmp_path / "demo"
     assert cli.main(["demo", "--out", str(out), "--json"]) == 0

@@ -120,7 +120,9 @@ def rows(folder):
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "precision", ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)]
+)
 def test_same_seed_gives_the_same_run_to_the_bit(precision, tmp_path):
     recipe = make_recipe(precision=precision)
     first, second = (train(recipe, tmp_path / str(i))[0] for i in range(2))

@@ -31,6 +31,7 @@ def test_networks_of_a_depth_have_one_size_and_one_recipe():
         assert {**recipe.to_dict(), "network": 0} == {**expected, "network": 0}
 
 
+@pytest.mark.slow
 def test_smoke_run_ends_with_a_preset_and_its_record(tmp_path, tfds_dir, capsys):
     settings = ["--smoke", "--set", "network.depth=8", "holdout=5000", "--set", "seed=3"]
     assert run(tmp_path, *settings, data_dir=tfds_dir) == 0
