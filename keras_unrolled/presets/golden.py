@@ -1,4 +1,4 @@
-"""Golden inputs and outputs: what a preset must compute, wherever it is loaded."""
+"""Golden inputs and outputs: what a preset must compute on every machine."""
 
 import keras
 import numpy as np

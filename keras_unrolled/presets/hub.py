@@ -1,4 +1,4 @@
-"""Presets from the Hugging Face Hub: one consistent version, checked before it is opened."""
+"""Presets from the Hugging Face Hub: one consistent version, verified before it is opened."""
 
 import hashlib
 import re
@@ -8,16 +8,16 @@ from keras_unrolled import checks
 from keras_unrolled.files import fingerprint
 
 SCHEME = "hf://"
-# What a preset consists of; nothing else of a repository is fetched.
+# The files of a preset; nothing else of a repository is downloaded.
 PATTERNS = ["*.json", "*.weights.h5", "*.npz", "model.safetensors"]
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def failures():
-    """The exceptions that the Hub's client raises for what the Hub and the network do.
+    """The exceptions that the Hub's client raises for failures of the Hub and the network.
 
-    Those of its HTTP library, whose name has changed between versions, are found by the class
-    that the client's own are made from.
+    Those of its HTTP library, whose name has changed between versions, are found by the base
+    class of the client's own exceptions.
     """
     from huggingface_hub import errors
 
@@ -31,13 +31,13 @@ def parse(uri, revision=None):
 
     Args:
         uri: string that starts with `hf://`.
-        revision: optional string, the revision given beside the address.
+        revision: optional string, the revision given in addition to the address.
 
     Returns:
         The repository's id and its revision or None.
 
     Raises:
-        InputError: if it is no such address, or names two revisions.
+        InputError: if it is not such an address, or names two revisions.
     """
     name, _, inside = uri.removeprefix(SCHEME).partition("@")
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or (inside == "" and "@" in uri):
@@ -54,27 +54,28 @@ def parse(uri, revision=None):
 
 
 def fetch(uri, *, revision=None, token=None, local_files_only=False, sizes=None):
-    """A preset's folder in the local cache, downloaded where it is not there yet.
+    """A preset's folder in the local cache, downloaded if it is missing.
 
-    All files are of one commit, even if another lands meanwhile. The client's settings hold:
+    All files belong to one commit, even if another one is pushed meanwhile. The client's settings
+    apply:
     HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE, HF_TOKEN.
 
     Args:
         uri: string, `hf://org/name` or `hf://org/name@revision`.
         revision: optional string, a branch, tag or commit; the default is "main".
         token: optional string, for a private repository.
-        local_files_only: bool, whether to look into the cache only.
-        sizes: optional dict from file name to bytes, what a record says. Where the Hub
-            states other sizes nothing is downloaded; and a commit that is in the cache with
-            all of these files is taken from there without asking the Hub.
+        local_files_only: bool, whether to use the cache only.
+        sizes: optional dict from file name to bytes, as in a record. If the Hub states
+            other sizes nothing is downloaded; a commit that is cached with all of these files
+            is used without asking the Hub.
 
     Returns:
         The path of the folder.
 
     Raises:
-        InputError: if there is no such repository or revision, if it may not be read, if it
-            is not in the cache and the Hub cannot be reached, or if a file is not the one
-            that the Hub stated.
+        InputError: if there is no such repository or revision, if it may not be read, if it is
+            not cached and the Hub cannot be reached, or if a file differs from what the Hub
+            stated.
     """
     import huggingface_hub
     from huggingface_hub import errors
@@ -108,18 +109,18 @@ def fetch(uri, *, revision=None, token=None, local_files_only=False, sizes=None)
         away = (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled)
         if isinstance(error, away) or not isinstance(error, OSError):  # no connection at all
             raise checks.InputError(
-                f"Expected {name}{at} in the local cache, since the Hub cannot be reached (or is "
-                "not to be asked). Found it absent or incomplete. Connect and try again, or copy "
-                "the preset's folder here and load that."
+                f"Expected {name}{at} in the local cache, since the Hub cannot be reached or must "
+                "not be used. It is missing or incomplete. Connect and try again, or copy the "
+                "preset's folder to this machine and load it."
             ) from error
         raise checks.InputError(
             f"Expected to download {name}{at}. It failed: {str(error).splitlines()[0]} "
-            "Try again later; what has arrived is kept."
+            "Try again later; the part that was downloaded is kept."
         ) from error
     if not Path(folder).is_dir():
         raise checks.InputError(
             f"Expected a preset in {name}{at}: files such as {', '.join(PATTERNS)}. Found none of "
-            "them. Check the name: the repository holds something else."
+            "them. Check the name: the repository contains something else."
         )
     verify_snapshot(Path(folder), name, token)
     return Path(folder)
@@ -143,10 +144,10 @@ def _compare_sizes(name, sizes, options):
 def verify_snapshot(folder, name, token=None):
     """Compares every file of a cached snapshot with the hash that the Hub stated for it.
 
-    The client keeps each file under the name of that hash, sha256 for a large file and git's
-    sha1 for a small one, and never compares. Where the file system has no links there is no
-    such name: a preset's record has the hashes then, and for others the Hub is asked again.
-    A file that differs is taken out of the cache, so that the next attempt fetches it anew.
+    The client stores each file under that hash, sha256 for a large file and git's sha1 for a small
+    one, and never compares them. On a file system without links there is no such name: a
+    preset's record has the hashes then, and for others the Hub is asked again.
+    A file that differs is removed from the cache, so that the next attempt downloads it again.
 
     Args:
         folder: path of the snapshot, whose name is the commit's.
@@ -154,7 +155,7 @@ def verify_snapshot(folder, name, token=None):
         token: optional string, for a private repository.
 
     Raises:
-        InputError: for the first file that differs, or of which nobody can tell.
+        InputError: for the first file that differs or cannot be compared.
     """
     paths = sorted(p for p in folder.rglob("*") if p.is_file())
     stated = {path: path.resolve().name for path in paths}
@@ -163,7 +164,7 @@ def verify_snapshot(folder, name, token=None):
     for path in paths:
         wanted = stated.get(path, path.name)
         if not _is_hash(wanted):
-            continue  # the record's hashes remain
+            continue  # the record has the hashes
         if len(wanted) == 64:
             found = fingerprint(path)["sha256"]
         else:  # a small file
@@ -175,8 +176,8 @@ def verify_snapshot(folder, name, token=None):
             blob.unlink(missing_ok=True)
             raise checks.InputError(
                 f"Expected {path.name} with the hash {wanted} that the Hub states. "
-                f"Received a file with {found}. It was damaged on its way or on the disk, and "
-                "has been taken out of the cache: try again."
+                f"Received a file with {found}. It was damaged during the download or on the disk and "
+                "has been removed from the cache: try again."
             )
 
 

@@ -1,4 +1,4 @@
-"""From a folder to the Hub: checked first, sent in one commit, fetched back and compared."""
+"""Publishing on the Hub: a preset is verified, sent in one commit, downloaded and compared."""
 
 import hashlib
 import subprocess
@@ -22,43 +22,43 @@ def upload_preset(
 ):
     """Publishes a preset on the Hugging Face Hub.
 
-    Before anything is sent, a new process loads the preset, compares its files with the
-    record and recomputes its golden outputs. What the record names is sent, with the record
-    and a card written from it, in one commit; files of an earlier version that this one does
-    not have are deleted in the same commit. Then everything is fetched back and compared.
-    The folder is only read.
+    Before anything is sent, a new process loads the preset, compares its files with the record
+    and recomputes its golden outputs. The files that the record lists are sent in one commit,
+    with the record and a card written from it; files of an earlier version that this one does not
+    have are deleted in the same commit. Then everything is downloaded and compared. The folder
+    is only read.
 
     Args:
-        uri: string, `hf://org/name`; the repository is made where there is none.
-        preset: path of a preset's folder, or the name of one that ships with the package.
+        uri: string, `hf://org/name`; the repository is created if needed.
+        preset: path of a preset's folder, or the name of a bundled preset.
         private: bool, whether a new repository is private.
         revision: optional string, the branch to commit to; the default is "main".
-        token: optional string; the default is the one that the Hub's client was given.
+        token: optional string; the default is that of the Hub's client.
         commit_message: optional string.
-        dry_run: bool, whether to check only and say what would be sent.
+        dry_run: bool, whether to check only and report what would be sent.
 
     Returns:
         A dict: "repository", "revision", "private", "files" (from path to size in bytes),
-        "left_out" (files of the folder that are not the preset's), and, where something was
+        "left_out" (files of the folder that are not part of the preset), and, if something was
         sent, "commit" and "url".
 
     Raises:
-        InputError: if the preset is incomplete or computes something else than its record
-            says, if the address is none, or if the Hub does not accept or keep it.
+        InputError: if the preset is incomplete or does not compute its golden outputs, if the
+            address is invalid, or if the Hub does not accept or store it.
     """
     name, revision = hub.parse(uri, revision)
     folder, record = regated.find_folder(preset)
     missing = layout.REQUIRED - (record.files.keys() if record else set())
     if record is None or missing:
         raise checks.InputError(
-            f"Expected a whole preset with its record in {folder}. Missing: "
+            f"Expected a complete preset with its record in {folder}. Missing: "
             f"{', '.join(sorted(missing)) or layout.RECORD}. Save it with `save_preset`."
         )
     stray = sorted(record.files.keys() - layout.REQUIRED - layout.OPTIONAL)
     if stray:
         raise checks.InputError(
             f"Expected a preset's own files in the record of {folder}. Found others: "
-            f"{', '.join(stray)}. Save the preset anew with `save_preset`."
+            f"{', '.join(stray)}. Save the preset again with `save_preset`."
         )
     _verify_in_a_new_process(folder)
     sent = {file: (folder / file).read_bytes() for file in (*record.files, layout.RECORD)}
@@ -103,7 +103,7 @@ def _send(name, sent, private, revision, token, message):
         for path in (file.rfilename for file in info.siblings or ()):
             if path not in sent and any(Path(path).match(pattern) for pattern in hub.PATTERNS):
                 operations.append(huggingface_hub.CommitOperationDelete(path))
-        # On the commit that was looked at: if another has landed since, the Hub refuses.
+        # On top of the commit that was listed: if another one was pushed since, the Hub rejects it.
         done = api.create_commit(
             name,
             operations,
@@ -117,15 +117,15 @@ def _send(name, sent, private, revision, token, message):
                 found = Path(place) / path
                 if not found.is_file() or _sha256(found.read_bytes()) != _sha256(content):
                     raise checks.InputError(
-                        f"Expected {name} to give back what was sent. {path} came back "
+                        f"Expected {name} to return what was sent. {path} came back "
                         f"different, in commit {done.oid}. Publish again; until then do not "
                         "use this commit."
                     )
     except hub.failures() as error:
         if getattr(getattr(error, "response", None), "status_code", None) == 412:
             raise checks.InputError(
-                f"Expected {name} to stay as it was while the preset was sent. Another commit "
-                "has landed meanwhile; nothing of yours was changed there. Publish again."
+                f"Expected {name} not to change while the preset was sent. Another commit "
+                "was pushed meanwhile; nothing was changed there. Publish again."
             ) from error
         raise checks.InputError(
             f"Expected the Hub to accept {name}. It did not: {str(error).splitlines()[0]} "

@@ -1,4 +1,4 @@
-"""The record: the one frozen account of a preset."""
+"""The record: the frozen account of a preset."""
 
 import dataclasses
 import json
@@ -53,24 +53,24 @@ _TYPES: dict[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What a preset is, where it came from, and what it scored.
+    """What a preset is, where it comes from, and what it scored.
 
     Args:
         name: the preset's name.
         task: "image-classification" or "text-generation".
         description: one sentence.
-        origin: "trained" (`training` tells how), "regated" (`source` tells from what: the
-            weights of another checkpoint in another gating, of the same function), or
-            "recipe only" (no weights yet; `training` has the command that makes them).
+        origin: "trained" (`training` describes how), "regated" (the weights of another
+            checkpoint, described in `source`, with another gating or layout), or "recipe only"
+            (no weights yet; `training` has the command that trains it).
         parameters: number of trainable weights.
         macs: multiply-accumulates for one image of the preset's size.
         network: the backbone's configuration.
         preprocessing: size, crop fraction, interpolation, scale and offset.
         labels: the classes' names.
-        label_set: "imagenet", where the names are those of ImageNet-1k, which are not
-            repeated in `labels` then.
+        label_set: "imagenet" if the names are those of ImageNet-1k, which are then not repeated in
+            `labels`.
         metrics: scores, each a dict of dataset, split, n, metric, value, resolution and
-            origin (how and by what it was measured; a score without it is refused).
+            origin (how it was measured; a score without it is rejected).
         dataset: the data set that the preset is for, by its TFDS name: "cifar10",
             "imagenet2012" or "ptb"; or what the user's own data are called.
         files: sha256 and size in bytes of every file of the preset.
@@ -149,12 +149,12 @@ class Record:
         if self.origin == "recipe only" and (self.files or self.metrics):
             raise checks.InputError(
                 f"Expected no files and no scores of {self.name!r}, which has not been trained. "
-                "Received some. Take them away, or correct the origin."
+                "Received some. Remove them, or correct the origin."
             )
 
     @property
     def has_weights(self):
-        """Whether weights can be had: by file, from the Hub or from the preset's source."""
+        """Whether weights exist: as files, on the Hub or in the preset's source."""
         return self.origin != "recipe only"
 
     def score(self, dataset, split="test", metric="accuracy"):

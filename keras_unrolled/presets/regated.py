@@ -1,4 +1,4 @@
-"""Presets whose weights are those of another checkpoint, in another gating or layout."""
+"""Presets whose weights are those of another checkpoint, with another gating or layout."""
 
 import importlib.metadata
 import shutil
@@ -66,14 +66,14 @@ def find_folder(preset, **hub_options):
 def convert_preset(preset, out, *, gating=None, layout="preset", overwrite=False, **hub_options):
     """Writes what `from_preset` loads as a preset of its own, or for timm.
 
-    The record's origin is "regated": it tells from which checkpoint the weights are, at which
-    revision and with which hash, and has the source's scores as the source's.
+    The record's origin is "regated": it states the checkpoint of the weights with its revision and
+    hashes, and reports the source's scores as those of the source.
 
     Args:
         preset: what `from_preset` takes: a name, a folder, a file of keras.applications, a
             folder in timm's layout, or an address.
         out: path of the folder to make.
-        gating: optional string, the gating of the new network; None leaves it.
+        gating: optional string, the gating of the new network; None keeps it.
         layout: "preset", or "timm" for `config.json` and `model.safetensors` that timm loads.
         overwrite: bool, whether a preset at `out` may be replaced.
         **hub_options: "revision", "token" and "local_files_only", as in `from_preset`.
@@ -82,7 +82,7 @@ def convert_preset(preset, out, *, gating=None, layout="preset", overwrite=False
         A dict: "source", "gating", "parameters", "layout", "out".
 
     Raises:
-        InputError: as `from_preset`, and where `out` is taken or timm has no such network.
+        InputError: as `from_preset`, and if `out` exists or timm has no such network.
     """
     checks.one_of("layout", layout, ("preset", "timm"))
     if layout == "preset":

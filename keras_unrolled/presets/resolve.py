@@ -109,7 +109,7 @@ def load_record(preset):
     if record is None:
         raise checks.InputError(
             f"Expected a {layout.RECORD} in {folder}. Found none: the folder was not written "
-            "by `save_preset`. Load it with `from_preset` and save it anew."
+            "by `save_preset`. Load it with `from_preset` and save it again."
         )
     return record
 

@@ -15,27 +15,28 @@ from keras_unrolled.presets.describing import describe
 def save_preset(model, folder, *, name=None, overwrite=False, extras=None, half=False, **facts):
     """Writes a preset's folder: configurations, weights and record.
 
-    The folder is KerasHub's, so that `from_preset` of its `ImageClassifier` or `CausalLM` reads
-    it too, and leaves out what is of no use to others: the optimizer's state, frozen
-    layers and mixed precision. It appears whole or not at all.
+    The folder is KerasHub's, so that `from_preset` of its `ImageClassifier` or `CausalLM` reads it
+    too. The optimizer's state, frozen layers and mixed precision are left out. The folder appears
+    complete or not at all.
 
     Args:
         model: an `ImageClassifier` or a `CharacterLM`.
         folder: path of the folder to make.
         name: the preset's name; defaults to the folder's.
         overwrite: bool, whether an existing preset may be replaced.
-        extras: optional function of the folder's path, called before the record is made;
-            what it writes there is not part of the preset.
-        half: bool, whether weights are rounded to float16 and kept so on the disk.
-        **facts: what else the record shall say: "description", "metrics", "training",
-            "licence", "papers", "origin" (default "trained").
+        extras: optional function of the folder's path, called before the record is written; the
+            files that it writes are not part of the preset.
+        half: bool, whether weights are rounded to float16 and stored so.
+        **facts: further entries of the record: "description", "metrics", "training",
+            "licence", "papers", "dataset", "origin". By default licence, source and origin follow
+            from what the model was loaded from: see `presets.provenance`.
 
     Returns:
         The `Record`.
 
     Raises:
-        InputError: if the folder exists and may not be replaced, or is something else; for a
-            quantized model and for weights that are not finite.
+        InputError: if the folder exists and may not be replaced, or is not a preset; for a quantized
+            model and for weights that are not finite.
     """
     folder = Path(folder).expanduser().resolve()
     check_target(folder, overwrite=overwrite)
@@ -61,24 +62,24 @@ def save_preset(model, folder, *, name=None, overwrite=False, extras=None, half=
 
 
 def check_target(folder, *, overwrite):
-    """Refuses to replace what is not a preset, or one that may not be replaced."""
+    """Raises `InputError` for a folder that is no preset, or a preset that must not be replaced."""
     folder = Path(folder).expanduser()
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not (folder / layout.RECORD).is_file():
         raise checks.InputError(
             f"Expected a new folder for the preset. Found something else at {folder}. "
-            "Choose another place."
+            "Choose another folder."
         )
     if not overwrite:
         raise checks.InputError(
             f"Expected a new folder for the preset. Found one at {folder}. "
-            "Choose another place, or allow it to be replaced (overwrite)."
+            "Choose another folder, or allow it to be replaced (overwrite)."
         )
 
 
 def _halve(path):
-    """Rewrites a file of weights with float16 in place of float32."""
+    """Rewrites a weights file with float16 instead of float32."""
     with files.replaced(path) as aside, h5py.File(path) as old, h5py.File(aside, "w") as new:
 
         def copy(name, node):
@@ -93,7 +94,7 @@ def _halve(path):
 
 
 def portable(model, *, half=False):
-    """A copy of a model without optimizer, in its variables' dtype, with nothing frozen.
+    """A copy of a model without optimizer, in its variables' dtype, with all layers trainable.
 
     Args:
         model: an `ImageClassifier` or a `CharacterLM`.
@@ -113,7 +114,7 @@ def portable(model, *, half=False):
         if not np.isfinite(values).all():
             raise checks.InputError(
                 f"Expected finite weights. Received NaN or infinity in {variable.path}: the "
-                "training has failed. Go back to an earlier state and lower the learning rate."
+                "training has failed. Return to an earlier state and lower the learning rate."
             )
     config = model.get_config()
     backbone = config["backbone"]["config"]
@@ -122,7 +123,7 @@ def portable(model, *, half=False):
         keras.DTypePolicy(model.backbone.dtype_policy.variable_dtype)
     )
     if isinstance(model, models.CharacterLM):
-        # The vocabulary is no part of the configuration: the tokenizer itself goes on.
+        # The vocabulary is not part of the configuration, so the tokenizer itself is passed on.
         copy = type(model).from_config({**config, "preprocessor": None})
         copy.preprocessor = model.preprocessor
     else:

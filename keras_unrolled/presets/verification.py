@@ -6,7 +6,7 @@ from keras_unrolled import checks
 from keras_unrolled.presets import golden, layout, regated
 from keras_unrolled.presets.loading import from_preset
 
-# Backends and processors add up in different orders; a wrong weight shows far above this.
+# Backends and processors add in different orders; a wrong weight differs by far more.
 RELATIVE, ABSOLUTE = 1e-3, 1e-4
 
 
@@ -29,7 +29,7 @@ def verify(preset, **hub_options):
     if record is None or layout.GOLDEN not in record.files:
         raise checks.InputError(
             f"Expected a record with {layout.GOLDEN} in {folder}. Found none: the preset was saved by "
-            "something else. Load it with `from_preset` and save it anew with `save_preset`."
+            "something else. Load it with `from_preset` and save it again with `save_preset`."
         )
     model = from_preset(folder, dtype="float32")
     with np.load(folder / layout.GOLDEN, allow_pickle=False) as file:
@@ -48,6 +48,6 @@ def verify(preset, **hub_options):
             raise checks.InputError(
                 f"Expected {record.name} to compute its golden {name}. Found a difference of "
                 f"up to {differences[name]:.2g}. The libraries or the processor compute "
-                "something else: compare their versions with those of the record."
+                "something else: compare their versions with those in the record."
             )
     return {"preset": record.name, "files": len(record.files), "differences": differences}
