@@ -100,6 +100,7 @@ def arrays(folder):
     return [keras.ops.convert_to_numpy(w) for w in ku.from_preset(folder).weights]
 
 
+@pytest.mark.slow
 def test_interrupted_run_ends_with_the_weights_of_an_unbroken_one(
     preset, table, tmp_path, monkeypatch
 ):
