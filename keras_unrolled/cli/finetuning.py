@@ -35,7 +35,12 @@ def add(commands):
     for option in dataclasses.fields(Options):
         _add_option(command, option)
     add("--replicas", type=int, metavar="N", help="Number of devices (default: every GPU).")
-    add("--strategy", default="auto", choices=KINDS, help="Where to train (default: auto).")
+    add(
+        "--strategy",
+        default="auto",
+        metavar="NAME",
+        help=f"Where to train: {', '.join(KINDS)} (default: auto).",
+    )
     add("--overwrite", action="store_true", help="Replace a preset at FOLDER.")
 
 
@@ -54,7 +59,7 @@ def _add_option(command, option):
         )
     settings = {"type": kind, "metavar": "N"}
     if isinstance(kind, tuple):
-        settings = {"choices": kind, "metavar": "NAME"}
+        settings = {"metavar": "NAME"}
         text = f"{text[:-1]}. One of {', '.join(kind)}."
     command.add_argument(flag, default=option.default, help=text, **settings)
 

@@ -49,7 +49,7 @@ def add_data(parser):
     )
     add(
         *("--split",),
-        choices=("test", "valid", "train"),
+        metavar="test|valid|train",
         help="Text file of a language model (default: test).",
     )
     add(

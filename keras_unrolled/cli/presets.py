@@ -58,13 +58,13 @@ def _add_convert(commands):
     command.add_argument("--out", required=True, metavar="FOLDER", help="Folder to make.")
     command.add_argument(
         "--gating",
-        choices=("full", "coupled", "c_only", "t_only"),
+        metavar="full|coupled|c_only|t_only",
         help="New gating of a residual network; its function does not change.",
     )
     command.add_argument(
         "--layout",
         default="preset",
-        choices=("preset", "timm"),
+        metavar="preset|timm",
         help="Layout of the folder (default: preset).",
     )
     command.add_argument("--revision", help="Branch, tag or commit of a repository.")

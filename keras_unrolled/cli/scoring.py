@@ -67,6 +67,8 @@ def _check_data(options, presets):
         checks.whole("--limit", options.limit, least=1, most=10**9)
     if options.batch_size is not None:
         checks.whole("--batch-size", options.batch_size, least=1, most=10_000)
+    if options.split is not None:
+        checks.one_of("--split", options.split, ("test", "valid", "train"))
     for preset in presets:
         task = _find_task(preset)
         if task is not None:

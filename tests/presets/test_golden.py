@@ -60,7 +60,7 @@ def test_a_damaged_golden_file_is_found_by_its_hash(folder):
 
 def test_a_preset_without_golden_outputs_is_refused(folder):
     (folder / layout.RECORD).unlink()
-    with pytest.raises(InputError, match="save it anew"):
+    with pytest.raises(InputError, match="save it again"):
         verification.verify(folder)
 
 

@@ -183,17 +183,20 @@ def test_compare_gives_the_ratio_of_two_perplexities(saved, tmp_path, capsys):
     assert found["sentences"] == words(saved).count("<eos>")
 
 
-def test_unlike_presets_are_not_compared(saved, tmp_path, capsys):
+def test_presets_of_different_tasks_are_not_compared(saved, tmp_path, capsys):
     root, _, _ = saved
     tokenizer = models.CharacterTokenizer(["<eos>", "<unk>", "the"], "eht")
     ku.save_preset(models.character_lm(tokenizer=tokenizer, **TINY), tmp_path / "three")
-    for other, message in (("highway_bn_cifar10", "of one kind"), (tmp_path / "three", "3 words")):
+    for other, message in (
+        ("highway_bn_cifar10", "for the same task"),
+        (tmp_path / "three", "3 words"),
+    ):
         code, _, err = call(capsys, "compare", root / "small", other, "--data-dir", root)
         assert code == 2
         assert message in err
 
 
-def test_predict_goes_on_with_a_prompt_and_says_what_it_does_not_know(saved, capsys):
+def test_predict_continues_a_prompt_and_reports_unknown_words(saved, capsys):
     arguments = ["predict", saved[0] / "small", "--prompt", "the Zebra sat", "--words", 5]
     code, out, _ = call(capsys, *arguments, "--probabilities", "--top", 2, "--json")
     assert code == 0
@@ -219,7 +222,7 @@ def test_predict_goes_on_with_a_prompt_and_says_what_it_does_not_know(saved, cap
         (["evaluate", "small", "--split", "exam"], "--split"),
     ],
 )
-def test_bad_input_is_told_with_code_2(saved, capsys, monkeypatch, arguments, message):
+def test_bad_input_exits_with_code_2(saved, capsys, monkeypatch, arguments, message):
     monkeypatch.chdir(saved[0])
     code, out, err = call(capsys, *arguments)
     assert (code, out) == (2, "")

@@ -239,7 +239,7 @@ def test_zoo_publish_sends_presets_and_their_names_lead_to_them(server, tmp_path
 
 def test_a_folder_without_a_record_is_refused(folder):
     (folder / "record.json").unlink()
-    with pytest.raises(InputError, match="Expected a whole preset with its record"):
+    with pytest.raises(InputError, match="Expected a complete preset with its record"):
         publishing.upload_preset("hf://ada/small", folder)
 
 
@@ -272,5 +272,5 @@ def test_the_card_of_a_regated_preset_gives_the_sources_scores_as_the_sources():
     assert "metrics" not in found
     assert card.make_eval_results(record) == {}
     first = body.strip().splitlines()[2]
-    assert first.startswith("Weights of hf://timm/resnet50.a1_in1k, regated from residual")
+    assert first.startswith("Weights of hf://timm/resnet50.a1_in1k, converted from residual")
     assert "80.38% | the source: published for the source" in body
