@@ -120,6 +120,7 @@ def test_predict_names_the_best_classes(capsys, preset, pictures):
     assert probabilities == sorted(probabilities, reverse=True)
 
 
+@pytest.mark.slow
 def test_finetuned_preset_gives_the_same_scores_in_a_new_process(
     capsys, preset, pictures, tmp_path
 ):

@@ -34,7 +34,7 @@ def run_code(code, **env):
     )
 
 
-@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("index", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_missing_worker_is_reported_after_timeout(index):
     ports = free_ports(2)
     workers = [f"127.0.0.1:{port}" for port in ports]

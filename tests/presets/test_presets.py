@@ -250,6 +250,7 @@ def test_a_typo_in_a_name_is_answered_with_the_right_one():
         ku.from_preset("higway_bn_cifar10")
 
 
+@pytest.mark.slow
 def test_nothing_half_written_is_left_when_the_disk_is_full(copy, tmp_path):
     # A limit on the size of files stands in for a full disk: writing fails alike.
     code = (

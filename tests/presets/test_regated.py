@@ -210,6 +210,7 @@ def small(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_folder_of_timm_loads_with_any_gating_and_any_head(small):
     images = np.random.default_rng(3).integers(0, 256, (2, 64, 80, 3)).astype("uint8")
     expected = convert.from_timm(small).predict(images, verbose=0)

@@ -95,7 +95,8 @@ def test_the_sample_is_classified_as_well_as_the_record_says(name):
     assert abs(accuracy - expected) < 3 * (expected * (1 - expected) / 1000) ** 0.5
 
 
-@pytest.mark.parametrize("name", first_is_fast(IMAGES))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", IMAGES)
 def test_the_whole_test_set_gives_the_recorded_accuracy(name, tfds_dir):
     test = data.load_cifar10(tfds_dir, "test")
     accuracy = evaluation.accuracy(
