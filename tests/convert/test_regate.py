@@ -57,6 +57,13 @@ def test_the_function_stays_the_same(gating, options, rng):
     assert relative_difference(make(**options), regate(make(**options), gating), x) < 1e-4
 
 
+def test_conversion_gives_the_same_weights_every_time():
+    old = make()
+    first, second = (regate(old, "full") for _ in range(2))
+    for a, b in zip(first.weights, second.weights, strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
 @pytest.mark.parametrize("bias", [-3.0, 0.0, 2.0])
 def test_any_bias_will_do(bias, rng):
     x = rng.normal(size=(4, 12, 12, 3))
@@ -95,6 +102,7 @@ def test_set(tfds_dir):
     return images, evaluation.predict(ku.from_preset("resnet_bn_cifar10"), images)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gating", ["coupled", "full", "c_only", "t_only"])
 def test_every_test_image_is_classified_as_before(gating, test_set):
     images, expected = test_set
