@@ -12,6 +12,8 @@ block receives s times what it received in the original. Then
 - what reads the last block's output divides the last s out.
 """
 
+import itertools
+
 import keras
 import numpy as np
 
@@ -55,7 +57,7 @@ def regate(model, gating="coupled", *, transform_bias=-1.0, carry_bias=1.0):
     t = _sigmoid(transform_bias) if rule.transform == "free" else 1.0
     c = {"one": 1.0, "free": _sigmoid(carry_bias), "coupled": 1.0 - t}[rule.carry]
     _copy(model.backbone.get_layer("stem"), new.backbone.get_layer("stem"))
-    s = 1.0
+    s, seeds = 1.0, itertools.count()
     for old_stage, new_stage in zip(model.backbone.stages, new.backbone.stages, strict=True):
         for old, block in zip(old_stage, new_stage, strict=True):
             _copy(old.transform, block.transform)
@@ -65,7 +67,7 @@ def regate(model, gating="coupled", *, transform_bias=-1.0, carry_bias=1.0):
                 readers.append(block.projection)
             for gate in (block.transform_gate, block.carry_gate):
                 if gate is not None:
-                    _close_on_its_bias(gate)
+                    _close_on_its_bias(gate, seeds)
                     readers.append(gate)
             if block.preactivation is not None:
                 _copy(old.preactivation, block.preactivation)
@@ -115,8 +117,11 @@ def _scale_output(stack, factor):
         _scale(weight, factor)
 
 
-def _close_on_its_bias(gate):
-    """Takes all weight from a gate's last layer but its bias."""
+def _close_on_its_bias(gate, seeds):
+    """Gives a gate initial weights, the same at every conversion, and a last layer of its bias."""
+    for conv in gate.convs:
+        initializer = keras.initializers.HeNormal(seed=next(seeds))
+        conv.kernel.assign(initializer(conv.kernel.shape))
     last = gate.output_layer
     weight = last.kernel if hasattr(last, "kernel") else last.gamma
     _scale(weight, 0.0)

@@ -47,8 +47,12 @@ class Options:
 
     epochs: int = _whole(15, "Passes over the training images.", 1, 100_000)
     batch_size: int = _whole(32, "Largest number of images per step.", 1, 100_000)
-    learning_rate: float = _real(
-        1e-3, "Peak learning rate of the phase that trains the whole network.", 0, 100
+    learning_rate: float | None = _real(
+        None,
+        "Peak learning rate of the phase that trains the whole network (default: 0.001 times the "
+        "training error of the new head, at least 0.0001).",
+        0,
+        100,
     )
     head_learning_rate: float = _real(
         1e-2, "Peak learning rate of the first phase, which trains the new head only.", 0, 100

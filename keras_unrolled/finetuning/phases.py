@@ -15,13 +15,13 @@ class Phase:
     Args:
         name: "head" or "network".
         epochs: int.
-        learning_rate: float.
+        learning_rate: float, or None to choose it by `choose_learning_rate`.
         whole: bool, whether more than the head is trained.
     """
 
     name: str
     epochs: int
-    learning_rate: float
+    learning_rate: float | None
     whole: bool
 
 
@@ -37,6 +37,19 @@ def list_phases(options) -> list[Phase]:
         Phase("network", options.epochs - head, options.learning_rate, True),
     ]
     return [phase for phase in phases if phase.epochs]
+
+
+def choose_learning_rate(accuracy: float) -> float:
+    """The peak learning rate of the second phase, by how well the features fit the data.
+
+    The fewer training images the head alone gets right, the more the network has to change. A rate
+    that pictures of another kind need costs a point of accuracy where the features fit already
+    (docs/finetuning.md).
+
+    Args:
+        accuracy: float, of the training images at the end of the first phase.
+    """
+    return LARGEST_RATE * max(SMALLEST_FRACTION, 1 - accuracy)
 
 
 def make_recipe(phase, options, *, base, count, parts, augmentation, size) -> ImageRecipe:
@@ -72,6 +85,7 @@ def make_recipe(phase, options, *, base, count, parts, augmentation, size) -> Im
     )
 
 
+LARGEST_RATE, SMALLEST_FRACTION = 1e-3, 0.1
 # Of a random crop: pictures of a small set lose their subject where crops are as small as in the
 # training on ImageNet (0.08).
 SMALLEST_AREA = 0.35

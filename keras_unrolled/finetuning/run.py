@@ -1,5 +1,6 @@
 """Fine-tuning: a preset's network with a new head, trained on one's own images by the engine."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
@@ -7,15 +8,22 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_unrolled import checks, data, engine, environment, evaluation, files
-from keras_unrolled.finetuning import report
+from keras_unrolled import checks, data, engine, evaluation, files
 from keras_unrolled.finetuning.images import fingerprint, open_images
 from keras_unrolled.finetuning.options import Options
-from keras_unrolled.finetuning.phases import freeze, layer_factors, list_phases, make_recipe
+from keras_unrolled.finetuning.phases import (
+    Phase,
+    choose_learning_rate,
+    freeze,
+    layer_factors,
+    list_phases,
+    make_recipe,
+)
+from keras_unrolled.finetuning.result import write_result
 from keras_unrolled.presets import layout
 from keras_unrolled.presets.loading import from_preset
 from keras_unrolled.presets.resolve import resolve
-from keras_unrolled.presets.saving import check_target, portable, save_preset
+from keras_unrolled.presets.saving import check_target
 
 KINDS = ("auto", "one", "mirrored")
 
@@ -58,14 +66,14 @@ def finetune(
     checks.check_names(options, Options.__dataclass_fields__, "finetune")
     options = Options(**options)
     check_target(out, overwrite=overwrite)
-    run = _Finetuning(preset, data, Path(out).expanduser(), data_dir, options)
+    run = Finetuning(preset, data, Path(out).expanduser(), data_dir, options)
     checks.one_of("--strategy", strategy, KINDS)
     devices = engine.make_strategy(replicas, kind=strategy)
     model, states = run.train(devices)
-    return run.finish(model, states, overwrite)
+    return write_result(run, model, states, overwrite)
 
 
-class _Finetuning:
+class Finetuning:
     """One fine-tuning, from its arguments to its preset."""
 
     def __init__(self, preset, source, out, data_dir, options):
@@ -76,6 +84,7 @@ class _Finetuning:
         self.examples, *self.parts, self.divided = data.load_parts(
             source, options.held_out, options.seed, data_dir
         )
+        self.phases: list[Phase] = []
         self.partial = out.with_name(out.name + ".partial")
         self.identity = {
             **options.to_dict(),
@@ -110,6 +119,7 @@ class _Finetuning:
         weights = None
         self.best = engine.BestEpoch(self.partial / "best.npz", _rank, options.patience)
         for phase in list_phases(options):
+            phase = self._choose_rate(phase, states)
             try:
                 model, states[phase.name] = engine.train(
                     self._make_job(phase, weights, states, strategy), strategy
@@ -124,6 +134,14 @@ class _Finetuning:
         if options.patience is not None:
             self.best.load(model.weights)
         return model, states
+
+    def _choose_rate(self, phase, states):
+        """The phase with its learning rate, which may depend on the phase before."""
+        if phase.learning_rate is None:
+            accuracy = states["head"]["accuracy"]
+            phase = dataclasses.replace(phase, learning_rate=choose_learning_rate(accuracy))
+        self.phases.append(phase)
+        return phase
 
     def _make_job(self, phase, weights, states, strategy):
         options, count = self.options, len(self.parts[0])
@@ -149,7 +167,7 @@ class _Finetuning:
             return model
 
         def after_epoch(model, optimizer, figures, state):
-            state["epochs"] = figures["epoch"]
+            state["epochs"], state["accuracy"] = figures["epoch"], figures["accuracy"]
             if options.patience is not None:
                 self.best.update(model.weights, figures, state, done + figures["epoch"])
 
@@ -192,81 +210,6 @@ class _Finetuning:
             "val_accuracy": evaluation.accuracy(scores, self.held.labels),
         }
 
-    def finish(self, model, states, overwrite):
-        """Scores the trained model as it is saved, and writes its preset."""
-        options, held = self.options, self.held
-        if options.precision != "float32":
-            model = portable(model)
-        history = report.read_history(self.folders)
-        scores = evaluation.predict(model, held.images, progress="held out")
-        accuracy = evaluation.accuracy(scores, held.labels)
-        training = {
-            "base": self.base,
-            "data": f"{len(self.parts[0])} images of {len(held.names)} classes",
-            **options.to_dict(),
-            "held_out": None if self.divided else options.held_out,
-            "augmentation": self.images.augmentation,
-            "minutes": round(60 * sum(state["hours"] for state in states.values()), 2),
-            "hardware": environment.hardware(),
-        }
-        record = save_preset(
-            model,
-            self.out,
-            overwrite=overwrite,
-            extras=lambda place: report.write_files(
-                place,
-                model=model,
-                history=history,
-                folders=self.folders,
-                held=held,
-                scores=scores,
-                names=_names(self.examples, self.parts[1]),
-            ),
-            description=f"{self.base} fine-tuned to {len(held.names)} classes",
-            training=training,
-            metrics=(self._metric(accuracy),),
-        )
-        shutil.rmtree(self.partial, ignore_errors=True)
-        answers = np.argmax(scores, -1)
-        recalls = [np.mean(answers[held.labels == i] == i) for i in np.unique(held.labels)]
-        size = self.converter.image_size and max(self.converter.image_size)
-        return {
-            "preset": record.name,
-            "base": self.base,
-            "classes": list(held.names),
-            "n": len(held),
-            "accuracy": accuracy,
-            "balanced_accuracy": float(np.mean(recalls)),
-            "epochs": len(history),
-            "image_size": size,
-            "phases": report.summarize_phases(history, list_phases(options)),
-            "hints": report.suggest(
-                options, history, size, _picture_size(self.examples.images), len(held)
-            ),
-            "parameters": record.parameters,
-            "out": str(self.out),
-        }
-
-    def _metric(self, accuracy):
-        source = self.source
-        name = source.split if isinstance(source, data.Examples) else Path(source).resolve().name
-        origin = "measured after fine-tuning, on " + (
-            "the part of the data that is held out"
-            if self.divided
-            else f"a fraction of {self.options.held_out:g} held out by class"
-        )
-        converter = self.converter
-        return {
-            "dataset": name,
-            "split": "held out",
-            "n": len(self.held),
-            "metric": "accuracy",
-            "value": accuracy,
-            "resolution": converter.image_size[0] if converter.image_size else None,
-            "crop_fraction": converter.crop_fraction,
-            "origin": origin + (", which also chose the epoch" if self.options.patience else ""),
-        }
-
 
 def _rank(figures):
     """Held-out accuracy, then held-out loss; smaller is better."""
@@ -278,14 +221,3 @@ def _hash_weights(folder):
     names = (layout.BACKBONE_WEIGHTS, "model.safetensors")
     path = next((folder / n for n in names if (folder / n).is_file()), folder)
     return files.fingerprint(path)["sha256"] if path.is_file() else None
-
-
-def _names(examples, numbers):
-    paths = getattr(examples.images, "paths", range(len(examples)))
-    return [paths[i] for i in numbers]
-
-
-def _picture_size(images):
-    """The median of the shorter sides of some pictures, in pixels."""
-    sample = images[: min(len(images), 8)]
-    return int(np.median([min(image.shape[:2]) for image in sample]))

@@ -137,7 +137,7 @@ def test_fine_tuning_moves_the_gates_and_keeps_the_accuracy(tfds_dir, tmp_path):
     assert len(openings) == 18
     assert min(opening.std() for opening in openings) > 1e-5
     tuned = evaluation.accuracy(evaluation.predict(model, test.images), test.labels)
-    assert tuned >= accuracy - 0.01
+    assert tuned >= accuracy - 0.03  # with a new head
 
 
 def test_what_cannot_be_regated_is_refused():

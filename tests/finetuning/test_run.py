@@ -106,7 +106,7 @@ def test_interrupted_run_ends_with_the_weights_of_an_unbroken_one(
 ):
     settings = {"epochs": 5, "batch_size": 8, "learning_rate": 1e-3}
     finetune(preset, table, tmp_path / "whole", **settings)
-    evaluate, seen = run._Finetuning._evaluate, []
+    evaluate, seen = run.Finetuning._evaluate, []
 
     class PowerCutError(Exception):
         pass
@@ -117,7 +117,7 @@ def test_interrupted_run_ends_with_the_weights_of_an_unbroken_one(
             raise PowerCutError
         return evaluate(self, model)
 
-    monkeypatch.setattr(run._Finetuning, "_evaluate", fail)
+    monkeypatch.setattr(run.Finetuning, "_evaluate", fail)
     for _ in range(3):  # in the first phase, at its end, and in the second
         seen.clear()
         with pytest.raises(PowerCutError):
@@ -138,7 +138,7 @@ def test_interrupted_run_ends_with_the_weights_of_an_unbroken_one(
 @pytest.mark.parametrize("change", ["pictures", "base"])
 def test_run_is_not_resumed_with_other_pictures_or_another_base(preset, table, tmp_path, change):
     settings = {"epochs": 2, "batch_size": 8}
-    task = run._Finetuning(preset, table, tmp_path / "out", None, run.Options(**settings))
+    task = run.Finetuning(preset, table, tmp_path / "out", None, run.Options(**settings))
     before = task.identity
     if change == "pictures":
         Image.new("RGB", (50, 50)).save(table.parent / "files" / "00.png")
@@ -149,7 +149,7 @@ def test_run_is_not_resumed_with_other_pictures_or_another_base(preset, table, t
         block.kernel.assign(block.kernel * 2)
         preset = tmp_path / "small"
         ku.save_preset(model, preset)
-    task = run._Finetuning(preset, table, tmp_path / "out", None, run.Options(**settings))
+    task = run.Finetuning(preset, table, tmp_path / "out", None, run.Options(**settings))
     different = {key for key in before if before[key] != task.identity[key]}
     assert different == {{"pictures": "data", "base": "base_weights"}[change]}
 
@@ -202,7 +202,7 @@ def test_only_the_last_stages_change_and_options_are_recorded(preset, table, tmp
 
 
 def test_balance_weighs_rare_classes_as_much_as_frequent_ones(preset, table, tmp_path):
-    task = run._Finetuning(preset, table, tmp_path / "out", None, run.Options(balance=True))
+    task = run.Finetuning(preset, table, tmp_path / "out", None, run.Options(balance=True))
     dark, light = task._class_weights()
     counts = np.bincount(task.examples.labels[task.parts[0]])
     assert dark * counts[0] == pytest.approx(light * counts[1])
@@ -308,16 +308,26 @@ def test_stop_request_saves_and_the_run_resumes(preset, table, tmp_path, monkeyp
     import os
     import signal
 
-    evaluate = run._Finetuning._evaluate
+    evaluate = run.Finetuning._evaluate
 
     def stop(self, model):
         os.kill(os.getpid(), signal.SIGINT)
         return evaluate(self, model)
 
     settings = {"epochs": 3, "head_only": True}
-    monkeypatch.setattr(run._Finetuning, "_evaluate", stop)
+    monkeypatch.setattr(run.Finetuning, "_evaluate", stop)
     with pytest.raises(Stopped, match="the same command resumes") as error:
         finetune(preset, table, tmp_path / "out", **settings)
     assert error.value.exit_code == 130
     monkeypatch.undo()
     assert finetune(preset, table, tmp_path / "out", **settings)["epochs"] == 3
+
+
+def test_second_phase_takes_a_rate_by_how_well_the_head_fits(preset, table, tmp_path):
+    result = finetune(preset, table, tmp_path / "out", epochs=3)
+    head, network = result["phases"]
+    expected = 1e-3 * max(0.1, 1 - head["accuracy"])
+    assert network["learning_rate"] == pytest.approx(expected)
+    assert ku.load_record(tmp_path / "out").training["learning_rate"] == network["learning_rate"]
+    assert phases.choose_learning_rate(1.0) == pytest.approx(1e-4)
+    assert phases.choose_learning_rate(0.4) == pytest.approx(6e-4)

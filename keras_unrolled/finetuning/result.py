@@ -1,0 +1,115 @@
+"""The result of a fine-tuning: scores of the network as it is saved, its preset and a summary."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from keras_unrolled import data, environment, evaluation
+from keras_unrolled.finetuning import report
+from keras_unrolled.presets.saving import portable, save_preset
+
+
+def write_result(run, model, states, overwrite):
+    """Scores a trained model and writes its preset.
+
+    Args:
+        run: a `Finetuning` that has been trained.
+        model: its model.
+        states: dict from a phase's name to the state of its run.
+        overwrite: bool, whether the folder may replace a preset.
+
+    Returns:
+        A dict, see `finetuning.run.finetune`.
+    """
+    held = run.held
+    if run.options.precision != "float32":
+        model = portable(model)
+    history = report.read_history(run.folders)
+    scores = evaluation.predict(model, held.images, progress="held out")
+    accuracy = evaluation.accuracy(scores, held.labels)
+    record = save_preset(
+        model,
+        run.out,
+        overwrite=overwrite,
+        extras=lambda place: report.write_files(
+            place,
+            model=model,
+            history=history,
+            folders=run.folders,
+            held=held,
+            scores=scores,
+            names=_list_names(run.examples, run.parts[1]),
+        ),
+        description=f"{run.base} fine-tuned to {len(held.names)} classes",
+        training=_describe_training(run, states),
+        metrics=(_make_metric(run, accuracy),),
+    )
+    shutil.rmtree(run.partial, ignore_errors=True)
+    answers = np.argmax(scores, -1)
+    recalls = [np.mean(answers[held.labels == i] == i) for i in np.unique(held.labels)]
+    size = run.converter.image_size and max(run.converter.image_size)
+    picture_size = _find_picture_size(run.examples.images)
+    return {
+        "preset": record.name,
+        "base": run.base,
+        "classes": list(held.names),
+        "n": len(held),
+        "accuracy": accuracy,
+        "balanced_accuracy": float(np.mean(recalls)),
+        "epochs": len(history),
+        "image_size": size,
+        "phases": report.summarize_phases(history, run.phases),
+        "hints": report.suggest(run.options, history, size, picture_size, len(held)),
+        "parameters": record.parameters,
+        "out": str(run.out),
+    }
+
+
+def _describe_training(run, states):
+    """The record's account of the training."""
+    options = run.options
+    return {
+        "base": run.base,
+        "data": f"{len(run.parts[0])} images of {len(run.held.names)} classes",
+        **options.to_dict(),
+        "held_out": None if run.divided else options.held_out,
+        "learning_rate": run.phases[-1].learning_rate,
+        "augmentation": run.images.augmentation,
+        "minutes": round(60 * sum(state["hours"] for state in states.values()), 2),
+        "hardware": environment.hardware(),
+    }
+
+
+def _make_metric(run, accuracy):
+    """The record's score on the held-out images."""
+    source, converter = run.source, run.converter
+    name = source.split if isinstance(source, data.Examples) else Path(source).resolve().name
+    origin = (
+        "the part of the data that is held out"
+        if run.divided
+        else f"a fraction of {run.options.held_out:g} held out by class"
+    )
+    return {
+        "dataset": name,
+        "split": "held out",
+        "n": len(run.held),
+        "metric": "accuracy",
+        "value": accuracy,
+        "resolution": converter.image_size[0] if converter.image_size else None,
+        "crop_fraction": converter.crop_fraction,
+        "origin": f"measured after fine-tuning, on {origin}"
+        + (", which also chose the epoch" if run.options.patience else ""),
+    }
+
+
+def _list_names(examples, numbers):
+    """What to call some examples: their files, or their numbers."""
+    paths = getattr(examples.images, "paths", range(len(examples)))
+    return [paths[i] for i in numbers]
+
+
+def _find_picture_size(images):
+    """The median of the shorter sides of some pictures, in pixels."""
+    sample = images[: min(len(images), 8)]
+    return int(np.median([min(image.shape[:2]) for image in sample]))
