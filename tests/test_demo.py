@@ -8,7 +8,7 @@ from keras_unrolled import cli
 
 
 @pytest.mark.slow
-def test_the_demo_does_the_whole_job_offline(tmp_path, capsys):
+def test_demo_does_the_whole_job_offline(tmp_path, capsys):
     out = tmp_path / "demo"
     assert cli.main(["demo", "--out", str(out), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

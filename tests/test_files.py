@@ -5,7 +5,7 @@ import pytest
 from keras_unrolled import InputError, files
 
 
-def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+def test_folder_appears_whole_or_not_at_all(tmp_path):
     with files.written_aside(tmp_path / "a" / "new") as aside:
         (aside / "x").write_text("1")
         assert not (tmp_path / "a" / "new").exists()
@@ -22,7 +22,7 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["new"]
 
 
-def test_a_folder_is_replaced_unless_another_process_made_it(tmp_path):
+def test_folder_is_replaced_unless_another_process_made_it(tmp_path):
     for content, keep in (("1", False), ("2", False), ("3", True)):
         with files.written_aside(tmp_path / "f", keep=keep) as aside:
             (aside / content).write_text("")
@@ -47,7 +47,7 @@ def test_many_may_make_the_same_folder_at_once(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["f"]
 
 
-def test_a_place_that_cannot_be_written_is_said(tmp_path):
+def test_place_that_cannot_be_written_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(InputError, match="may it be written"),
@@ -56,7 +56,7 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path):
         pass
 
 
-def test_too_little_room_is_said_before_anything_is_written(tmp_path):
+def test_full_disk_is_reported_before_anything_is_written(tmp_path):
     files.check_room(tmp_path / "deep" / "er", 1)
     with pytest.raises(InputError, match="MB of room"):
         files.check_room(tmp_path / "deep" / "er", 2**60)

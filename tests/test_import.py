@@ -24,6 +24,6 @@ def test_every_public_name_is_there():
     assert keras_unrolled.__version__
 
 
-def test_an_unknown_name_is_an_attribute_error():
+def test_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'from_presets'"):
         keras_unrolled.from_presets  # noqa: B018

@@ -65,7 +65,7 @@ def test_wheel_has_every_record_all_images_presets_and_one_of_language(names):
 
 
 @pytest.mark.slow
-def test_installation_loads_what_it_has_and_tells_where_the_rest_lies(wheel, tmp_path):
+def test_installation_loads_bundled_presets_and_names_the_place_of_others(wheel, tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
     command = [sys.executable, "-c", PROGRAM, str(tmp_path)]

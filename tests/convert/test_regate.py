@@ -47,7 +47,7 @@ def relative_difference(a, b, x):
     ],
     ids=str,
 )
-def test_the_function_stays_the_same(gating, options, rng):
+def test_function_stays_the_same(gating, options, rng):
     x = rng.normal(size=(4, 12, 12, 3))
     old = make(dtype="float64", **options)
     new = regate(old, gating)
@@ -85,7 +85,7 @@ def test_gates_learn_from_there(rng):
         assert float(tf.reduce_max(tf.abs(gradient))) > 1e-6
 
 
-def test_a_trained_preset_keeps_its_answers():
+def test_trained_preset_keeps_its_answers():
     sample = data.load_sample().images[:300]
     old = ku.from_preset("resnet_bn_cifar10")
     expected = evaluation.predict(old, sample)
@@ -140,7 +140,7 @@ def test_fine_tuning_moves_the_gates_and_keeps_the_accuracy(tfds_dir, tmp_path):
     assert tuned >= accuracy - 0.03  # with a new head
 
 
-def test_what_cannot_be_regated_is_refused():
+def test_networks_that_cannot_be_regated_are_rejected():
     with pytest.raises(InputError, match="Start from a Residual net"):
         regate(make(gating="coupled"))
     with pytest.raises(InputError, match="Expected `gating`"):

@@ -73,7 +73,7 @@ def resnet18(tmp_path_factory):
 @pytest.mark.parametrize(
     "name", ["resnet18", "resnet26", "resnet50", "resnetv2_18", "resnetv2_50", "resnetv2_101"]
 )
-def test_logits_are_those_of_timm_and_the_way_back_changes_nothing(name, tmp_path):
+def test_logits_equal_those_of_timm_and_export_is_lossless(name, tmp_path):
     model = convert.from_timm(write_checkpoint(tmp_path / "in", name))
     with np.load(GOLDEN) as golden:
         expected = golden[f"{name}/logits"]
@@ -103,7 +103,7 @@ def test_every_architecture_has_the_names_and_shapes_of_timm(name, tmp_path):
         assert listing(shapes) == golden[f"{name}/listing"].item()
 
 
-def test_the_preprocessing_and_the_names_of_classes_come_along(tmp_path):
+def test_preprocessing_and_the_names_of_classes_come_along(tmp_path):
     model = convert.from_timm(write_config(tmp_path), load_weights=False)
     converter = model.preprocessor.image_converter
     assert converter.image_size == (224, 224)
@@ -142,7 +142,7 @@ def test_the_preprocessing_and_the_names_of_classes_come_along(tmp_path):
         ("vit_base_patch16_224", "not a residual net"),
     ],
 )
-def test_other_networks_are_refused_by_name_and_reason(tmp_path, name, reason):
+def test_other_networks_are_rejected_by_name_and_reason(tmp_path, name, reason):
     with pytest.raises(InputError, match=reason) as error:
         convert.from_timm(write_config(tmp_path, name))
     assert repr(name) in str(error.value)
@@ -162,7 +162,7 @@ def test_other_networks_are_refused_by_name_and_reason(tmp_path, name, reason):
     ],
     ids=str,
 )
-def test_settings_that_cannot_be_followed_are_refused(tmp_path, changes, message):
+def test_unsupported_settings_are_rejected(tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
         convert.from_timm(write_config(tmp_path, **changes))
 
@@ -186,12 +186,12 @@ def damaged(resnet18, tmp_path, change):
     ],
     ids=["missing", "unknown", "shape", "nan", "classes"],
 )
-def test_weights_of_another_network_are_refused(resnet18, tmp_path, change, message):
+def test_weights_of_another_network_are_rejected(resnet18, tmp_path, change, message):
     with pytest.raises(InputError, match=message):
         convert.from_timm(damaged(resnet18, tmp_path, change))
 
 
-def test_files_that_are_none_are_refused(resnet18, tmp_path):
+def test_missing_or_invalid_files_are_rejected(resnet18, tmp_path):
     write_config(tmp_path)
     with pytest.raises(InputError, match="Is the folder complete"):
         convert.from_timm(tmp_path)
@@ -208,7 +208,7 @@ def test_files_that_are_none_are_refused(resnet18, tmp_path):
         convert.from_timm(tmp_path)
 
 
-def test_what_timm_has_not_is_not_exported(resnet18, tmp_path):
+def test_networks_that_timm_lacks_are_not_exported(resnet18, tmp_path):
     for model, message in (
         (models.highway(18), "gating 'residual'"),
         (models.resnet(20, dataset="cifar"), "stem 'imagenet'"),

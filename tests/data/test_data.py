@@ -20,7 +20,7 @@ def folder(tmp_path):
     return root
 
 
-def test_a_folder_of_class_folders_is_read_in_alphabetical_order(folder):
+def test_folder_of_class_folders_is_read_in_alphabetical_order(folder):
     write(folder / "dog" / "more" / "9.JPG")
     (folder / "dog" / "notes.txt").write_text("not an image")
     (folder / ".cache").mkdir()
@@ -31,32 +31,32 @@ def test_a_folder_of_class_folders_is_read_in_alphabetical_order(folder):
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "P"])
-def test_every_colour_mode_becomes_rgb(mode, tmp_path):
+def test_every_color_mode_becomes_rgb(mode, tmp_path):
     write(tmp_path / "x.tiff", mode=mode)
     image = data.read_image(tmp_path / "x.tiff")
     assert image.shape == (10, 12, 3)
     assert abs(int(image.mean()) - 200) < 3
 
 
-def test_a_missing_folder_is_named(tmp_path):
+def test_missing_folder_is_named(tmp_path):
     with pytest.raises(InputError, match="Found no folder at"):
         data.list_folder(tmp_path / "nowhere")
 
 
-def test_a_folder_without_images_is_refused(tmp_path):
+def test_folder_without_images_is_rejected(tmp_path):
     (tmp_path / "cats").mkdir()
     with pytest.raises(InputError, match="Found no image in it"):
         data.list_folder(tmp_path)
 
 
-def test_one_class_only_is_refused(tmp_path):
+def test_single_class_is_rejected(tmp_path):
     write(tmp_path / "cat" / "1.png")
     (tmp_path / "dog").mkdir()
     with pytest.raises(InputError, match="one class only, 'cat'"):
         data.list_folder(tmp_path)
 
 
-def test_an_image_that_does_not_decode_is_named(folder):
+def test_image_that_does_not_decode_is_named(folder):
     path = folder / "cat" / "broken.png"
     whole = (folder / "cat" / "0.png").read_bytes()
     for damaged in (b"\x89PNG\r\n\x1a\nrubbish", whole[: len(whole) // 2], b""):
@@ -65,12 +65,12 @@ def test_an_image_that_does_not_decode_is_named(folder):
             data.load_folder(folder).images[:5]
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match="Found none at"):
         data.read_image(tmp_path / "no.png")
 
 
-def test_a_split_holds_out_a_part_of_every_class():
+def test_split_holds_out_a_part_of_every_class():
     labels = np.repeat([0, 1, 2], [10, 20, 2])
     examples = data.Examples(np.zeros((32, 1, 1, 3), "uint8"), labels, ("a", "b", "c"), "x")
     kept, held = data.split_indices(examples, 0.2, seed=1)
@@ -80,7 +80,7 @@ def test_a_split_holds_out_a_part_of_every_class():
     assert data.split_indices(examples, 0.2, seed=2) != (kept, held)
 
 
-def test_a_class_of_one_image_cannot_be_split():
+def test_class_of_one_image_cannot_be_split():
     examples = data.Examples(np.zeros((3, 1, 1, 3), "uint8"), np.array([0, 0, 1]), ("a", "b"), "x")
     with pytest.raises(InputError, match="1 of 'b'"):
         data.split_indices(examples, 0.2, seed=1)
@@ -110,7 +110,7 @@ def test_cifar10_has_its_known_size_and_content(tfds_dir):
     assert len(held) == 5_000
 
 
-def test_a_directory_without_cifar10_is_refused_with_what_to_do(tmp_path):
+def test_directory_without_cifar10_is_rejected_with_what_to_do(tmp_path):
     with pytest.raises(InputError, match="download_and_prepare"):
         data.load_cifar10(tmp_path, "test")
 
@@ -120,7 +120,7 @@ def write_table(path, text):
     return path
 
 
-def test_a_csv_file_names_files_and_labels(folder):
+def test_csv_file_names_files_and_labels(folder):
     path = write_table(
         folder / "list.csv",
         "label,file,note\nyoung,dog/1.png,x\nold,cat/0.png,\nyoung,cat/3.png,\n",
@@ -142,12 +142,12 @@ def test_a_csv_file_names_files_and_labels(folder):
         ("file,label\ndog/1.png,a\ndog/2.png,a\n", "two classes or more"),
     ],
 )
-def test_a_csv_file_that_will_not_do_is_refused(folder, text, message):
+def test_csv_file_that_will_not_do_is_rejected(folder, text, message):
     with pytest.raises(InputError, match=message):
         data.load(write_table(folder / "list.csv", text))
 
 
-def test_a_csv_file_that_is_not_text_is_refused(folder):
+def test_csv_file_that_is_not_text_is_rejected(folder):
     (folder / "list.csv").write_bytes(b"\xff\xfe\x00\x01\x80")
     with pytest.raises(InputError, match="cannot be read"):
         data.load(folder / "list.csv")
@@ -166,7 +166,7 @@ def test_tfds_gives_the_images_of_any_part_of_a_split(tfds_dir):
     assert data.load("cifar10", tfds_dir, ["test", "train"]).split == "test"
 
 
-def test_a_data_set_that_is_not_there_is_told_with_what_to_do(tfds_dir, tmp_path):
+def test_data_set_that_is_not_there_is_reported_with_what_to_do(tfds_dir, tmp_path):
     for source, place, message in (
         ("no_such_thing", None, "Found no folder or file at no_such_thing"),
         ("mnist", tmp_path, r"mnist.*download_and_prepare"),
@@ -185,7 +185,7 @@ def test_a_data_set_that_is_not_there_is_told_with_what_to_do(tfds_dir, tmp_path
         (b"caf\xe9 au lait\n", "Byte 3 is not"),
     ],
 )
-def test_a_text_that_will_not_do_is_refused(tmp_path, content, message):
+def test_text_that_will_not_do_is_rejected(tmp_path, content, message):
     if content is not None:
         (tmp_path / "train.txt").write_bytes(content)
     with pytest.raises(InputError, match=message):

@@ -27,7 +27,7 @@ def test_mcnemar_counts_coins(ahead, behind, p):
     assert comparison.compare_answers(*pairs(5, ahead, behind, 2))["p"] == pytest.approx(p)
 
 
-def test_the_interval_of_a_ratio_covers_the_truth_as_often_as_it_says():
+def test_interval_of_a_ratio_covers_the_truth_as_often_as_it_says():
     # Sentences of unequal length whose words share a part of their loss: 0.05 apart in truth.
     rng, covered, runs = np.random.default_rng(1), 0, 200
     for run in range(runs):
@@ -44,13 +44,13 @@ def test_the_interval_of_a_ratio_covers_the_truth_as_often_as_it_says():
     assert 0.90 <= covered / runs <= 0.985
 
 
-def test_two_equal_models_are_not_told_apart():
+def test_two_equal_models_are_not_reported_apart():
     losses, ends = np.arange(10.0), np.arange(10) % 3 == 2
     found = comparison.compare_losses(losses, losses, ends)
     assert (found["ratio"], found["low"], found["high"], found["p"]) == (1, 1, 1, 1)
 
 
-def test_unequal_rows_are_refused():
+def test_unequal_rows_are_rejected():
     with pytest.raises(InputError, match="same examples"):
         comparison.compare_answers([True], [True, False])
     with pytest.raises(InputError, match="same examples"):

@@ -18,7 +18,7 @@ def test_scores_are_those_of_keras_predict(model, rng):
     np.testing.assert_allclose(evaluation.predict(model, images), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_an_array_a_list_and_files_give_the_same_scores(model, tmp_path, rng):
+def test_array_a_list_and_files_give_the_same_scores(model, tmp_path, rng):
     from PIL import Image
 
     images = rng.integers(0, 256, (6, 40, 28, 3)).astype("uint8")

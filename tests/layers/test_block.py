@@ -80,7 +80,7 @@ def reference(x, block):
         if o.get("normalization") != "group" and "dropout" not in name
     ],
 )
-def test_a_block_computes_its_equations(name, strides, rng):
+def test_block_computes_its_equations(name, strides, rng):
     block = Block(8, strides=strides, **BLOCK_OPTIONS[name])
     x = rng.normal(size=(2, 7, 6, 8)).astype("float32")
     block.build(x.shape)
@@ -149,7 +149,7 @@ def test_gates_forced_open_or_closed_collapse_gatings_into_one_another(gate_type
         np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-6)
 
 
-def test_a_fresh_gate_starts_at_its_bias(rng):
+def test_fresh_gate_starts_at_its_bias(rng):
     x = rng.normal(size=(2, 6, 6, 8)).astype("float32")
     for options in (
         {},
@@ -171,7 +171,7 @@ def set_kernels_to_zero(stack):
         conv.kernel.assign(np.zeros(conv.kernel.shape))
 
 
-def test_parts_name_what_the_block_has(rng):
+def test_parts_has_an_entry_for_each_part_of_the_block(rng):
     x = rng.normal(size=(1, 4, 4, 8)).astype("float32")
     expected = {
         "plain": {"transform", "mix", "output"},
@@ -189,7 +189,7 @@ def test_parts_name_what_the_block_has(rng):
 
 
 @pytest.mark.parametrize("name", BLOCK_OPTIONS)
-def test_a_block_is_rebuilt_from_its_configuration(name):
+def test_block_is_rebuilt_from_its_configuration(name):
     block = Block(8, strides=2, **BLOCK_OPTIONS[name])
     again = Block.from_config(block.get_config())
     assert again.get_config() == block.get_config()
@@ -216,18 +216,18 @@ def test_a_block_is_rebuilt_from_its_configuration(name):
     ],
     ids=str,
 )
-def test_impossible_options_are_refused(options, message):
+def test_impossible_options_are_rejected(options, message):
     with pytest.raises(InputError, match=message):
         Block(8, **options)
 
 
 @pytest.mark.parametrize("filters", [0, -1, 1.5, "8", None, 10_000_000, True])
-def test_impossible_filters_are_refused(filters):
+def test_impossible_filters_are_rejected(filters):
     with pytest.raises(InputError, match="Expected `filters`"):
         Block(filters)
 
 
-def test_a_padding_shortcut_cannot_remove_channels():
+def test_padding_shortcut_cannot_remove_channels():
     with pytest.raises(InputError, match="to add channels"):
         Block(4, shortcut="pad").build((None, 8, 8, 8))
     # A plain block has no shortcut, so nothing is asked of it.

@@ -11,7 +11,7 @@ def sigmoid(x):
 
 
 @pytest.mark.parametrize("gating", GATINGS)
-def test_the_layer_computes_the_equation_of_its_gating(gating, rng):
+def test_layer_computes_the_equation_of_its_gating(gating, rng):
     x = rng.normal(size=(5, 6)).astype("float32")
     layer = Highway(gating=gating)
     layer.build(x.shape)
@@ -44,7 +44,7 @@ def test_parameters_at_the_language_models_width(gating, layers, count):
     assert layers * layer.count_params() == count
 
 
-def test_a_fresh_layer_mostly_carries(rng):
+def test_fresh_layer_mostly_carries(rng):
     layer = Highway()
     x = rng.normal(size=(4, 16)).astype("float32")
     layer(x)
@@ -72,6 +72,6 @@ def test_kernels_of_one_layer_start_from_different_draws():
     assert not np.allclose(kernels[1], kernels[2])
 
 
-def test_a_typo_in_the_gating_is_answered_with_the_right_name():
+def test_typo_in_the_gating_is_rejected_with_the_right_name():
     with pytest.raises(InputError, match="Did you mean 'coupled'"):
         Highway(gating="couple")

@@ -20,7 +20,7 @@ def test_training_drops_whole_batches_with_the_given_probability():
     assert abs(kept[:, 0].mean() - 0.7) < 0.06  # three standard deviations
 
 
-def test_training_drops_each_sample_by_itself_where_asked():
+def test_unit_sample_drops_each_example_separately():
     layer = LayerDropout(0.5, unit="sample", seed=1)
     kept = to_numpy(layer(np.ones((2000, 2, 2, 1), "float32"), training=True))
     assert (kept == kept[:, :1, :1]).all()
@@ -32,7 +32,7 @@ def test_inference_scales_by_the_survival_probability():
     np.testing.assert_array_equal(to_numpy(y), 3.0)
 
 
-def test_a_dropped_block_copies_its_input(rng):
+def test_dropped_block_copies_its_input(rng):
     x = rng.uniform(size=(3, 4, 4, 8)).astype("float32")
     for gating in ("residual", "coupled", "t_only"):
         block = Block(8, gating=gating, layer_dropout=0.999999, mix_relu=False)
@@ -53,7 +53,7 @@ def test_inference_is_the_mean_of_training_over_the_draws(gating, rng):
     np.testing.assert_allclose(to_numpy(block(x)), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_impossible_rates_and_units_are_refused():
+def test_impossible_rates_and_units_are_rejected():
     for rate in (-0.1, 1.0, float("nan"), "half"):
         with pytest.raises(InputError, match="Expected `rate`"):
             LayerDropout(rate)

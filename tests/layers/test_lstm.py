@@ -48,7 +48,7 @@ def test_text_in_two_parts_is_the_text_in_one(rng):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
-def test_the_gradient_of_its_own_is_that_of_tensorflow(dtype, rng):
+def test_gradient_of_its_own_is_that_of_tensorflow(dtype, rng):
     import tensorflow as tf
 
     wide = "float64" if dtype == "float64" else "float32"
@@ -82,7 +82,7 @@ def test_one_bias_less_is_four_times_the_units_less():
     assert counts[0] - counts[1] == 1_200
 
 
-def test_the_state_stays_float32_under_mixed_precision(rng):
+def test_state_stays_float32_under_mixed_precision(rng):
     layer = LSTM(4, dtype="mixed_bfloat16")
     outputs, state = layer(rng.normal(size=(2, 3, 5)).astype("float32"))
     assert keras.backend.standardize_dtype(outputs.dtype) == "bfloat16"
@@ -103,7 +103,7 @@ def test_configuration_and_weights_survive_saving(tmp_path, rng):
     assert again.layers[1].get_config() == layer.get_config()
 
 
-def test_no_units_are_refused():
+def test_zero_units_are_rejected():
     with pytest.raises(InputError, match="units"):
         LSTM(0)
     assert ops.shape(LSTM(2).start(3)[0]) == (3, 2)

@@ -23,7 +23,7 @@ def to_numpy(x):
     return keras.ops.convert_to_numpy(keras.ops.cast(x, "float32"))
 
 
-def test_the_table_holds_the_six_gatings_of_the_paper():
+def test_table_holds_the_six_gatings_of_the_paper():
     assert GATINGS.keys() == EXPECTED.keys()
 
 
@@ -33,7 +33,7 @@ def test_mix_follows_the_papers_equations(gating):
     np.testing.assert_allclose(to_numpy(mix(gating, *tensors)), EXPECTED[gating], rtol=1e-6)
 
 
-def test_a_nearly_open_carry_still_forgets_in_bfloat16():
+def test_nearly_open_carry_still_forgets_in_bfloat16():
     # 1 - 2^-9 is 1 in bfloat16: a carry of that dtype would never decay.
     carry = keras.ops.full((1,), 1 - 2.0**-9)
     h, x = (keras.ops.cast(keras.ops.full((1,), value), "bfloat16") for value in (-255.0, 256.0))

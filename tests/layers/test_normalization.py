@@ -82,7 +82,7 @@ def test_float64_is_computed_in_float64(rng):
     np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
 
 
-def test_a_frozen_layer_uses_and_keeps_its_moving_statistics(rng):
+def test_frozen_layer_uses_and_keeps_its_moving_statistics(rng):
     x = rng.normal(5, 1, SHAPE).astype("float32")
     ours, theirs = pair()
     for layer in (ours, theirs):

@@ -49,7 +49,7 @@ def reference(layer, word):
     return y
 
 
-def test_a_word_is_read_as_kim_et_al_read_it(rng):
+def test_word_is_read_as_kim_et_al_read_it(rng):
     layer = make(num_layers=2)
     fill(layer, rng)
     words = [[1, 5, 2], [1, 7, 8, 9, 10, 2], [3], [1, 11, 5, 2]]
@@ -59,7 +59,7 @@ def test_a_word_is_read_as_kim_et_al_read_it(rng):
         np.testing.assert_allclose(row, reference(layer, word), rtol=1e-4, atol=1e-5)
 
 
-def test_a_word_reads_the_same_however_far_it_is_filled_up(rng):
+def test_word_reads_the_same_however_far_it_is_filled_up(rng):
     layer = make()
     fill(layer, rng)
     word = np.array([[1, 5, 6, 2]])
@@ -83,7 +83,7 @@ def test_kernels_start_from_different_draws():
     assert not np.allclose(*map(array, layer.kernels))
 
 
-def test_impossible_filters_are_refused():
+def test_impossible_filters_are_rejected():
     with pytest.raises(InputError, match="a number of filters for each width"):
         make(num_filters=(1, 2))
     with pytest.raises(InputError, match="filter_widths"):

@@ -50,7 +50,7 @@ def test_highway_110_of_the_authors_cifar_comparison():
     assert trainable(model) == 2_649_918
 
 
-def test_the_shipped_pair_is_of_one_size():
+def test_shipped_pair_is_of_one_size():
     resnet = trainable(models.resnet(20, dataset="cifar"))
     highway = trainable(models.highway(20, dataset="cifar", stackwise_num_filters=[16, 16, 48]))
     assert abs(highway / resnet - 1) < 0.05
@@ -92,12 +92,12 @@ def test_builders_differ_in_their_gating():
     ],
     ids=str,
 )
-def test_unknown_and_absurd_arguments_are_refused(arguments, options, message):
+def test_unknown_and_oversized_arguments_are_rejected(arguments, options, message):
     with pytest.raises(InputError, match=message):
         models.resnet(*arguments, **options)
 
 
-def test_a_highway_net_starts_close_to_a_copy(rng):
+def test_highway_net_starts_close_to_a_copy(rng):
     # Gates start at sigmoid(-1) = 0.27: a stack changes its input by a part only.
     model = models.highway(20, dataset="cifar")
     found = model.backbone.forward_intermediates(rng.normal(size=(2, 16, 16, 3)).astype("float32"))

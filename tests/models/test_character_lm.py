@@ -62,7 +62,7 @@ def test_variational_dropout_leaves_out_the_same_units_at_all_words(variational)
     )
 
 
-def test_one_bias_takes_off_what_the_docstring_says():
+def test_one_bias_saves_the_documented_number_of_parameters():
     for size, less in (("small", 2_400), ("large", 5_200)):
         with_one = models.character_lm(size, two_biases=False).count_params()
         assert models.character_lm(size).count_params() - with_one == less
@@ -100,7 +100,7 @@ def step_by_step(model, prompt, length):
     return words[1:]
 
 
-def test_greedy_writing_is_that_of_reading_all_anew_for_each_word(model):
+def test_greedy_generation_equals_reading_the_whole_text_for_each_word(model):
     model.compile(sampler="greedy")
     for prompt in ("the cat", "sat on eggs N", ""):
         text = model.generate(prompt, max_length=14, stop_token_ids=None)
@@ -109,7 +109,7 @@ def test_greedy_writing_is_that_of_reading_all_anew_for_each_word(model):
         assert text == expected
 
 
-def test_the_vocabulary_is_read_again_only_when_its_readers_have_changed(model, monkeypatch):
+def test_vocabulary_is_read_again_only_when_its_readers_have_changed(model, monkeypatch):
     model.compile(sampler="greedy")
     read, reads = model.read_vocabulary, []
     monkeypatch.setattr(model, "read_vocabulary", lambda: reads.append(1) or read())
@@ -130,7 +130,7 @@ def test_texts_of_different_length_are_written_side_by_side(model):
     assert together == alone
 
 
-def test_a_word_that_is_not_in_the_vocabulary_is_read_through_its_characters(model):
+def test_word_that_is_not_in_the_vocabulary_is_read_through_its_characters(model):
     tokenizer = model.preprocessor.tokenizer
     packed = model.preprocessor.generate_preprocess(["the mats", "the dogs"], sequence_length=5)
     np.testing.assert_array_equal(packed["token_ids"][0], packed["token_ids"][1])
@@ -142,7 +142,7 @@ def test_a_word_that_is_not_in_the_vocabulary_is_read_through_its_characters(mod
     np.testing.assert_allclose(the, table[tokenizer.token_to_id("the")], atol=1e-6)
 
 
-def test_a_text_ends_with_its_sentence(model):
+def test_text_ends_with_its_sentence(model):
     bias = np.zeros(11, "float32")
     bias[0] = 50  # <eos> is all that it will write
     model.next_word.bias.assign(bias)
@@ -151,7 +151,7 @@ def test_a_text_ends_with_its_sentence(model):
     assert model.generate("the cat", max_length=6, stop_token_ids=None).startswith("the cat")
 
 
-def test_training_data_are_a_text_and_what_follows_each_word(model):
+def test_training_targets_are_the_next_words(model):
     x, y, weights = model.preprocessor(["the cat", "on the mat sat"], sequence_length=6)
     tokenizer = model.preprocessor.tokenizer
     assert x["character_ids"].shape[:2] == (2, 6)
@@ -159,7 +159,7 @@ def test_training_data_are_a_text_and_what_follows_each_word(model):
     assert weights.sum(-1).tolist() == [3, 5]
 
 
-def test_what_does_not_fit_is_refused(model, tokenizer):
+def test_mismatched_tokenizer_or_option_is_rejected(model, tokenizer):
     with pytest.raises(InputError, match=r"at most 3 words.*Received 4"):
         model.generate("the cat sat", max_length=3)
     with pytest.raises(InputError, match=r"tokenizer of 10 words"):

@@ -41,7 +41,7 @@ def test_every_option_trains_in_mixed_precision(name, rng):
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_intermediates_end_in_what_the_network_returns(name, rng):
+def test_last_intermediate_equals_the_output(name, rng):
     net = make_net(name)
     randomize(net)
     x = images(rng)
@@ -56,7 +56,7 @@ def test_intermediates_end_in_what_the_network_returns(name, rng):
     assert len(shapes) == 1  # the blocks of a stage estimate the same features
 
 
-def test_names_do_not_depend_on_what_was_built_before():
+def test_names_do_not_depend_on_earlier_models():
     first, second = ([layer.name for layer in make_net("full").layers] for _ in range(2))
     assert first == second == ["images", "stem", "stage1_block1", "stage2_block1", "stage2_block2"]
     paths = [w.path for w in make_net("full").weights]
@@ -65,7 +65,7 @@ def test_names_do_not_depend_on_what_was_built_before():
     assert "stage2_block1/projection/norm1/moving_mean" in paths
 
 
-def test_a_pre_activated_network_ends_in_norm_and_relu(rng):
+def test_pre_activated_network_ends_in_norm_and_relu(rng):
     net = make_net("pre")
     assert [layer.name for layer in net.layers][-2:] == ["head_norm", "head_relu"]
     assert np.asarray(net(images(rng))).min() >= 0
@@ -77,7 +77,7 @@ def test_layer_dropout_rises_linearly_with_depth():
     np.testing.assert_allclose(rates, [0.5 / 3, 1.0 / 3, 0.5])
 
 
-def test_a_stem_for_imagenet_pools_without_letting_the_border_win():
+def test_stem_for_imagenet_pools_without_letting_the_border_win():
     net = make_net("imagenet_stem_pre")
     stem = net.get_layer("stem")
     stem.conv.kernel.assign(np.full(stem.conv.kernel.shape, -1.0))
@@ -86,7 +86,7 @@ def test_a_stem_for_imagenet_pools_without_letting_the_border_win():
     assert y.max() < 0
 
 
-def test_unknown_arguments_are_refused_and_known_ones_named():
+def test_unknown_arguments_are_rejected_and_known_ones_named():
     with pytest.raises(InputError, match="unknown one: colour"):
         models.ImageBackbone(**SMALL, colour="red")
 
@@ -97,7 +97,7 @@ def test_any_image_size_is_taken(rng):
         assert net(images(rng, side)).shape == (2, -(-side // 2), -(-side // 2), 16)
 
 
-def test_the_fast_normalization_is_what_the_network_uses():
+def test_fast_normalization_is_what_the_network_uses():
     norms = [
         layer
         for layer in make_net("residual")._flatten_layers()

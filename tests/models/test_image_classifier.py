@@ -70,7 +70,7 @@ def test_photographs_are_prepared_as_timm_prepares_them(photographs, interpolati
         assert np.abs(converted(image, image_size=(224, 224), **options) - expected).mean() < 0.25
 
 
-def test_a_pipeline_that_knows_no_sizes_prepares_images_alike(rng):
+def test_pipeline_that_knows_no_sizes_prepares_images_alike(rng):
     converter = models.make_preprocessor("imagenet").image_converter
     images = [rng.integers(0, 256, (*size, 3)).astype("uint8") for size in ((300, 451), (451, 300))]
     stream = tf.data.Dataset.from_generator(
@@ -83,7 +83,7 @@ def test_a_pipeline_that_knows_no_sizes_prepares_images_alike(rng):
         )
 
 
-def test_an_image_may_be_squeezed_instead(rng):
+def test_image_may_be_squeezed_instead(rng):
     image = rng.integers(0, 256, (40, 90, 3)).astype("uint8")
     found = converted(image, image_size=(32, 16), crop_to_aspect_ratio=False)
     expected = np.asarray(Image.fromarray(image).resize((16, 32), Image.BILINEAR), "float64")
@@ -92,7 +92,7 @@ def test_an_image_may_be_squeezed_instead(rng):
         converted(image, image_size=(32, 16), pad_to_aspect_ratio=True)
 
 
-def test_the_converter_is_rebuilt_from_its_configuration():
+def test_converter_is_rebuilt_from_its_configuration():
     converter = models.make_preprocessor("imagenet").image_converter
     again = models.ImageConverter.from_config(converter.get_config())
     assert again.get_config() == converter.get_config()
@@ -142,7 +142,7 @@ def test_fit_learns_from_raw_images():
     assert history["loss"][-1] < 0.3 * history["loss"][0]
 
 
-def test_unknown_arguments_are_refused():
+def test_unknown_arguments_are_rejected():
     with pytest.raises(InputError, match="Did you mean 'name'"):
         models.ImageClassifier(small().backbone, 10, nam="x")
     with pytest.raises(InputError, match="Expected `pooling`"):

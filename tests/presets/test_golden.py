@@ -27,7 +27,7 @@ def rewrite(folder, **changes):
     (folder / layout.RECORD).write_text(json.dumps(record))
 
 
-def test_a_preset_computes_its_golden_outputs(folder, capsys):
+def test_preset_computes_its_golden_outputs(folder, capsys):
     found = verification.verify(folder)
     assert found["differences"].keys() == {"tensor_features", "tensor_scores", "image_scores"}
     assert max(found["differences"].values()) < 1e-5
@@ -35,7 +35,7 @@ def test_a_preset_computes_its_golden_outputs(folder, capsys):
     assert json.loads(capsys.readouterr().out)["files"] == len(ku.load_record(folder).files)
 
 
-def test_a_network_without_a_preprocessor_has_golden_outputs_too(tmp_path):
+def test_network_without_a_preprocessor_has_golden_outputs_too(tmp_path):
     backbone = models.resnet(8, dataset="cifar").backbone
     ku.save_preset(models.ImageClassifier(backbone, 3), tmp_path / "bare")
     assert verification.verify(tmp_path / "bare")["differences"].keys() == {
@@ -51,19 +51,19 @@ def test_another_function_is_found_out(folder, name):
         verification.verify(folder)
 
 
-def test_a_damaged_golden_file_is_found_by_its_hash(folder):
+def test_damaged_golden_file_is_found_by_its_hash(folder):
     path = folder / layout.GOLDEN
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(InputError, match=r"golden\.npz to have the sha256"):
         verification.verify(folder)
 
 
-def test_a_preset_without_golden_outputs_is_refused(folder):
+def test_preset_without_golden_outputs_is_rejected(folder):
     (folder / layout.RECORD).unlink()
     with pytest.raises(InputError, match="save it again"):
         verification.verify(folder)
 
 
 @pytest.mark.parametrize("name", ["highway_bn_cifar10", "resnet_bn_cifar10"])
-def test_the_shipped_presets_compute_what_they_computed_when_they_were_made(name):
+def test_shipped_presets_compute_what_they_computed_when_they_were_made(name):
     assert cli.main(["verify", name]) == 0

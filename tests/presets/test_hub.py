@@ -80,7 +80,7 @@ def client(tmp_path, preset, server):
 
 
 @pytest.mark.slow
-def test_a_preset_comes_from_the_hub_and_then_from_the_cache(client, server, preset):
+def test_preset_comes_from_the_hub_and_then_from_the_cache(client, server, preset):
     _, ((old, old_scores), (new, new_scores)) = preset
     first = server.add("ada/small", old)
     server.add("ada/small", {**new, "assets/words.json": b"{}"})  # folders do no harm
@@ -98,7 +98,7 @@ def test_a_preset_comes_from_the_hub_and_then_from_the_cache(client, server, pre
     assert len(server.requests) == before
 
 
-def test_a_private_repository_opens_with_its_owners_token_only(client, server, preset):
+def test_private_repository_opens_with_its_owners_token_only(client, server, preset):
     _, (_, (files, scores)) = preset
     server.add("ada/small", files, private=True)
     for token in (None, "token-of-bob"):
@@ -107,7 +107,7 @@ def test_a_private_repository_opens_with_its_owners_token_only(client, server, p
     np.testing.assert_array_equal(client.load(token="token-of-ada"), scores)
 
 
-def test_offline_and_not_cached_is_said_within_two_seconds(client):
+def test_missing_cache_offline_is_reported_within_two_seconds(client):
     for options in (
         {"endpoint": "http://127.0.0.1:1"},
         {"env": {"HF_HUB_OFFLINE": "1"}},
@@ -119,14 +119,14 @@ def test_offline_and_not_cached_is_said_within_two_seconds(client):
 
 
 @pytest.mark.slow
-def test_what_is_not_there_is_named(client, server, preset):
+def test_missing_repository_or_revision_is_named(client, server, preset):
     server.add("ada/small", preset[1][0][0])
     assert "Expected a repository ada/smal on the Hub" in client.load("hf://ada/smal")[0]
     assert "no such branch, tag or commit" in client.load(revision="v9")[0]
 
 
 @pytest.mark.slow
-def test_wrong_bytes_of_the_right_length_are_refused_and_fetched_anew(client, server, preset):
+def test_wrong_bytes_of_the_right_length_are_rejected_and_downloaded_again(client, server, preset):
     _, ((files, scores), _) = preset
     server.add("ada/small", files)
 
@@ -154,7 +154,7 @@ def test_wrong_bytes_of_the_right_length_are_refused_and_fetched_anew(client, se
 
 
 @pytest.mark.slow
-def test_a_body_that_is_cut_short_is_resumed_or_refused(client, server, preset):
+def test_body_that_is_cut_short_is_resumed_or_rejected(client, server, preset):
     _, ((files, scores), _) = preset
     server.add("ada/small", files)
 
@@ -176,7 +176,7 @@ def test_a_body_that_is_cut_short_is_resumed_or_refused(client, server, preset):
 
 
 @pytest.mark.slow
-def test_a_server_that_fails_is_said_to(client, server, preset):
+def test_server_that_fails_is_reported_to(client, server, preset):
     server.add("ada/small", preset[1][0][0])
 
     def fail(handler, path):
@@ -189,7 +189,7 @@ def test_a_server_that_fails_is_said_to(client, server, preset):
 
 
 @pytest.mark.slow
-def test_a_commit_that_lands_meanwhile_does_not_mix_versions(client, server, preset):
+def test_commit_that_lands_meanwhile_does_not_mix_versions(client, server, preset):
     _, ((old, old_scores), (new, new_scores)) = preset
     server.add("ada/small", old)
 
@@ -220,7 +220,7 @@ def slowly(handler, path):
 
 
 @pytest.mark.slow
-def test_a_slow_server_is_waited_for(client, server, preset):
+def test_slow_server_is_waited_for(client, server, preset):
     _, ((files, scores), _) = preset
     server.add("ada/small", files)
     server.fault = slowly
@@ -243,7 +243,7 @@ def test_two_processes_may_download_at_once(client, server, preset):
 
 
 @pytest.mark.slow
-def test_an_empty_repository_is_no_preset(client, server):
+def test_empty_repository_is_no_preset(client, server):
     server.add("ada/small", {"README.md": b"soon"})
     assert "Expected a preset in ada/small" in client.load()[0]
 
@@ -299,12 +299,12 @@ class TestNamedPresets:
 
 
 @pytest.mark.parametrize("uri", ["hf://", "hf://name", "hf://a/b/c", "hf://a/b@", "hf://a b/c"])
-def test_what_is_no_address_is_refused(uri):
+def test_invalid_address_is_rejected(uri):
     with pytest.raises(InputError, match="hf://org/name@revision"):
         hub.parse(uri)
 
 
-def test_an_address_names_one_revision():
+def test_address_names_one_revision():
     assert hub.parse("hf://a/b@v1") == ("a/b", "v1")
     assert hub.parse("hf://a/b", "v1") == hub.parse("hf://a/b@v1", "v1") == ("a/b", "v1")
     with pytest.raises(InputError, match="Expected one revision"):

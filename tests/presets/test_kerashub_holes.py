@@ -118,7 +118,7 @@ def test_resave_over_another_preset_leaves_no_stale_file(folder, saved):
     assert np.abs(ku.from_preset(folder).predict(saved[1], verbose=0) - saved[2]).max() == 0.0
 
 
-def test_a_backbone_saved_over_a_task(folder):
+def test_backbone_saved_over_a_task(folder):
     other = models.highway(8, dataset="cifar", num_classes=3, gating="full")
     other.backbone.save_to_preset(str(folder))
     refused(folder, "of its record")

@@ -45,7 +45,7 @@ def words(saved):
     return data.read_words(saved[0], "test")
 
 
-def test_a_preset_comes_back_rounded_to_float16_and_no_further(saved):
+def test_preset_comes_back_rounded_to_float16_and_no_further(saved):
     root, record, model = saved
     assert record.task == "text-generation"
     assert "assets/tokenizer/vocabulary.json" in record.files
@@ -116,7 +116,7 @@ def test_published_and_loaded_by_address_it_is_the_same(saved, folder, tmp_path)
 
 
 @pytest.mark.parametrize("keep_record", [True, False])
-def test_a_vocabulary_of_another_length_is_refused(folder, keep_record):
+def test_vocabulary_of_another_length_is_rejected(folder, keep_record):
     path = folder / "assets" / "tokenizer" / "vocabulary.json"
     facts = json.loads(path.read_text())
     facts["words"].append("zebra")
@@ -130,13 +130,13 @@ def test_a_vocabulary_of_another_length_is_refused(folder, keep_record):
         ku.from_preset(folder)
 
 
-def test_a_vocabulary_that_is_missing_is_told(folder):
+def test_vocabulary_that_is_missing_is_reported(folder):
     (folder / "assets" / "tokenizer" / "vocabulary.json").unlink()
     with pytest.raises(InputError, match=r"vocabulary\.json"):
         ku.from_preset(folder)
 
 
-def test_what_a_language_model_has_not_is_refused(saved):
+def test_options_that_a_language_model_lacks_are_rejected(saved):
     for options in ({"gating": "full"}, {"num_classes": 3}, {"labels": ["a", "b"]}):
         with pytest.raises(InputError, match="for a language model"):
             ku.from_preset(saved[0] / "small", **options)

@@ -45,14 +45,14 @@ def forget(folder):
     (folder / "golden.npz").unlink()
 
 
-def test_a_preset_comes_back_without_a_difference(saved):
+def test_preset_comes_back_without_a_difference(saved):
     folder, _, images, expected = saved
     model = ku.from_preset(folder)
     assert model.labels == ["class0", "class1", "class2", "class3"]
     assert np.abs(model.predict(images, verbose=0) - expected).max() == 0.0
 
 
-def test_a_new_process_gives_the_same_scores_to_the_bit(saved, tmp_path):
+def test_new_process_gives_the_same_scores_to_the_bit(saved, tmp_path):
     folder, _, images, expected = saved
     np.save(tmp_path / "images.npy", images)
     code = (
@@ -66,7 +66,7 @@ def test_a_new_process_gives_the_same_scores_to_the_bit(saved, tmp_path):
     np.testing.assert_array_equal(np.load(files[1]), expected)
 
 
-def test_the_record_says_what_the_preset_is(saved):
+def test_record_says_what_the_preset_is(saved):
     folder, record, *_ = saved
     assert ku.load_record(folder) == record
     assert record.name == "small"
@@ -88,7 +88,7 @@ def test_keras_hub_opens_the_folder_too(saved):
     assert np.abs(model.predict(images, verbose=0) - expected).max() == 0.0
 
 
-def test_a_new_head_keeps_the_backbone(saved):
+def test_new_head_keeps_the_backbone(saved):
     folder, *_ = saved
     model, old = ku.from_preset(folder, num_classes=3), ku.from_preset(folder)
     assert model.num_classes == 3
@@ -101,7 +101,7 @@ def test_a_new_head_keeps_the_backbone(saved):
 
 
 @pytest.mark.parametrize("count", [0, 1, -3, 2.5, "ten", 10**9])
-def test_a_wrong_number_of_classes_is_refused(saved, count):
+def test_wrong_number_of_classes_is_rejected(saved, count):
     with pytest.raises(InputError, match="Expected `num_classes`"):
         ku.from_preset(saved[0], num_classes=count)
 
@@ -112,7 +112,7 @@ def test_random_weights_where_asked(saved):
     assert np.abs(model.predict(images, verbose=0) - expected).max() > 0.01
 
 
-def test_a_precision_can_be_chosen(saved):
+def test_precision_can_be_chosen(saved):
     folder, _, images, expected = saved
     model = ku.from_preset(folder, dtype="mixed_bfloat16")
     assert model.backbone.compute_dtype == "bfloat16"
@@ -121,12 +121,12 @@ def test_a_precision_can_be_chosen(saved):
 
 
 @pytest.mark.parametrize("dtype", ["bf16", "mixed", 32])
-def test_a_dtype_that_is_none_is_refused(saved, dtype):
+def test_dtype_that_is_none_is_rejected(saved, dtype):
     with pytest.raises(InputError, match="Expected a dtype policy"):
         ku.from_preset(saved[0], dtype=dtype)
 
 
-def test_what_was_trained_is_saved_in_float32_unfrozen_and_without_the_optimizer(tmp_path):
+def test_preset_is_saved_in_float32_unfrozen_and_without_optimizer(tmp_path):
     model = make_model(dtype="mixed_bfloat16")
     model.backbone.trainable = False
     model.compile(optimizer=keras.optimizers.Adam(), loss="mse")
@@ -149,7 +149,7 @@ def test_what_was_trained_is_saved_in_float32_unfrozen_and_without_the_optimizer
 @pytest.mark.parametrize(
     "name", ["model.weights.h5", "task.weights.h5", "task.json", "config.json"]
 )
-def test_a_missing_file_is_named(copy, name):
+def test_missing_file_is_named(copy, name):
     (copy / name).unlink()
     with pytest.raises(InputError, match=name):
         ku.from_preset(copy)
@@ -164,7 +164,7 @@ def test_one_flipped_bit_is_found_by_its_hash(copy, name):
         ku.from_preset(copy)
 
 
-def test_a_truncated_file_is_found_by_its_size(copy):
+def test_truncated_file_is_found_by_its_size(copy):
     path = copy / "model.weights.h5"
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match="to have the size"):
@@ -172,13 +172,13 @@ def test_a_truncated_file_is_found_by_its_size(copy):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"name": "x"}', '{"unknown": 1}'])
-def test_a_damaged_record_is_refused(copy, text):
+def test_damaged_record_is_rejected(copy, text):
     (copy / "record.json").write_text(text)
     with pytest.raises(InputError, match=r"record\.json"):
         ku.from_preset(copy)
 
 
-def test_a_record_cannot_lead_out_of_its_folder(copy):
+def test_record_cannot_lead_out_of_its_folder(copy):
     record = json.loads((copy / "record.json").read_text())
     record["files"]["../secret"] = {"sha256": "0", "size": 0}
     (copy / "record.json").write_text(json.dumps(record))
@@ -197,13 +197,13 @@ def test_without_a_record_the_weights_must_still_fit(copy):
         ku.from_preset(copy)
 
 
-def test_a_record_that_went_missing_is_missed(copy):
+def test_record_that_went_missing_is_missed(copy):
     (copy / "record.json").unlink()
     with pytest.raises(InputError, match=r"Expected a record\.json .* Restore the record"):
         ku.from_preset(copy)
 
 
-def test_without_a_record_nan_is_refused(copy):
+def test_without_a_record_nan_is_rejected(copy):
     forget(copy)
     with h5py.File(copy / "model.weights.h5", "r+") as file:
         file["layers/stem/conv/vars/0"][0, 0, 0, 0] = np.nan
@@ -211,7 +211,7 @@ def test_without_a_record_nan_is_refused(copy):
         ku.from_preset(copy)
 
 
-def test_without_a_record_a_broken_file_of_weights_is_refused(copy):
+def test_without_a_record_a_broken_file_of_weights_is_rejected(copy):
     forget(copy)
     (copy / "task.weights.h5").write_bytes(b"not HDF5")
     with pytest.raises(InputError, match=r"HDF5 file of weights in .*task\.weights\.h5"):
@@ -227,7 +227,7 @@ def test_without_a_record_a_broken_file_of_weights_is_refused(copy):
     ],
     ids=str,
 )
-def test_without_a_record_an_impossible_configuration_is_refused(copy, change, message):
+def test_without_a_record_an_impossible_configuration_is_rejected(copy, change, message):
     forget(copy)
     task = json.loads((copy / "task.json").read_text())
     task["config"]["backbone"]["config"] |= change
@@ -236,7 +236,7 @@ def test_without_a_record_an_impossible_configuration_is_refused(copy, change, m
         ku.from_preset(copy)
 
 
-def test_a_folder_of_another_class_is_refused(copy):
+def test_folder_of_another_class_is_rejected(copy):
     forget(copy)
     task = json.loads((copy / "task.json").read_text())
     task["registered_name"] = "keras_hub>ResNetImageClassifier"
@@ -245,7 +245,7 @@ def test_a_folder_of_another_class_is_refused(copy):
         ku.from_preset(copy)
 
 
-def test_a_typo_in_a_name_is_answered_with_the_right_one():
+def test_typo_in_a_name_is_rejected_with_the_right_one():
     with pytest.raises(InputError, match="Did you mean 'highway_bn_cifar10'"):
         ku.from_preset("higway_bn_cifar10")
 
@@ -282,7 +282,7 @@ def test_only_a_preset_may_be_replaced_and_only_where_allowed(saved, copy, tmp_p
     assert (other / "thesis.tex").read_text() == "years of work"
 
 
-def test_a_metric_without_its_origin_is_refused(tmp_path):
+def test_metric_without_its_origin_is_rejected(tmp_path):
     metric = {"dataset": "d", "split": "test", "n": 1, "metric": "accuracy", "value": 1.0}
     with pytest.raises(InputError, match="how it was measured"):
         ku.save_preset(make_model(), tmp_path / "p", metrics=(metric,))

@@ -71,7 +71,7 @@ def publish(server, folder, *arguments, token="token-of-ada", uri="hf://ada/smal
     return 0, json.loads(done.stdout)
 
 
-def test_what_was_published_is_what_is_loaded(server, folder, saved, tmp_path):
+def test_published_preset_is_the_one_that_is_loaded(server, folder, saved, tmp_path):
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
     # An earlier version left files that this one does not have.
     server.add("ada/small", {"old.weights.h5": b"old", "notes.md": b"the author's"})
@@ -90,7 +90,7 @@ def test_what_was_published_is_what_is_loaded(server, folder, saved, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_dry_run_sends_nothing(server, folder):
+def test_dry_run_sends_nothing(server, folder):
     code, found = publish(server, folder, "--dry-run", "--private")
     assert code == 0, found
     assert found["private"] is True
@@ -101,7 +101,7 @@ def test_a_dry_run_sends_nothing(server, folder):
 
 
 @pytest.mark.slow
-def test_strangers_cannot_publish_and_nothing_is_made(server, folder):
+def test_publishing_without_rights_fails_and_creates_nothing(server, folder):
     code, error = publish(server, folder, token="token-of-bob")
     assert code == 2
     assert "Expected the Hub to accept ada/small" in error
@@ -110,7 +110,7 @@ def test_strangers_cannot_publish_and_nothing_is_made(server, folder):
 
 
 @pytest.mark.slow
-def test_a_hub_that_cannot_be_reached_is_said(folder, server):
+def test_hub_that_cannot_be_reached_is_reported(folder, server):
     server.url = "http://127.0.0.1:1"
     code, error = publish(server, folder)
     assert code == 2
@@ -118,7 +118,7 @@ def test_a_hub_that_cannot_be_reached_is_said(folder, server):
     assert "Traceback" not in error
 
 
-def test_a_damaged_preset_is_not_sent(server, folder):
+def test_damaged_preset_is_not_sent(server, folder):
     data = bytearray((folder / "model.weights.h5").read_bytes())
     data[len(data) // 2] ^= 1
     (folder / "model.weights.h5").write_bytes(data)
@@ -129,7 +129,7 @@ def test_a_damaged_preset_is_not_sent(server, folder):
 
 
 @pytest.mark.slow
-def test_what_comes_back_different_is_reported(server, folder):
+def test_difference_after_publishing_is_reported(server, folder):
     def spoil(handler, path):
         if handler.command == "GET" and "/objects/" in path:
             data = server.objects[path.rsplit("/", 1)[1]]
@@ -144,7 +144,7 @@ def test_what_comes_back_different_is_reported(server, folder):
 
 
 @pytest.mark.slow
-def test_a_commit_that_lands_meanwhile_is_not_overwritten(server, folder):
+def test_commit_that_lands_meanwhile_is_not_overwritten(server, folder):
     server.add("ada/small", {"notes.md": b"the author's"})
 
     def land(handler, path):
@@ -163,7 +163,7 @@ def test_a_commit_that_lands_meanwhile_is_not_overwritten(server, folder):
 
 
 @pytest.mark.slow
-def test_the_optimizers_state_is_not_sent(server, folder, saved):
+def test_optimizers_state_is_not_sent(server, folder, saved):
     model = ku.from_preset(folder)
     model.fit(np.load(saved[1]), np.array([0, 1, 2]), batch_size=3, verbose=0, shuffle=False)
     ku.save_preset(model, folder, overwrite=True)
@@ -182,7 +182,7 @@ def test_the_optimizers_state_is_not_sent(server, folder, saved):
     assert server.requests == []
 
 
-def test_a_record_that_names_a_stray_file_is_refused(folder):
+def test_record_that_names_a_stray_file_is_rejected(folder):
     (folder / "passwords.txt").write_text("secret")
     record = json.loads((folder / "record.json").read_text())
     record["files"]["passwords.txt"] = fingerprint(folder / "passwords.txt")
@@ -191,7 +191,7 @@ def test_a_record_that_names_a_stray_file_is_refused(folder):
         publishing.upload_preset("hf://ada/small", folder)
 
 
-def test_what_has_no_weights_is_not_published():
+def test_preset_without_weights_is_not_published():
     with pytest.raises(InputError, match="has not been trained yet"):
         publishing.upload_preset("hf://ada/plain", "plain_bn_imagenet")
 
@@ -237,13 +237,13 @@ def test_zoo_publish_sends_presets_and_their_names_lead_to_them(server, tmp_path
     assert "not published: highway_bn_imagenet" in done.stderr
 
 
-def test_a_folder_without_a_record_is_refused(folder):
+def test_folder_without_a_record_is_rejected(folder):
     (folder / "record.json").unlink()
     with pytest.raises(InputError, match="Expected a complete preset with its record"):
         publishing.upload_preset("hf://ada/small", folder)
 
 
-def test_the_card_tells_the_hub_and_people_what_the_record_says(saved):
+def test_card_tells_the_hub_and_people_what_the_record_says(saved):
     record = ku.load_record(saved[0])
     text = card.make_card(record, "ada/small")
     _, header, body = text.split("---\n", 2)
@@ -262,7 +262,7 @@ def test_the_card_tells_the_hub_and_people_what_the_record_says(saved):
     assert rows[0]["value"] == 90.0
 
 
-def test_the_card_of_a_regated_preset_gives_the_sources_scores_as_the_sources():
+def test_card_of_a_regated_preset_gives_the_sources_scores_as_the_sources():
     record = ku.load_record("highway_bn_imagenet")
     text = card.make_card(record, "ada/highway")
     _, header, body = text.split("---\n", 2)

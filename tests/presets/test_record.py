@@ -16,7 +16,7 @@ GOOD = {
 SOURCE = {"repository": "timm/x", "gating": "residual"}
 
 
-def test_a_record_comes_back_as_it_was_written(tmp_path):
+def test_record_comes_back_as_it_was_written(tmp_path):
     record = Record(**GOOD, labels=("a", "b"), source=SOURCE)
     record.write(tmp_path / "record.json")
     assert Record.read(tmp_path / "record.json") == record
@@ -47,12 +47,12 @@ def test_a_record_comes_back_as_it_was_written(tmp_path):
     ],
     ids=str,
 )
-def test_what_a_record_may_not_say_is_refused(changes, message):
+def test_invalid_record_is_rejected(changes, message):
     with pytest.raises(InputError, match=message):
         Record(**{**GOOD, **changes})
 
 
-def test_weights_can_be_had_unless_nobody_has_made_them():
+def test_record_knows_whether_weights_exist():
     assert Record(**GOOD).has_weights
     assert Record(**{**GOOD, "origin": "regated", "source": SOURCE}).has_weights
     recipe = {"origin": "recipe only", "training": {"command": "c"}, "files": {}, "metrics": ()}

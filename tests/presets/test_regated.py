@@ -244,7 +244,7 @@ def convert_on_disk(*arguments):
 
 
 @pytest.mark.slow
-def test_the_command_converts_on_disk_and_back_to_timm(small, tmp_path):
+def test_command_converts_on_disk_and_back_to_timm(small, tmp_path):
     images = np.random.default_rng(3).integers(0, 256, (2, 64, 80, 3)).astype("uint8")
     expected = convert.from_timm(small).predict(images, verbose=0)
     code, found = convert_on_disk(small, "--out", tmp_path / "h", "--gating", "coupled")

@@ -46,7 +46,7 @@ def test_presets_are_listed_with_their_figures():
 
 
 @pytest.mark.parametrize("record", ku.list_presets(), ids=lambda record: record.name)
-def test_every_name_says_what_the_record_says(record):
+def test_name_matches_the_record(record):
     kinds = r"([a-z]+)(\d*)(_\w+?)?_(bn|nobn|small|large)_(\w+)"
     family, depth, rest, normalization, dataset = re.fullmatch(kinds, record.name).groups()
     network = family + (rest or "")
@@ -67,7 +67,7 @@ def test_every_name_says_what_the_record_says(record):
     assert dataset == ("imagenet" if record.label_set else "cifar10")
 
 
-def test_the_pair_is_of_one_size_and_of_one_accuracy():
+def test_pair_is_of_one_size_and_of_one_accuracy():
     highway, resnet = (ku.load_record(name) for name in PAIR)
     assert abs(highway.parameters / resnet.parameters - 1) < 0.05
     assert resnet.score("cifar10") >= 0.91
@@ -75,7 +75,7 @@ def test_the_pair_is_of_one_size_and_of_one_accuracy():
 
 
 @pytest.mark.parametrize("name", IMAGES + TEXTS)
-def test_the_log_of_a_trained_preset_is_kept(name):
+def test_log_of_a_trained_preset_is_kept(name):
     with (ROOT / "zoo/results/logs" / f"{name}.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     epochs = ku.load_record(name).training["recipe"]["epochs"]
@@ -85,7 +85,7 @@ def test_the_log_of_a_trained_preset_is_kept(name):
 
 
 @pytest.mark.parametrize("name", IMAGES)
-def test_the_sample_is_classified_as_well_as_the_record_says(name):
+def test_sample_is_classified_as_well_as_the_record_says(name):
     sample = data.load_sample()
     model = ku.from_preset(name)
     assert tuple(model.labels) == sample.names
@@ -97,7 +97,7 @@ def test_the_sample_is_classified_as_well_as_the_record_says(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", IMAGES)
-def test_the_whole_test_set_gives_the_recorded_accuracy(name, tfds_dir):
+def test_whole_test_set_gives_the_recorded_accuracy(name, tfds_dir):
     test = data.load_cifar10(tfds_dir, "test")
     accuracy = evaluation.accuracy(
         evaluation.predict(ku.from_preset(name), test.images), test.labels
@@ -107,7 +107,7 @@ def test_the_whole_test_set_gives_the_recorded_accuracy(name, tfds_dir):
 
 
 @pytest.mark.parametrize("name", first_is_fast(TEXTS))
-def test_the_test_text_gives_the_recorded_perplexity(name, ptb_dir):
+def test_test_text_gives_the_recorded_perplexity(name, ptb_dir):
     record, words = ku.load_record(name), data.read_words(ptb_dir, "test")
     found = evaluation.perplexity(ku.from_preset(name), words, batch_size=20)
     assert found["tokens"] == 82_430
@@ -115,7 +115,7 @@ def test_the_test_text_gives_the_recorded_perplexity(name, ptb_dir):
     assert found["perplexity"] == pytest.approx(record.score("ptb", metric="perplexity"), rel=0.01)
 
 
-def test_the_sample_is_of_the_test_set(tfds_dir):
+def test_sample_is_of_the_test_set(tfds_dir):
     sample, test = data.load_sample(), data.load_cifar10(tfds_dir, "test")
     assert np.bincount(sample.labels).tolist() == [100] * 10
     known = {image.tobytes(): label for image, label in zip(test.images, test.labels)}
