@@ -59,7 +59,7 @@ def prediction(model, batch, side):
 
 
 def with_keras_normalization(build):
-    """Builds a network whose normalisation runs Keras's own code."""
+    """Builds a network whose normalization runs Keras's own code."""
 
     def stock():
         model = build()

@@ -21,7 +21,7 @@ def written_aside(folder, *, keep=False):
             cache; else it is replaced.
 
     Yields:
-        The path of an empty folder beside it. After an error nothing is left of it.
+        The path of an empty folder next to it, which is removed after an error.
 
     Raises:
         InputError: if the disk is full or may not be written.

@@ -45,7 +45,7 @@ def make_net(name, **overrides):
 def randomize(model, seed=0):
     """Fills a model with weights that depend on the seed and the order alone.
 
-    Normalisation gets statistics far from its initial ones.
+    Normalization gets statistics far from its initial ones.
     """
     rng = np.random.default_rng(seed)
     for weight in model.weights:

@@ -108,8 +108,8 @@ def plot_confusion(truth, answers, names, path):
         axis.set_xticks(places, names, rotation=90, fontsize=8)
         axis.set_yticks(places, names, fontsize=8)
         for row, column in zip(*np.nonzero(counts if len(names) <= 20 else counts[:0])):
-            colour = "white" if shares[row, column] > 0.5 else "black"
-            style = {"ha": "center", "va": "center", "fontsize": 7, "color": colour}
+            color = "white" if shares[row, column] > 0.5 else "black"
+            style = {"ha": "center", "va": "center", "fontsize": 7, "color": color}
             axis.text(column, row, str(counts[row, column]), **style)
     return _save(figure, path)
 

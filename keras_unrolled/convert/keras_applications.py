@@ -10,7 +10,7 @@ from keras_unrolled import checks, models
 
 NAMES = {"ResNet50": 50, "ResNet101": 101, "ResNet152": 152}
 SUFFIXES = (".keras", ".h5")
-EPSILON = 1.001e-5  # of its batch normalisation
+EPSILON = 1.001e-5  # of its batch normalization
 # The mean that its `preprocess_input` takes from each channel, here in the order of RGB.
 PREPROCESSING = {
     "image_size": (224, 224),
@@ -24,7 +24,7 @@ def from_keras_applications(source, *, weights="imagenet", dtype=None):
     """A classifier from a residual net of `keras.applications`.
 
     Its channels come in the order BGR; here the first convolution is turned round instead,
-    so that images stay RGB. Biases of convolutions go into the normalisation after them.
+    so that images stay RGB. Biases of convolutions go into the normalization after them.
 
     Args:
         source: a model that `keras.applications.ResNet50`, `ResNet101` or `ResNet152` made,
@@ -141,7 +141,7 @@ def _open(source, weights):
     except Exception as error:
         raise checks.InputError(
             f"Expected a model that Keras can load in {path}. It cannot ({error}). Save the "
-            "model anew with `model.save`."
+            "model again with `model.save`."
         ) from error
 
 

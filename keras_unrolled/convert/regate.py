@@ -26,7 +26,7 @@ def regate(model, gating="coupled", *, transform_bias=-1.0, carry_bias=1.0):
 
     The free gates are open by a constant, `sigmoid(bias)`, whatever the input; their last
     layers have weights of zero and everything before these is random, so that training
-    moves them. With batch normalisation after the gate's last convolution it is that layer's
+    moves them. With batch normalization after the gate's last convolution it is that layer's
     scale that is zero: leave it trainable, as `finetune` does, or the gates stay as they are.
 
     Args:
@@ -128,10 +128,10 @@ def _close_on_its_bias(gate, seeds):
 
 
 def _read_scaled(norm, s):
-    """Lets a normalisation make of `s * x` what it made of x."""
+    """Lets a normalization make of `s * x` what it made of x."""
     if not isinstance(norm, keras.layers.BatchNormalization):
         raise checks.InputError(
-            "Expected batch normalisation before the activation, whose statistics can be "
+            "Expected batch normalization before the activation, whose statistics can be "
             f"scaled. Received a {type(norm).__name__}. Use a post-activated network."
         )
     variance = keras.ops.convert_to_numpy(norm.moving_variance.value).astype("float64")

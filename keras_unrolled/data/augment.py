@@ -62,7 +62,7 @@ class Draws(keras.random.SeedGenerator):
 def make_operations(magnitude):
     """The operations of RandAugment as Keras layers, from uint8's range to the same.
 
-    Extents at magnitude 10: Cubuk et al. 2020 and, for colours, the "increasing" ones of
+    Extents at magnitude 10: Cubuk et al. 2020 and, for colors, the "increasing" ones of
     timm's `inc1`.
 
     Args:
@@ -161,9 +161,9 @@ def mix_pairs(images, labels, seed, mixup, cutmix):
         height, width = tf.unstack(tf.shape(images)[1:3])
         side = tf.sqrt(1 - proportion(cutmix, seeds[2], seeds[3]))
         sizes = tf.cast(tf.stack([height, width]), "float32")
-        centre = tf.random.stateless_uniform((2,), seeds[4]) * sizes
-        low = tf.cast(tf.maximum(centre - side * sizes / 2, 0.0), "int32")
-        high = tf.cast(tf.minimum(centre + side * sizes / 2, sizes), "int32")
+        center = tf.random.stateless_uniform((2,), seeds[4]) * sizes
+        low = tf.cast(tf.maximum(center - side * sizes / 2, 0.0), "int32")
+        high = tf.cast(tf.minimum(center + side * sizes / 2, sizes), "int32")
         rows, columns = tf.range(height)[:, None], tf.range(width)[None]
         inside = (rows >= low[0]) & (rows < high[0]) & (columns >= low[1]) & (columns < high[1])
         # The box ends at the border: its actual share counts.

@@ -7,7 +7,7 @@ AREA, ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)
 
 
 def decode(encoded):
-    """A whole image as uint8 `(height, width, 3)`; greyscale and CMYK are converted."""
+    """A whole image as uint8 `(height, width, 3)`; grayscale and CMYK are converted."""
     image = tf.cond(
         tf.io.is_jpeg(encoded),
         lambda: tf.io.decode_jpeg(encoded, channels=3, try_recover_truncated=True),

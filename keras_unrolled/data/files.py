@@ -12,7 +12,7 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 
 
 def read_image(path):
-    """One image file as a uint8 array `(height, width, 3)`; greyscale and CMYK are converted.
+    """One image file as a uint8 array `(height, width, 3)`; grayscale and CMYK are converted.
 
     Raises:
         InputError: if the file is missing or does not decode.

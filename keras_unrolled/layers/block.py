@@ -51,12 +51,12 @@ class Block(keras.layers.Layer):
             torchvision) or the first 1x1 (1, He et al. 2015 and keras.applications).
         layer_dropout: float in [0, 1), probability of leaving the block out in training.
         layer_dropout_unit: "batch" or "sample", see `LayerDropout`.
-        momentum: float, of batch normalisation's moving statistics (0.9, as torchvision's).
-        epsilon: float, of the normalisation (1e-5, as torchvision's).
+        momentum: float, of batch normalization's moving statistics (0.9, as torchvision's).
+        epsilon: float, of the normalization (1e-5, as torchvision's).
 
     Call arguments:
         x: float tensor of shape `(batch, height, width, channels)`.
-        training: bool, mode of normalisation and layer dropout.
+        training: bool, mode of normalization and layer dropout.
 
     Output: `(batch, height / strides, width / strides, output_filters)`, sizes rounded up,
     in the compute dtype.
@@ -185,7 +185,7 @@ class Block(keras.layers.Layer):
 
         Args:
             x: tensor of shape `(batch, height, width, channels)`.
-            training: bool, mode of normalisation and layer dropout.
+            training: bool, mode of normalization and layer dropout.
 
         Returns:
             A dict of tensors of the output's shape: "shortcut" (the x that is mixed),

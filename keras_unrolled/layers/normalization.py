@@ -1,11 +1,11 @@
-"""Normalisation layers: a batch normalisation on fused kernels, and who gets which."""
+"""Normalization layers: a batch normalization on fused kernels, and who gets which."""
 
 import math
 
 import keras
 from keras import ops
 
-# Group normalisation with 16 channels a group does as well as the best of its neighbours
+# Group normalization with 16 channels a group does as well as the best of its neighbors
 # (Wu & He 2018, table 3), and suits widths in multiples of 16.
 CHANNELS_PER_GROUP = 16
 
@@ -15,7 +15,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` that calls the backend's fused kernel.
 
     Weights, configuration and results are those of Keras's layer, which computes moments
-    and normalises in a dozen separate operations, and in float32 under mixed precision. The
+    and normalizes in a dozen separate operations, and in float32 under mixed precision. The
     fused kernels of TensorFlow and torch read the input once in its own dtype and keep
     statistics in float32. Where no fused kernel fits (JAX, float64, masks, `synchronized`,
     `renorm`, inputs that are not `(batch, height, width, channels)`), Keras's own code runs.
@@ -71,9 +71,9 @@ def _fused_torch(x, gamma, beta, mean, variance, epsilon, training):
     x = x.permute(0, 3, 1, 2)  # a view: torch takes channels-last strides as they are
     count = x.numel() // x.shape[1]
     if training and count == 1:  # torch refuses it; the moments of one value are known
-        centred = torch.zeros_like(x) + beta.to(x.dtype).reshape(1, -1, 1, 1)
+        centered = torch.zeros_like(x) + beta.to(x.dtype).reshape(1, -1, 1, 1)
         value = x.detach().float().reshape(-1)
-        return centred.permute(0, 2, 3, 1), value, torch.zeros_like(value)
+        return centered.permute(0, 2, 3, 1), value, torch.zeros_like(value)
     if training:  # momentum 1 leaves the batch's own moments in the buffers
         mean, variance = torch.zeros_like(mean), torch.ones_like(variance)
     y = torch.nn.functional.batch_norm(
@@ -88,12 +88,12 @@ _FUSED = {"tensorflow": _fused_tensorflow, "torch": _fused_torch}
 
 
 def make_normalization(kind, filters, *, momentum, epsilon, beta=0.0, dtype=None, name=None):
-    """The normalisation layer called `kind`, or None.
+    """The normalization layer called `kind`, or None.
 
     Args:
         kind: "batch", "group" (16 channels a group where `filters` allows) or None.
-        filters: int, channels that it will normalise.
-        momentum: float, of batch normalisation's moving statistics.
+        filters: int, channels that it will normalize.
+        momentum: float, of batch normalization's moving statistics.
         epsilon: float, added to the variance.
         beta: float, initial value of the shift.
         dtype: dtype policy.

@@ -14,7 +14,7 @@ class Stack(keras.layers.Layer):
     """Convolutions with what stands between them: H, or a gate as deep as H.
 
     Post-activation: conv-norm-relu-...-conv-norm. Pre-activation, whose input has been
-    normalised and rectified already: conv-norm-relu-...-conv.
+    normalized and rectified already: conv-norm-relu-...-conv.
 
     Args:
         filters: sequence of int, output channels of each convolution.
@@ -24,8 +24,8 @@ class Stack(keras.layers.Layer):
         activation_order: "post" or "pre".
         output_bias: optional float. Where given, the stack ends in a shift by a bias of
             this initial value, whichever layer it lies in: that is a gate's bias.
-        momentum: float, of batch normalisation's moving statistics.
-        epsilon: float, of the normalisation.
+        momentum: float, of batch normalization's moving statistics.
+        epsilon: float, of the normalization.
 
     Input: `(batch, height, width, channels)`. Output: `(batch, height / s, width / s,
     filters[-1])` with s the product of the strides, sizes rounded up.
@@ -109,7 +109,7 @@ class Stack(keras.layers.Layer):
 
     @property
     def output_layer(self):
-        """The layer that ends the stack: a normalisation or a convolution."""
+        """The layer that ends the stack: a normalization or a convolution."""
         return self.norms[-1] if len(self.norms) == len(self.convs) else self.convs[-1]
 
     def is_constant(self):

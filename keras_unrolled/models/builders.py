@@ -111,7 +111,7 @@ def _classifier(depth, dataset, num_classes, network, options):
 
 
 def make_preprocessor(dataset):
-    """The preprocessor of "imagenet" or "cifar": resize, centre crop, normalise.
+    """The preprocessor of "imagenet" or "cifar": resize, center crop, normalize.
 
     Args:
         dataset: one of the two names, or a dict with the keys of an entry of `DATASETS` and,

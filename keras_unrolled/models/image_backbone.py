@@ -44,14 +44,14 @@ class ImageBackbone(keras_hub.models.Backbone):
         layer_dropout: float in [0, 1), 1 - p_L of Huang et al. 2016: block l of L is left
             out in training with probability `l / L * layer_dropout`.
         layer_dropout_unit: "batch" or "sample".
-        momentum: float, of batch normalisation's moving statistics.
-        epsilon: float, of the normalisation.
+        momentum: float, of batch normalization's moving statistics.
+        epsilon: float, of the normalization.
         image_shape: `(height, width, channels)`, sizes may be None.
         dtype: dtype or dtype policy of the computation, such as "mixed_bfloat16".
 
     The options of a block are explained in `keras_unrolled.layers.Block`.
 
-    Input: float tensor `(batch, height, width, channels)`, normalised. Output: the last
+    Input: float tensor `(batch, height, width, channels)`, normalized. Output: the last
     feature map, `(batch, height / s, width / s, features)`.
 
     Raises:
@@ -201,9 +201,9 @@ class ImageBackbone(keras_hub.models.Backbone):
         """Runs the network and keeps every named intermediate.
 
         Args:
-            images: float tensor `(batch, height, width, channels)`, normalised as the
+            images: float tensor `(batch, height, width, channels)`, normalized as the
                 preset's preprocessor does it.
-            training: bool, mode of normalisation and layer dropout.
+            training: bool, mode of normalization and layer dropout.
 
         Returns:
             A dict from name to tensor, in order of computation: "stem"; for each block

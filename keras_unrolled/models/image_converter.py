@@ -12,9 +12,9 @@ MOST_PIXELS = 16_384  # of a side
 
 
 class ResizeAndCrop(keras.layers.Resizing):
-    """Resizes an image with its proportions kept, then cuts out the centre.
+    """Resizes an image with its proportions kept, then cuts out the center.
 
-    The shorter side becomes `size / crop_fraction` and the window of `size` at the centre is
+    The shorter side becomes `size / crop_fraction` and the window of `size` at the center is
     kept, with the roundings of torchvision and timm: a published accuracy depends on them.
     With `crop_to_aspect_ratio=False` both sides are resized to `size / crop_fraction`, whatever
     the proportions.
@@ -29,7 +29,7 @@ class ResizeAndCrop(keras.layers.Resizing):
 
     @property
     def full_size(self):
-        """`(height, width)` that the image must cover before the centre is cut out."""
+        """`(height, width)` that the image must cover before the center is cut out."""
         return tuple(math.floor(size / self.crop_fraction) for size in (self.height, self.width))
 
     def transform_images(self, images, transformation=None, training=True):
@@ -83,12 +83,12 @@ def _half_to_even(margin):
 
 @keras.saving.register_keras_serializable(package="keras_unrolled")
 class ImageConverter(keras_hub.layers.ImageConverter):
-    """Resizes, crops the centre and normalises: `x * scale + offset`, channel by channel.
+    """Resizes, crops the center and normalizes: `x * scale + offset`, channel by channel.
 
     Args:
         image_size: `(height, width)` of the output, or None to keep the size.
         crop_fraction: float in (0, 1]. The image is first resized until its shorter side is
-            `image_size / crop_fraction`, then its centre is cut out: 0.875 makes 224 of
+            `image_size / crop_fraction`, then its center is cut out: 0.875 makes 224 of
             256, the usual evaluation on ImageNet (He et al. 2015).
         **kwargs: of `keras_hub.layers.ImageConverter`: scale, offset, interpolation,
             antialias, and crop_to_aspect_ratio, False for an image that is squeezed.
@@ -96,7 +96,7 @@ class ImageConverter(keras_hub.layers.ImageConverter):
     Input: uint8 or float images of any size on a scale of 0 to 255, `(height, width, 3)` or a
     batch of them; what is resized is rounded to whole numbers, as image libraries do. Output:
     float32 images of `image_size`, which differ from those of PIL (timm, torchvision) by less
-    than half a grey level on the average.
+    than half a gray level on the average.
 
     Raises:
         InputError: if `crop_fraction` is outside (0, 1], a size is none, or padding is asked.

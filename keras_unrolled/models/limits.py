@@ -59,11 +59,11 @@ def count_kernels(widths, blocks, block_type, gating, gate_type, stem_filters, c
     return total
 
 
-def refuse_excess(weights, told):
-    """Refuses a network of more weights than `at_most` allows; `told` describes it."""
+def refuse_excess(weights, description):
+    """Raises `InputError` for a network of more weights than `at_most` allows."""
     if weights > _most_weights.get():
         raise checks.InputError(
             f"Expected a network of at most {_most_weights.get():,} weights. Received one of more "
-            f"than {weights:,}: {told}. Use fewer or narrower layers, or the configuration of the "
+            f"than {weights:,}: {description}. Use fewer or narrower layers, or the configuration of the "
             "weights' own network."
         )

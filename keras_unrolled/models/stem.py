@@ -22,8 +22,8 @@ class Stem(keras.layers.Layer):
         filters: int, output channels.
         normalization: "batch", "group" or None.
         activation_order: "post" or "pre".
-        momentum: float, of batch normalisation's moving statistics.
-        epsilon: float, of the normalisation.
+        momentum: float, of batch normalization's moving statistics.
+        epsilon: float, of the normalization.
 
     Input: `(batch, height, width, channels)`. Output: `(batch, height / s, width / s,
     filters)` with s = 4 for imagenet and 1 for cifar, sizes rounded up.

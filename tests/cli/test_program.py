@@ -156,7 +156,7 @@ def test_finetuned_preset_gives_the_same_scores_in_a_new_process(
 
 
 def test_unknown_arguments_are_rejected(capsys):
-    for arguments in (["list", "--colour"], ["list", "a", "b"], ["predict", "x", "--colour", "y"]):
+    for arguments in (["list", "--color"], ["list", "a", "b"], ["predict", "x", "--color", "y"]):
         with pytest.raises(SystemExit) as error:
             cli.main(arguments)
         assert error.value.code == 2

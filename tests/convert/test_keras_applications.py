@@ -34,7 +34,7 @@ def theirs():
 
 
 def scores_of(model, images):
-    """What a user of keras.applications computes of the centre of the images."""
+    """What a user of keras.applications computes of the center of the images."""
     cut = images[:, 16:240, 16:240].astype("float32")
     return np.asarray(model(keras.applications.resnet.preprocess_input(cut), training=False))
 

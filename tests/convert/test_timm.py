@@ -133,7 +133,7 @@ def test_preprocessing_and_the_names_of_classes_come_along(tmp_path):
         ("wide_resnet50_2", "wider"),
         ("seresnet50", "attention"),
         ("ecaresnet50d", "attention"),
-        ("resnet50_gn", "not batch normalisation"),
+        ("resnet50_gn", "not batch normalization"),
         ("resnetv2_50x1_bit", "BiT"),
         ("resnet26t", "three convolutions"),
         ("resnetaa50", "blurs"),

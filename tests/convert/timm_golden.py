@@ -34,7 +34,7 @@ def make_weight(name, shape):
 
 
 def make_images(side):
-    """Two images `(2, side, side, 3)`, normalised."""
+    """Two images `(2, side, side, 3)`, normalized."""
     return np.random.default_rng(side).normal(size=(2, side, side, 3)).astype("float32")
 
 

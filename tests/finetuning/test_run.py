@@ -61,7 +61,7 @@ def test_learning_rate_falls_from_block_to_block_down_to_the_stem():
     assert min(found.values()) == 0.5**10  # the stem
     top = [path for path, f in found.items() if f == 1]
     assert any("predictions" in path for path in top)
-    assert len(top) == 4  # with the normalisation after the last block
+    assert len(top) == 4  # with the normalization after the last block
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,7 @@ def test_gradients_reach_every_trainable_weight(name, rng):
     gradients = tape.gradient(loss, [v.value for v in block.trainable_variables])
     for variable, gradient in zip(block.trainable_variables, gradients, strict=True):
         assert gradient is not None, variable.path
-        # A bias before a normalisation would have none; no such weight may exist.
+        # A bias before a normalization would have none; no such weight may exist.
         assert float(tf.reduce_max(tf.abs(gradient))) > 1e-6, variable.path
 
 

@@ -41,7 +41,7 @@ def test_dropped_block_copies_its_input(rng):
 
 @pytest.mark.parametrize("gating", ["residual", "full", "coupled", "c_only", "t_only"])
 def test_inference_is_the_mean_of_training_over_the_draws(gating, rng):
-    # Without normalisation a block is the same function in training, but for the draw.
+    # Without normalization a block is the same function in training, but for the draw.
     x = rng.uniform(size=(2, 4, 4, 8)).astype("float32")
     block = Block(8, gating=gating, normalization=None, layer_dropout=0.4, mix_relu=False)
     draws = [to_numpy(block(x, training=True)) for _ in range(400)]

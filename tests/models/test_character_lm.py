@@ -170,5 +170,5 @@ def test_mismatched_tokenizer_or_option_is_rejected(model, tokenizer):
         models.character_lm("smal")
     with pytest.raises(InputError, match="begins with <eos> and <unk>"):
         models.CharacterTokenizer(["a", "b"], "ab")
-    with pytest.raises(InputError, match="unknown one: colour"):
-        models.character_lm(colour=1)
+    with pytest.raises(InputError, match="unknown one: color"):
+        models.character_lm(color=1)

@@ -87,8 +87,8 @@ def test_stem_for_imagenet_pools_without_letting_the_border_win():
 
 
 def test_unknown_arguments_are_rejected_and_known_ones_named():
-    with pytest.raises(InputError, match="unknown one: colour"):
-        models.ImageBackbone(**SMALL, colour="red")
+    with pytest.raises(InputError, match="unknown one: color"):
+        models.ImageBackbone(**SMALL, color="red")
 
 
 def test_any_image_size_is_taken(rng):

@@ -29,7 +29,7 @@ def test_raw_images_of_any_size_are_resized_and_normalised(rng):
 
 
 def pil_reference(image, size, crop_fraction, interpolation):
-    """What timm and torchvision do: PIL's resize of the shorter side, then the centre."""
+    """What timm and torchvision do: PIL's resize of the shorter side, then the center."""
     full, (w, h) = math.floor(size / crop_fraction), image.size
     w, h = (full, int(full * h / w)) if w <= h else (int(full * w / h), full)
     left, top = round((w - size) / 2), round((h - size) / 2)

@@ -63,7 +63,7 @@ def edit_json(rng, path):
     elif kind < 0.8:
         del inner[last]
     elif isinstance(inner, dict):
-        inner[rng.choice(["colour", "gating", "name", "dtype"])] = rng.choice(ODD_VALUES)
+        inner[rng.choice(["color", "gating", "name", "dtype"])] = rng.choice(ODD_VALUES)
     path.write_text(json.dumps(data))
 
 

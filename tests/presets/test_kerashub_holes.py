@@ -100,8 +100,8 @@ def test_config_with_fewer_blocks_than_the_file(others):
 def test_unknown_keyword(others):
     with pytest.raises(TypeError, match="unexpected keyword argument 'num_class'"):
         ku.from_preset(others, num_class=3)
-    edit(others / "task.json", lambda task: task["config"]["backbone"]["config"].update(colour=1))
-    refused(others, "unknown one: colour")
+    edit(others / "task.json", lambda task: task["config"]["backbone"]["config"].update(color=1))
+    refused(others, "unknown one: color")
 
 
 def test_labels_of_another_length(others):

@@ -223,7 +223,7 @@ def test_without_a_record_a_broken_file_of_weights_is_rejected(copy):
     [
         ({"gating": "cupled"}, "Did you mean 'coupled'"),
         ({"stackwise_num_filters": [10**7, 8, 8]}, "whole number"),
-        ({"colour": "red"}, "unknown one: colour"),
+        ({"color": "red"}, "unknown one: color"),
     ],
     ids=str,
 )

@@ -110,7 +110,7 @@ def test_bad_input_exits_with_code_2(data_dir, tmp_path, capsys):
     for arguments, message in (
         ([], "Expected 1,000 classes"),
         (["--smoke", "--set", "batch_size=64"], "a batch of at most 60"),
-        (["--smoke", "--set", "colour=1"], "unknown one: colour"),
+        (["--smoke", "--set", "color=1"], "unknown one: color"),
         (["--smoke", "--set", "milestones=3"], "milestones"),
     ):
         assert run(data_dir, tmp_path / "run", *arguments) == 2

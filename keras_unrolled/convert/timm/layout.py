@@ -28,9 +28,9 @@ REFUSED = (
     (r"resnest", "its convolutions are split and attended to (ResNeSt)"),
     (r"^(legacy_)?(se|eca|gc|sk|bat|lambda)", "it has attention in its blocks"),
     (r"^resnetrs|_clip|^resnet(51q|61q|3[23]ts)|_mlp", "its stem or head is another"),
-    (r"^nf_", "it is normalisation-free, with scaled weights"),
+    (r"^nf_", "it is normalization-free, with scaled weights"),
     (r"_bit$", "its weights are standardised and its norms are of groups (BiT)"),
-    (r"_(gn|evos|frn)$", "its normalisation is not batch normalisation"),
+    (r"_(gn|evos|frn)$", "its normalization is not batch normalization"),
     (r"^resnet(aa|blur)", "it blurs where it strides"),
     (r"^resnet(v2_)?\d+d", "its stem is deep and its shortcuts average before they project "
      "(ResNet-D)"),
