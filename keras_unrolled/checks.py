@@ -1,4 +1,4 @@
-"""The one way in which this package refuses an argument.
+"""Validation of arguments, with one kind of error message.
 
 Every message says what was expected, what was received and what to do; a near miss in a
 name is answered with the names that it might have been. Nothing here imports Keras.
@@ -14,7 +14,7 @@ from typing import Any
 class InputError(ValueError):
     """Something that the caller gave is missing, malformed or out of range.
 
-    The command line answers it with its message alone and exit code 2.
+    The command line prints its message only and exits with code 2.
     """
 
 
@@ -57,7 +57,7 @@ def real(argument: str, value: Any, *, least: float, most: float, below: bool = 
         value: what was received.
         least: smallest value allowed.
         most: largest value allowed; with `below`, the first value not allowed.
-        below: whether `most` itself is refused.
+        below: whether `most` itself is rejected.
     """
     ok = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if not ok or not least <= value <= most or (below and value == most):

@@ -24,7 +24,7 @@ def written_aside(folder, *, keep=False):
         The path of an empty folder next to it, which is removed after an error.
 
     Raises:
-        InputError: if the disk is full or may not be written.
+        InputError: if the disk is full or cannot be written.
     """
     folder = Path(folder)
     aside = None
@@ -77,7 +77,7 @@ def write_text(path, text):
 
 
 def check_room(folder, size):
-    """Refuses to start what the disk cannot hold.
+    """Raises `InputError` if a disk has too little room.
 
     Args:
         folder: path of a folder, which need not exist yet.

@@ -13,7 +13,14 @@ WITHOUT_BAR = "{desc}{percentage:3.0f}% [{elapsed}<{remaining}, {rate_fmt}{postf
 
 
 def progress(
-    iterable=None, *, description=None, unit="it", hidden=False, bar_format=None, **options
+    iterable=None,
+    *,
+    description=None,
+    unit="it",
+    unit_scale=True,
+    hidden=False,
+    bar_format=None,
+    **options,
 ):
     """A progress bar on standard error.
 
@@ -21,6 +28,7 @@ def progress(
         iterable: optional iterable to wrap; without one call `update` on the bar.
         description: optional string, the bar's title.
         unit: string, what is counted.
+        unit_scale: True for numbers such as 12.3k, or how many units one item is.
         hidden: bool, whether to show nothing.
         bar_format: optional string, the format of the line, as `tqdm` takes it.
         **options: arguments of `tqdm.tqdm`, such as `total` and `initial`.
@@ -34,7 +42,7 @@ def progress(
         iterable,
         desc=description,
         unit=f" {unit}",
-        unit_scale=True,
+        unit_scale=unit_scale,
         mininterval=0.5 if terminal else SECONDS_BETWEEN_LINES,
         maxinterval=0.5 if terminal else SECONDS_BETWEEN_LINES,
         ncols=COLUMNS,

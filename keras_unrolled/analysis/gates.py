@@ -1,4 +1,4 @@
-"""How far the gates of each block are open."""
+"""Mean openings of the gates of each block."""
 
 import keras
 import numpy as np

@@ -50,7 +50,7 @@ def plot_curves(history, path, phases=None):
 
 
 def plot_logs(panels, path):
-    """What the logs of training runs say, epoch by epoch.
+    """Plots columns of the logs of training runs against the epoch.
 
     Args:
         panels: dict from a panel's title to a pair: a column of the logs, and a dict from a
@@ -71,7 +71,7 @@ def plot_logs(panels, path):
             axis.plot([int(row["epoch"]) for row in rows], values, label=name, linewidth=1.2)
             ends += [min(values), max(values)]
             starts.append(values[len(values) // 8])
-        # The first epochs would leave no room for what tells the runs apart.
+        # The first epochs would hide the differences between the runs.
         low, high = (min(ends), max(starts)) if values[0] > values[-1] else (min(starts), max(ends))
         room = 0.05 * (high - low) or 1e-3
         axis.set(xlabel="epoch", title=title, ylim=(low - room, high + room))
@@ -81,7 +81,7 @@ def plot_logs(panels, path):
 
 
 def plot_confusion(truth, answers, names, path):
-    """How often each class was taken for each: rows are true classes, columns are answers.
+    """Plots a confusion matrix: rows are true classes, columns are answers.
 
     Args:
         truth: int array `(n,)`, indices into `names`.

@@ -1,4 +1,4 @@
-"""From one network to another of the same function."""
+"""Conversion of a network to another one with the same function."""
 
 from keras_unrolled.convert.keras_applications import from_keras_applications
 from keras_unrolled.convert.regate import regate

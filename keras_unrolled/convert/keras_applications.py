@@ -23,8 +23,8 @@ PREPROCESSING = {
 def from_keras_applications(source, *, weights="imagenet", dtype=None):
     """A classifier from a residual net of `keras.applications`.
 
-    Its channels come in the order BGR; here the first convolution is turned round instead,
-    so that images stay RGB. Biases of convolutions go into the normalization after them.
+    Its channels come in the order BGR; here the first convolution is reversed instead, so
+    that images stay RGB. Biases of convolutions go into the normalization after them.
 
     Args:
         source: a model that `keras.applications.ResNet50`, `ResNet101` or `ResNet152` made,
@@ -146,7 +146,7 @@ def _open(source, weights):
 
 
 def _from_weights(file, path):
-    """A network around a file of weights alone, as keras.applications publishes them."""
+    """A network for a file of weights only, as keras.applications publishes them."""
     names = set(file)
     depth = _depth(path.name, names)
     kernels = [d for d in _datasets(file.get("predictions", {})) if len(d.shape) == 2]

@@ -1,6 +1,6 @@
-"""Regate: another gating, the same function.
+"""Regating: another gating with the same function.
 
-A Residual net becomes a Highway net that computes the same, to be trained further from there
+A Residual network becomes a Highway network with the same function, to be trained further
 (the idea of Net2Net, Chen et al. 2016). Gates start as constants t and c. Suppose that a
 block receives s times what it received in the original. Then
 
@@ -128,7 +128,7 @@ def _close_on_its_bias(gate, seeds):
 
 
 def _read_scaled(norm, s):
-    """Lets a normalization make of `s * x` what it made of x."""
+    """Changes a normalization so that its output for `s * x` is the one it had for x."""
     if not isinstance(norm, keras.layers.BatchNormalization):
         raise checks.InputError(
             "Expected batch normalization before the activation, whose statistics can be "

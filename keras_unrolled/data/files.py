@@ -64,7 +64,7 @@ def decode_image(file, name):
         Image.DecompressionBombError,
     ) as error:
         raise checks.InputError(
-            f"Expected an image that decodes. {name} does not ({error}). Repair it or take it away."
+            f"Expected an image that decodes. {name} does not ({error}). Fix or remove it."
         ) from error
 
 
@@ -107,7 +107,7 @@ def list_folder(folder):
 
 
 class ImageFiles:
-    """The images of a list of files, read when they are asked for.
+    """The images of a list of files, read when they are accessed.
 
     Args:
         paths: list of paths.

@@ -7,7 +7,7 @@ from keras_unrolled.data.examples import Examples
 
 
 def load_sample():
-    """The 1,000 images of the CIFAR-10 test set that come with the package, 100 a class."""
+    """The 1,000 images of the CIFAR-10 test set that are bundled with the package, 100 per class."""
     with np.load(paths.zoo() / "samples" / "cifar10.npz", allow_pickle=False) as file:
         return Examples(
             file["images"],

@@ -45,7 +45,7 @@ def load_cifar10(data_dir, split):
 
 
 class TFDSImages:
-    """The images of a TFDS split, decoded as files are, when they are asked for.
+    """The images of a TFDS split, decoded like files when they are accessed.
 
     Args:
         builder: a TFDS builder whose data have been prepared.

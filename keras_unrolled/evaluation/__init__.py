@@ -1,4 +1,4 @@
-"""Scores of networks, and whether two networks differ by more than chance."""
+"""Scores of networks, and tests of whether two networks differ."""
 
 from keras_unrolled.evaluation.perplexity import perplexity, text_losses, word_losses
 from keras_unrolled.evaluation.scores import accuracy, predict

@@ -1,4 +1,4 @@
-"""Whether two networks differ by more than chance, judged on the same examples."""
+"""Tests of whether two networks differ by more than chance on the same examples."""
 
 import math
 
@@ -15,7 +15,7 @@ def compare_answers(first, second):
         second: bool array `(n,)`, where the second one is right.
 
     Returns:
-        A dict: "n", "only_first" and "only_second" (images that one alone has right), "difference" in
+        A dict: "n", "only_first" and "only_second" (images that only one has right), "difference" in
         accuracy, first less second, "low" and "high", its 95 % interval for pairs (Wald), and "p", of McNemar's exact two-sided test.
 
     Raises:
@@ -41,7 +41,7 @@ def compare_answers(first, second):
 def compare_losses(first, second, ends, draws=10_000, seed=0):
     """Two language models on the same text: the ratio of their perplexities, by a paired bootstrap.
 
-    What is drawn are whole sentences, since the words of one depend on each other.
+    Whole sentences are drawn, since the words of a sentence depend on each other.
 
     Args:
         first: float array `(n,)`, the first one's loss for each word, in nats.

@@ -1,12 +1,12 @@
 """Scores of a classifier, computed in one way by training, the command line and the tests."""
 
-import sys
-
 import keras
 import numpy as np
-from tqdm import tqdm
+
+from keras_unrolled import progress as bars
 
 BATCH_SIZE = 250
+DECODED = 16  # pictures in memory at once: one may have a hundred megabytes
 
 
 def predict(model, images, *, progress=None):
@@ -15,32 +15,30 @@ def predict(model, images, *, progress=None):
     Args:
         model: an `ImageClassifier` with a preprocessor.
         images: uint8 array `(n, height, width, 3)`, a list of arrays `(height, width, 3)`
-            each of its own size, or `Files` or `Records` of
+            each with its own size, or `ImageFiles` or `TFDSImages` of
             `keras_unrolled.data`.
         progress: optional string, the title of a progress bar on standard error.
 
     Returns:
-        float array `(n, num_classes)`. An image's scores do not depend on whether it came
-        in an array, a list or a file.
+        float array `(n, num_classes)`. An image's scores do not depend on whether it is
+        given in an array, a list or a file.
     """
     network = keras.Model(model.inputs, model.outputs)
     network.compile(jit_compile=model.jit_compile)
-    scores = []
-    with tqdm(
-        range(0, len(images), BATCH_SIZE),
-        desc=progress,
-        unit=" batches",
-        file=sys.stderr,
-        disable=progress is None,
-    ) as starts:
-        for start in starts:
-            batch = images[start : start + BATCH_SIZE]
-            if isinstance(batch, list):
-                batch = np.concatenate([_prepare(model, image[None]) for image in batch])
-            else:
-                batch = _prepare(model, batch)
-            scores.append(network.predict_on_batch(batch))
-    return np.concatenate(scores)
+    starts = range(0, len(images), BATCH_SIZE)
+    bar = bars.progress(starts, description=progress, unit="batches", hidden=progress is None)
+    return np.concatenate([network.predict_on_batch(_read(model, images, s)) for s in bar])
+
+
+def _read(model, images, start):
+    """The network's input for one batch of images, a few of which are decoded at once."""
+    stop = min(start + BATCH_SIZE, len(images))
+    if not isinstance(images[start : start + 1], list):
+        return _prepare(model, images[start:stop])
+    rows = []
+    for at in range(start, stop, DECODED):
+        rows += [_prepare(model, image[None]) for image in images[at : min(at + DECODED, stop)]]
+    return np.concatenate(rows)
 
 
 def _prepare(model, images):

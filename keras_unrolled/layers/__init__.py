@@ -1,4 +1,4 @@
-"""Blocks and layers; on Keras alone."""
+"""Blocks and layers, which depend on Keras only."""
 
 from keras_unrolled.layers.block import BLOCK_TYPES, Block
 from keras_unrolled.layers.convolution import SymmetricConv2D

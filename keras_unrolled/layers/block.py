@@ -30,7 +30,7 @@ class Block(keras.layers.Layer):
     `relu(norm(x))`, the one pre-activation of the block.
 
     Args:
-        filters: int, filters of the block's first convolution; a bottleneck puts out four
+        filters: int, filters of the block's first convolution; a bottleneck outputs four
             times as many channels.
         strides: int, 1 or more; of the whole block.
         block_type: "basic" (3x3, 3x3) or "bottleneck" (1x1, 3x3, 1x1).
@@ -165,7 +165,7 @@ class Block(keras.layers.Layer):
             elif channels > self.output_filters:
                 raise checks.InputError(
                     "Expected a padding shortcut to add channels. Received: an input of "
-                    f"{channels} channels and a block that puts out {self.output_filters}. "
+                    f"{channels} channels and a block that outputs {self.output_filters}. "
                     "Use shortcut='projection'."
                 )
         for layer in (self.preactivation, *self._stacks()):

@@ -1,4 +1,4 @@
-"""Layer dropout: blocks that are left out at random while training."""
+"""Layer dropout: blocks that are dropped at random during training."""
 
 import keras
 from keras import ops
@@ -13,7 +13,7 @@ class LayerDropout(keras.layers.Layer):
 
     This is Huang et al.'s rule (2016, section 3): in training the branch is dropped with
     probability `rate`; at test time it is scaled by `1 - rate`. A block applies it to the
-    factor that stands before its new estimate: to H itself where T is fixed at 1, to T
+    factor of its new estimate: to H itself where T is fixed at 1, to T
     where T is free, so that a dropped Highway block has T = 0 and copies its input.
 
     It is not `keras.layers.Dropout` with a noise shape: that one scales up the survivors in
@@ -36,7 +36,7 @@ class LayerDropout(keras.layers.Layer):
     """
 
     def __init__(self, rate, *, unit="batch", seed=None, **kwargs):
-        # A gate comes in float32 under mixed precision, and stays so.
+        # Under mixed precision a gate is in float32 and stays so.
         super().__init__(autocast=False, **kwargs)
         self.rate = checks.real("rate", rate, least=0.0, most=1.0, below=True)
         self.unit = checks.one_of("unit", unit, ("batch", "sample"))

@@ -1,4 +1,4 @@
-"""An LSTM whose state is an argument and a result, for text that goes on from batch to batch."""
+"""An LSTM whose state is an argument and a result, for text that continues from batch to batch."""
 
 import keras
 from keras import ops
@@ -12,8 +12,8 @@ UNROLLED = 64  # steps up to which a loop is written out, which is faster
 class LSTM(keras.layers.Layer):
     """Long short-term memory (Hochreiter & Schmidhuber 1997, with forget gates), state in and out.
 
-    With `keras.layers.LSTM`'s kernels in its order (input, forget, cell, output), its function is
-    that layer's. It differs in what carried state needs: `y, state = lstm(x, state)`, and in two biases,
+    With the kernels of `keras.layers.LSTM` in their order (input, forget, cell, output), it computes the
+    same function. It differs in what carried state needs: `y, state = lstm(x, state)`, and in two biases,
     one for each product, as torch and Kim et al. 2016 have them; one of them would do, and SGD moves
     their sum twice as fast. The input's product is taken for all steps at once.
 
@@ -80,7 +80,7 @@ class LSTM(keras.layers.Layer):
     def project(self, x):
         """The input's product, biases added: `(..., 4 * units)` for `(..., features)`.
 
-        Where few different inputs come again and again it can be kept, see `projected`.
+        If few distinct inputs are repeated it can be cached, see `projected`.
         """
         bias = self.bias if self.recurrent_bias is None else self.bias + self.recurrent_bias
         x, kernel, bias = (ops.cast(v, self.compute_dtype) for v in (x, self.kernel, bias))
@@ -140,7 +140,7 @@ def _unroll(inputs, recurrent, output, cell):
 
 
 def _unroll_tensorflow(inputs, recurrent, output, cell):
-    """`_unroll` with a gradient of its own.
+    """`_unroll` with a custom gradient.
 
     TensorFlow's would multiply and add up the recurrent kernel's gradient at every step; here one
     product does it for all, and what does not wait for a later step is computed for all at once.

@@ -1,7 +1,7 @@
-"""Six gatings as one table, and the one function that mixes.
+"""Six gatings as one table, and the function that mixes estimates.
 
 Every block of every network here is `y = H(x) * T(x) + x * C(x)` (Greff et al. 2017,
-eqs. 2-5). The networks differ only in where T and C come from, and that is data.
+eqs. 2-5). The networks differ only in how T and C are produced, and that is data.
 """
 
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from keras import ops
 
 @dataclass(frozen=True)
 class Gating:
-    """Where the transform gate T and the carry gate C of a block come from."""
+    """How the transform gate T and the carry gate C of a block are produced."""
 
     transform: Literal["one", "free"]
     carry: Literal["zero", "one", "free", "coupled"]
 
     @property
     def carries(self) -> bool:
-        """Whether a block passes its input on at all (a plain one does not)."""
+        """Whether a block carries its input (a plain block does not)."""
         return self.carry != "zero"
 
     @property
     def free(self) -> tuple[str, ...]:
-        """The gates that have weights of their own, among "transform" and "carry"."""
+        """The gates with weights, among "transform" and "carry"."""
         return tuple(gate for gate in ("transform", "carry") if getattr(self, gate) == "free")
 
 
@@ -44,7 +44,7 @@ def mix(gating, h, x, transform=None, carry=None):
 
     Gated sums are computed in float32 at least, and rounded to `x`'s dtype once: in
     bfloat16 the carry `1 - T` of a nearly closed gate would round to 1, and a deep stack
-    would no longer forget.
+    would never forget.
 
     Args:
         gating: string, a key of `GATINGS`.

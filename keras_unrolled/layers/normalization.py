@@ -1,4 +1,4 @@
-"""Normalization layers: a batch normalization on fused kernels, and who gets which."""
+"""Normalization layers: batch normalization on fused kernels, and the choice of a layer by name."""
 
 import math
 
@@ -21,7 +21,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     `renorm`, inputs that are not `(batch, height, width, channels)`), Keras's own code runs.
 
     `synchronized` is read at each call, so that a training loop may switch it on for
-    several replicas and leave a preset's configuration alone.
+    several replicas without changing a preset's configuration.
     """
 
     def call(self, inputs, training=None, mask=None):

@@ -11,7 +11,7 @@ from keras_unrolled.layers.normalization import make_normalization
 
 @keras.saving.register_keras_serializable(package="keras_unrolled")
 class Stack(keras.layers.Layer):
-    """Convolutions with what stands between them: H, or a gate as deep as H.
+    """Convolutions with normalization and activations between them: H, or a gate as deep as H.
 
     Post-activation: conv-norm-relu-...-conv-norm. Pre-activation, whose input has been
     normalized and rectified already: conv-norm-relu-...-conv.
@@ -22,8 +22,8 @@ class Stack(keras.layers.Layer):
         strides: sequence of int, one for each convolution.
         normalization: "batch", "group" or None; None gives every convolution a bias.
         activation_order: "post" or "pre".
-        output_bias: optional float. Where given, the stack ends in a shift by a bias of
-            this initial value, whichever layer it lies in: that is a gate's bias.
+        output_bias: optional float. If given, the stack ends in a shift by a bias with this
+            initial value, the bias of a gate; it belongs to the last normalization or convolution.
         momentum: float, of batch normalization's moving statistics.
         epsilon: float, of the normalization.
 

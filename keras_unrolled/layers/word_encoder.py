@@ -19,7 +19,7 @@ class WordEncoder(keras.layers.Layer):
     gated layers. Because zeros go on for ever, a word's vector does not depend on how far it is padded.
 
     As tanh and a bias are monotonic, the maximum is taken first: one product of all windows with all
-    filters, its maximum with 0 (the window of zeros alone), bias, tanh.
+    filters, its maximum with 0 (the window of zeros), bias, tanh.
 
     Args:
         num_characters: int, size of the character vocabulary, padding included.

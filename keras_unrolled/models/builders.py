@@ -37,7 +37,7 @@ DATASETS: dict[str, dict[str, Any]] = {
     },
 }
 
-# What a Highway net has by default that a Residual net has not (paper, section 5.1; no
+# Defaults of a Highway network that differ from a Residual network's (paper, section 5.1; no
 # ReLU after the mix, projections in transition blocks: the authors' CIFAR-10 code of 2025).
 HIGHWAY = {"mix_relu": False, "shortcut": "projection"}
 

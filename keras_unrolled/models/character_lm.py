@@ -137,9 +137,10 @@ class CharacterLM(HeadWeights, keras_hub.models.CausalLM):
         super().compile(*args, jit_compile=jit_compile, **kwargs)
 
     def read_words(self, words):
-        """What the first LSTM's `project` gives for a list of words, `(len(words), 4 * units)`.
+        """The first LSTM's `project` of a list of words, `(len(words), 4 * units)`.
 
-        To read a word again is to look it up, then. Words of like length are read together, so that a long one does not lengthen all.
+        A word that occurs again is then looked up. Words of similar length are read together, so that a long
+        one does not lengthen the others.
         """
         tokenizer = self.preprocessor.tokenizer
         order = sorted(range(len(words)), key=lambda i: len(words[i]))

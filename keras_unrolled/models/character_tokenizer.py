@@ -24,7 +24,7 @@ class CharacterTokenizer(keras_hub.tokenizers.Tokenizer):
     """Words and their characters as numbers.
 
     Words are what white space divides; the end of a line is the word `<eos>`. What is not in
-    the vocabulary has the number of `<unk>`, but characters of its own, so that it can be read.
+    the vocabulary has the number of `<unk>` but its own characters, so that it can be read.
     A word in capitals that is known without them is that word.
 
     Args:
@@ -99,7 +99,7 @@ class CharacterTokenizer(keras_hub.tokenizers.Tokenizer):
         """The characters of words, int32 `(words, characters)`, filled up with 0.
 
         A word's start and end have numbers of their own. `<unk>` is a word of the one
-        character that is not known, `<eos>` of one of its own.
+        unknown character, `<eos>` of a character that is reserved for it.
 
         Args:
             words: list of strings.
@@ -133,7 +133,7 @@ class CharacterTokenizer(keras_hub.tokenizers.Tokenizer):
         return len(self.vocabulary)
 
     def num_characters(self):
-        """How many numbers characters have, with the five that are none of the text's."""
+        """The number of characters, including the five special ones."""
         return PERIOD + 1 + len(self.characters)
 
     def id_to_token(self, id):

@@ -1,4 +1,4 @@
-"""How a network's head is kept on the disk, apart from its backbone."""
+"""Saving and loading of a network's head, separately from its backbone."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from keras_unrolled.preset_names import find_folder
 
 
 class HeadWeights:
-    """Saves and loads a KerasHub task's own weights, without the optimizer's state beside them."""
+    """Saves and loads a KerasHub task's own weights, without the optimizer's state."""
 
     backbone: Any
     optimizer: Any

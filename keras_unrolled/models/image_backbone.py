@@ -23,7 +23,7 @@ class ImageBackbone(keras_hub.models.Backbone):
 
     Args:
         stackwise_num_filters: list of int, filters of each stage's blocks, before
-            `width_multiplier`; a bottleneck puts out four times as many channels.
+            `width_multiplier`; a bottleneck outputs four times as many channels.
         stackwise_num_blocks: list of int, blocks of each stage.
         stackwise_num_strides: list of int, stride of each stage's first block.
         block_type: "basic" or "bottleneck".
@@ -39,7 +39,7 @@ class ImageBackbone(keras_hub.models.Backbone):
         stride_conv: 1 or 2, which convolution of a bottleneck strides.
         stem: "imagenet" or "cifar".
         stem_filters: int or None; None means 64 for imagenet and 16 for cifar (He et al.
-            2015). `width_multiplier` leaves the stem alone.
+            2015). `width_multiplier` does not change the stem.
         width_multiplier: float, scales the filters of every stage, rounded.
         layer_dropout: float in [0, 1), 1 - p_L of Huang et al. 2016: block l of L is left
             out in training with probability `l / L * layer_dropout`.

@@ -19,7 +19,7 @@ class ResizeAndCrop(keras.layers.Resizing):
     With `crop_to_aspect_ratio=False` both sides are resized to `size / crop_fraction`, whatever
     the proportions.
 
-    Takes `crop_fraction` beside the arguments of `keras.layers.Resizing`.
+    Takes `crop_fraction` and the arguments of `keras.layers.Resizing`.
     """
 
     def __init__(self, height, width, crop_fraction=1.0, **kwargs):
@@ -99,7 +99,7 @@ class ImageConverter(keras_hub.layers.ImageConverter):
     than half a gray level on the average.
 
     Raises:
-        InputError: if `crop_fraction` is outside (0, 1], a size is none, or padding is asked.
+        InputError: if `crop_fraction` is outside (0, 1], a size is invalid, or padding is requested.
     """
 
     backbone_cls = ImageBackbone

@@ -13,7 +13,7 @@ _most_weights = ContextVar("most_weights", default=MOST_WEIGHTS)
 
 @contextmanager
 def at_most(weights):
-    """Within, a network of more weights is refused before anything is allocated.
+    """Inside, a network with more weights is rejected before anything is allocated.
 
     Args:
         weights: int, or None for 2**31.

@@ -11,7 +11,7 @@ from keras_unrolled.layers.normalization import make_normalization
 
 @keras.saving.register_keras_serializable(package="keras_unrolled")
 class Stem(keras.layers.Layer):
-    """What stands before the first block.
+    """The layers before the first block.
 
     `imagenet`: 7x7 convolution with stride 2, norm, ReLU, 3x3 max pooling with stride 2;
     `cifar`: 3x3 convolution, norm, ReLU (He et al. 2015, table 1 and section 4.2). In

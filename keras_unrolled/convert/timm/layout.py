@@ -21,7 +21,7 @@ ARCHITECTURES = {
     "resnetv2_101": ("bottleneck", (3, 4, 23, 3), "pre"),
     "resnetv2_152": ("bottleneck", (3, 8, 36, 3), "pre"),
 }
-# Why others are refused: what their names say, first match first.
+# Why other networks are rejected, by patterns of their names; the first match counts.
 REFUSED = (
     (r"wide_", "its blocks are wider inside than a ResNet's"),
     (r"resnext|nextaa", "its convolutions are grouped (ResNeXt)"),
@@ -57,7 +57,7 @@ def _read_json(path):
 
 
 def read_config(folder):
-    """What timm's configuration says, in this package's words.
+    """Reads timm's configuration into this package's terms.
 
     Args:
         folder: path of a checkpoint.
@@ -68,8 +68,8 @@ def read_config(folder):
         "licence".
 
     Raises:
-        InputError: for a network that is none of `ARCHITECTURES`, with the reason, and for
-            a configuration that lacks something.
+        InputError: for a network that is not among `ARCHITECTURES`, with the reason, and for an
+            incomplete configuration.
     """
     path = Path(folder) / CONFIG
     try:

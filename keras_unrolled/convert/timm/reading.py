@@ -21,7 +21,7 @@ def from_timm(folder, *, load_weights=True, dtype=None):
         dtype: optional dtype policy, such as "mixed_bfloat16".
 
     Returns:
-        An `ImageClassifier` of the gating "residual" that puts out logits.
+        An `ImageClassifier` with residual gating that outputs logits.
 
     Raises:
         InputError: for a network of another kind, by its name and with the reason, and for

@@ -79,7 +79,7 @@ def to_timm(model, folder):
 
 
 def _architecture(model):
-    """timm's name of a network, or a refusal that says what is different."""
+    """timm's name of a network; raises `InputError` with the difference if it has none."""
     backbone = model.backbone
     options = backbone.options
     converter = getattr(model.preprocessor, "image_converter", None)
