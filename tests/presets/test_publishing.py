@@ -156,7 +156,7 @@ def test_commit_that_lands_meanwhile_is_not_overwritten(server, folder):
     server.fault = land
     code, error = publish(server, folder)
     assert code == 2
-    assert "Another commit has landed meanwhile" in error
+    assert "Another commit was pushed meanwhile" in error
     assert server.repositories["ada/small"].commits[-1][1] == {"notes.md": b"somebody was quicker"}
     code, found = publish(server, folder)
     assert code == 0, found
