@@ -1,4 +1,11 @@
-"""Images and texts to train, fine-tune and evaluate on."""
+"""Images and texts to train, fine-tune and evaluate on.
+
+- `loading`: what a path or name stands for; a new source of images starts here.
+- `files`, `tfds`, `sample`, `text`: the kinds of sources that it knows.
+- `examples`: labeled images, how they are divided, and how labels are matched.
+- `sources`, `crops`: encoded images that are read by number, and their decoding.
+- `streams`, `augment`: training batches as functions of seed and step.
+"""
 
 from keras_unrolled.data.examples import Examples, align, split_indices
 from keras_unrolled.data.files import ImageFiles, list_folder, load_csv, load_folder, read_image
