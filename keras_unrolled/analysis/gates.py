@@ -1,5 +1,7 @@
 """Mean openings of the gates of each block."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -8,7 +10,7 @@ from keras_unrolled.layers.mixing import GATINGS
 BATCH_SIZE = 250
 
 
-def gate_openings(model, images):
+def gate_openings(model: Any, images: Any) -> dict[str, tuple[float, float]]:
     """Mean opening of every block's gates, over images, height, width and channels.
 
     A fixed gate has its fixed value (section 3 of Greff et al. 2017): T = C = 1 in a

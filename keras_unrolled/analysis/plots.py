@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 from keras_unrolled.files import replaced
 
@@ -20,7 +21,7 @@ def _save(figure, path):
     return path
 
 
-def plot_curves(history, path, phases=None):
+def plot_curves(history: Any, path: str | Path, phases: Any = None) -> Path:
     """Loss and accuracy over the epochs of a training.
 
     Args:
@@ -49,7 +50,7 @@ def plot_curves(history, path, phases=None):
     return _save(figure, path)
 
 
-def plot_logs(panels, path):
+def plot_logs(panels: Any, path: str | Path) -> Path:
     """Plots columns of the logs of training runs against the epoch.
 
     Args:
@@ -80,7 +81,7 @@ def plot_logs(panels, path):
     return _save(figure, path)
 
 
-def plot_confusion(truth, answers, names, path):
+def plot_confusion(truth: Any, answers: Any, names: Any, path: str | Path) -> Path:
     """Plots a confusion matrix: rows are true classes, columns are answers.
 
     Args:
@@ -114,7 +115,9 @@ def plot_confusion(truth, answers, names, path):
     return _save(figure, path)
 
 
-def plot_predictions(images, truth, predictions, openings, path):
+def plot_predictions(
+    images: Any, truth: Any, predictions: Any, openings: Any, path: str | Path
+) -> Path:
     """Images with what each network says of them, and how far its gates are open.
 
     Args:

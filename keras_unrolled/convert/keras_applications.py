@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -20,7 +21,9 @@ PREPROCESSING = {
 }
 
 
-def from_keras_applications(source, *, weights="imagenet", dtype=None):
+def from_keras_applications(
+    source: str | Path | keras.Model, *, weights: str | None = "imagenet", dtype: Any = None
+) -> models.ImageClassifier:
     """A classifier from a residual net of `keras.applications`.
 
     Its channels come in the order BGR; here the first convolution is reversed instead, so

@@ -13,6 +13,7 @@ block receives s times what it received in the original. Then
 """
 
 import itertools
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,7 +22,13 @@ from keras_unrolled import checks
 from keras_unrolled.layers.mixing import GATINGS
 
 
-def regate(model, gating="coupled", *, transform_bias=-1.0, carry_bias=1.0):
+def regate(
+    model: Any,
+    gating: str = "coupled",
+    *,
+    transform_bias: float = -1.0,
+    carry_bias: float = 1.0,
+) -> Any:
     """A classifier of another gating that computes what a Residual one does.
 
     The free gates are open by a constant, `sigmoid(bias)`, whatever the input; their last

@@ -2,6 +2,7 @@
 
 import random
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,14 +27,14 @@ class Examples:
     names: tuple[str, ...]
     split: str
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, chosen):
+    def take(self, chosen: Sequence[int] | np.ndarray) -> "Examples":
         """The examples at the indices `chosen`, in that order."""
         return Examples(self.images[chosen], self.labels[chosen], self.names, self.split)
 
-    def part(self, split, start, stop=None):
+    def part(self, split: str, start: int, stop: int | None = None) -> "Examples":
         """The examples `start:stop`, named as a TFDS split, "train[45000:]"."""
         start, stop, _ = slice(start, stop).indices(len(self))
         ends = (start or "", "" if stop == len(self) else stop)
@@ -43,7 +44,7 @@ class Examples:
         return Examples(images, self.labels[start:stop], self.names, name)
 
 
-def split_indices(examples, fraction, seed):
+def split_indices(examples: Examples, fraction: float, seed: int) -> tuple[list[int], list[int]]:
     """Splits examples at random, class by class.
 
     Args:
@@ -73,7 +74,7 @@ def split_indices(examples, fraction, seed):
     return sorted(kept), sorted(held)
 
 
-def align(examples, labels):
+def align(examples: Examples, labels: Sequence[str] | None) -> Examples:
     """Renumbers examples by a network's labels.
 
     Args:

@@ -1,6 +1,7 @@
 """Image files: single ones, folders and CSV files."""
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from keras_unrolled.data.examples import Examples
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 
 
-def read_image(path):
+def read_image(path: str | Path) -> np.ndarray:
     """One image file as a uint8 array `(height, width, 3)`; grayscale and CMYK are converted.
 
     Raises:
@@ -68,7 +69,7 @@ def decode_image(file, name):
         ) from error
 
 
-def list_folder(folder):
+def list_folder(folder: str | Path) -> tuple[list[Path], list[int], tuple[str, ...]]:
     """The image files of a folder of class folders.
 
     Args:
@@ -115,10 +116,10 @@ class ImageFiles:
     A slice gives a list of uint8 arrays `(height, width, 3)`, each of its own size.
     """
 
-    def __init__(self, paths):
+    def __init__(self, paths: Iterable[str | Path]) -> None:
         self.paths = list(paths)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, chosen):
@@ -126,12 +127,12 @@ class ImageFiles:
             return [read_image(path) for path in self.paths[chosen]]
         return ImageFiles(self.paths[i] for i in chosen)
 
-    def part(self, start, stop):
+    def part(self, start: int, stop: int) -> "ImageFiles":
         """The images `start:stop`, not read yet."""
         return ImageFiles(self.paths[start:stop])
 
 
-def load_csv(path):
+def load_csv(path: str | Path) -> Examples:
     """A CSV file with the columns "file" and "label" as `Examples` whose images are `ImageFiles`.
 
     Args:
@@ -176,7 +177,7 @@ def load_csv(path):
     return Examples(ImageFiles(paths), labels, names, path.name)
 
 
-def load_folder(folder):
+def load_folder(folder: str | Path) -> Examples:
     """A folder of class folders as `Examples` whose images are `ImageFiles`.
 
     Raises:

@@ -10,7 +10,9 @@ from keras_unrolled.data.files import ImageFiles, load_csv, load_folder
 from keras_unrolled.data.tfds import load_tfds
 
 
-def load(source, data_dir=None, split="train"):
+def load(
+    source: str | Path, data_dir: str | Path | None = None, split: str | list[str] = "train"
+) -> Examples:
     """Labelled images from a folder of class folders, a CSV file or TFDS.
 
     Args:
@@ -32,7 +34,9 @@ def load(source, data_dir=None, split="train"):
     return load_tfds(source, data_dir, split)
 
 
-def load_parts(source, held_out, seed, data_dir=None):
+def load_parts(
+    source: str | Path | Examples, held_out: float, seed: int, data_dir: str | Path | None = None
+) -> tuple[Examples, list[int], list[int], bool]:
     """Images to train on and images held out.
 
     Args:

@@ -6,7 +6,7 @@ from keras_unrolled import paths
 from keras_unrolled.data.examples import Examples
 
 
-def load_sample():
+def load_sample() -> Examples:
     """The 1,000 images of the CIFAR-10 test set that are bundled with the package, 100 per class."""
     with np.load(paths.zoo() / "samples" / "cifar10.npz", allow_pickle=False) as file:
         return Examples(

@@ -5,7 +5,7 @@ from pathlib import Path
 from keras_unrolled import checks
 
 
-def read_words(folder, split):
+def read_words(folder: str | Path, split: str) -> list[str]:
     """The words of `FOLDER/SPLIT.txt`, with `<eos>` after each line.
 
     Args:

@@ -11,7 +11,7 @@ from keras_unrolled.data.examples import Examples
 from keras_unrolled.data.files import decode_image
 
 
-def load_cifar10(data_dir, split):
+def load_cifar10(data_dir: str | Path | None, split: str) -> Examples:
     """CIFAR-10 (Krizhevsky 2009) as TFDS prepared it.
 
     Args:
@@ -98,7 +98,9 @@ class TFDSImages:
         ]
 
 
-def load_tfds(name, data_dir=None, split="train"):
+def load_tfds(
+    name: str | Path, data_dir: str | Path | None = None, split: str | list[str] = "train"
+) -> Examples:
     """A data set of TFDS, prepared before, as `Examples` whose images are `TFDSImages`.
 
     Args:

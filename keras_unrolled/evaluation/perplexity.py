@@ -1,5 +1,7 @@
 """Perplexity of a language model, with its state carried from word to word."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -10,7 +12,7 @@ from keras_unrolled.models.character_tokenizer import END, UNKNOWN
 AT_ONCE = 1_400  # words whose logits are computed at once: more would leave the caches
 
 
-def perplexity(model, words, **options):
+def perplexity(model: Any, words: list[str], **options: Any) -> dict[str, Any]:
     """Perplexity of a language model on a text, its state carried from word to word.
 
     Args:
@@ -29,7 +31,14 @@ def perplexity(model, words, **options):
     }
 
 
-def text_losses(model, words, *, batch_size=1, length=None, progress=None):
+def text_losses(
+    model: Any,
+    words: list[str],
+    *,
+    batch_size: int = 1,
+    length: int | None = None,
+    progress: str | None = None,
+) -> np.ndarray:
     """Negative logarithm of the probability of each word of a text, given all before it.
 
     Each word is predicted once, the first one after `<eos>`. A word that is not in the vocabulary
@@ -89,7 +98,7 @@ def text_losses(model, words, *, batch_size=1, length=None, progress=None):
     return all_losses
 
 
-def word_losses(logits, targets, careful=False):
+def word_losses(logits: Any, targets: Any, careful: bool = False) -> Any:
     """Softmax cross-entropy `(...)` of logits `(..., words)`.
 
     Faster than TensorFlow's, which also computes its gradient. Unless `careful` the largest logit is

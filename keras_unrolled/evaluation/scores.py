@@ -1,5 +1,7 @@
 """Scores of a classifier, computed in one way by training, the command line and the tests."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -9,7 +11,7 @@ BATCH_SIZE = 250
 DECODED = 16  # pictures in memory at once: one may have a hundred megabytes
 
 
-def predict(model, images, *, progress=None):
+def predict(model: Any, images: Any, *, progress: str | None = None) -> np.ndarray:
     """Class scores of raw images.
 
     Args:
@@ -45,7 +47,7 @@ def _prepare(model, images):
     return keras.ops.convert_to_numpy(model.preprocessor(images))
 
 
-def accuracy(scores, labels, top=1):
+def accuracy(scores: np.ndarray, labels: Any, top: int = 1) -> float:
     """The share of rows of `scores`, `(n, num_classes)`, with `labels` among the `top` largest."""
     best = np.argsort(-scores, -1, kind="stable")[:, :top]
     return float(np.mean((best == np.asarray(labels)[:, None]).any(-1)))

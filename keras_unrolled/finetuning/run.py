@@ -29,8 +29,16 @@ KINDS = ("auto", "one", "mirrored")
 
 
 def finetune(
-    preset, data, out, *, data_dir=None, replicas=None, strategy="auto", overwrite=False, **options
-):
+    preset: str | Path,
+    data: str | Path | data.Examples,
+    out: str | Path,
+    *,
+    data_dir: str | Path | None = None,
+    replicas: int | None = None,
+    strategy: str = "auto",
+    overwrite: bool = False,
+    **options: Any,
+) -> dict[str, Any]:
     """Fine-tunes a preset on labeled images and writes a new preset.
 
     The first third of the epochs trains the new head only, the rest the whole network except its

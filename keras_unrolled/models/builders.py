@@ -6,6 +6,7 @@ from typing import Any
 from keras_unrolled import checks
 from keras_unrolled.models.character_backbone import CharacterBackbone
 from keras_unrolled.models.character_lm import CharacterLM, CharacterLMPreprocessor
+from keras_unrolled.models.character_tokenizer import CharacterTokenizer
 from keras_unrolled.models.image_backbone import ImageBackbone
 from keras_unrolled.models.image_classifier import ImageClassifier, ImageClassifierPreprocessor
 from keras_unrolled.models.image_converter import ImageConverter
@@ -49,7 +50,9 @@ _BACKBONE_OPTIONS = {
 _CLASSIFIER_OPTIONS = {"labels", "dropout", "compile", "name"}
 
 
-def resnet(depth, *, dataset="imagenet", num_classes=None, **options):
+def resnet(
+    depth: int, *, dataset: str = "imagenet", num_classes: int | None = None, **options: Any
+) -> ImageClassifier:
     """A residual net (He et al. 2015).
 
     Args:
@@ -69,7 +72,14 @@ def resnet(depth, *, dataset="imagenet", num_classes=None, **options):
     return _classifier(depth, dataset, num_classes, {"gating": "residual"}, options)
 
 
-def highway(depth, *, gating="coupled", dataset="imagenet", num_classes=None, **options):
+def highway(
+    depth: int,
+    *,
+    gating: str = "coupled",
+    dataset: str = "imagenet",
+    num_classes: int | None = None,
+    **options: Any,
+) -> ImageClassifier:
     """A Highway net of the depth and width of `resnet`, whose arguments it takes.
 
     Without `width_multiplier` it has the Residual net's widths and so more parameters:
@@ -91,7 +101,9 @@ def highway(depth, *, gating="coupled", dataset="imagenet", num_classes=None, **
     return _classifier(depth, dataset, num_classes, {"gating": gating, **HIGHWAY}, options)
 
 
-def plain(depth, *, dataset="imagenet", num_classes=None, **options):
+def plain(
+    depth: int, *, dataset: str = "imagenet", num_classes: int | None = None, **options: Any
+) -> ImageClassifier:
     """A net of the shape of `resnet`, whose arguments it takes, without shortcuts."""
     return _classifier(depth, dataset, num_classes, {"gating": "plain"}, options)
 
@@ -110,7 +122,7 @@ def _classifier(depth, dataset, num_classes, network, options):
     )
 
 
-def make_preprocessor(dataset):
+def make_preprocessor(dataset: str | dict[str, Any]) -> ImageClassifierPreprocessor:
     """The preprocessor of "imagenet" or "cifar": resize, center crop, normalize.
 
     Args:
@@ -136,7 +148,7 @@ def make_preprocessor(dataset):
     return ImageClassifierPreprocessor(converter, name="preprocessor")
 
 
-def imagenet_labels(*, synsets=False):
+def imagenet_labels(*, synsets: bool = False) -> list[str]:
     """The names of ImageNet-1k's 1,000 classes in order, as KerasHub has them.
 
     A few names stand for two classes, as "crane" for the bird and for the machine.
@@ -205,7 +217,14 @@ SIZES: dict[str, dict[str, Any]] = {
 }
 
 
-def character_lm(size="small", *, gating="coupled", tokenizer=None, dropout=0.5, **options):
+def character_lm(
+    size: str = "small",
+    *,
+    gating: str = "coupled",
+    tokenizer: CharacterTokenizer | None = None,
+    dropout: float = 0.5,
+    **options: Any,
+) -> CharacterLM:
     """A character-aware language model (Kim et al. 2016) with any gated layer.
 
     Small has 5,312,515 parameters and Large 19,373,165, with 51 characters and 10,000 words and

@@ -1,5 +1,6 @@
 """A language model that reads words through their characters."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -136,7 +137,7 @@ class CharacterLM(HeadWeights, keras_hub.models.CausalLM):
             jit_compile = False if keras.backend.backend() == "tensorflow" else "auto"
         super().compile(*args, jit_compile=jit_compile, **kwargs)
 
-    def read_words(self, words):
+    def read_words(self, words: Sequence[str]) -> Any:
         """The first LSTM's `project` of a list of words, `(len(words), 4 * units)`.
 
         A word that occurs again is then looked up. Words of similar length are read together, so that a long
@@ -160,7 +161,7 @@ class CharacterLM(HeadWeights, keras_hub.models.CausalLM):
         """`read_words` of the whole vocabulary."""
         return self.read_words(self.preprocessor.tokenizer.vocabulary)
 
-    def next_words(self, text, top=5):
+    def next_words(self, text: str, top: int = 5) -> list[dict[str, Any]]:
         """The likeliest next words after each word of a text.
 
         Args:

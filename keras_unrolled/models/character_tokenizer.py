@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ class CharacterTokenizer(keras_hub.tokenizers.Tokenizer):
         self.pad_token_id = self.unknown_token_id = 1
 
     @classmethod
-    def learn(cls, words):
+    def learn(cls, words: Iterable[str]) -> "CharacterTokenizer":
         """A tokenizer for all of a list of words, the frequent ones first."""
         counts = Counter(words)
         for special in (END, UNKNOWN):
@@ -69,13 +70,13 @@ class CharacterTokenizer(keras_hub.tokenizers.Tokenizer):
         order = sorted(counts, key=lambda word: (-counts[word], word))
         return cls([END, UNKNOWN, *order], "".join(sorted(set("".join(order)))))
 
-    def split(self, text):
+    def split(self, text: str) -> list[str]:
         """The words of a text, with `<eos>` after each line but for what follows the last one."""
         *lines, rest = text.split("\n")
         words = [word for line in lines for word in [*line.split(), END]]
         return words + rest.split()
 
-    def normalize(self, word):
+    def normalize(self, word: str) -> str:
         """The word as the vocabulary has it, else as it is."""
         lower = word.lower()
         return lower if word not in self.numbers and lower in self.numbers else word
@@ -126,20 +127,20 @@ class CharacterTokenizer(keras_hub.tokenizers.Tokenizer):
         text = " ".join(self.vocabulary[i] for i in inputs)
         return re.sub(rf" ?{END} ?", "\n", text)
 
-    def get_vocabulary(self):
+    def get_vocabulary(self) -> list[str]:
         return list(self.vocabulary)
 
-    def vocabulary_size(self):
+    def vocabulary_size(self) -> int:
         return len(self.vocabulary)
 
-    def num_characters(self):
+    def num_characters(self) -> int:
         """The number of characters, including the five special ones."""
         return PERIOD + 1 + len(self.characters)
 
-    def id_to_token(self, id):
+    def id_to_token(self, id: int) -> str:
         return self.vocabulary[id]
 
-    def token_to_id(self, token):
+    def token_to_id(self, token: str) -> int:
         return self.numbers[token]
 
     def save_assets(self, dir_path):

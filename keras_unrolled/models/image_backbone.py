@@ -227,7 +227,7 @@ class ImageBackbone(keras_hub.models.Backbone):
         found["features"] = x
         return found
 
-    def count_macs(self, image_size):
+    def count_macs(self, image_size: tuple[int, int]) -> int:
         """Multiply-accumulates of every convolution for one image of `(height, width)`."""
         shape = (1, *image_size, self.image_shape[-1])
         macs = 0

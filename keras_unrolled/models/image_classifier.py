@@ -1,5 +1,7 @@
 """The image classifier and its preprocessor, on KerasHub's classes."""
 
+from typing import Any
+
 import keras
 import keras_hub
 import numpy as np
@@ -92,7 +94,7 @@ class ImageClassifier(HeadWeights, keras_hub.models.ImageClassifier):
             jit_compile = False if _tensorflow_on_cpu() else "auto"
         super().compile(*args, jit_compile=jit_compile, **kwargs)
 
-    def decode(self, scores, top=5):
+    def decode(self, scores: Any, top: int = 5) -> list[list[tuple[str, float]]]:
         """The most likely classes of each image, with their probabilities.
 
         Args:
@@ -110,7 +112,7 @@ class ImageClassifier(HeadWeights, keras_hub.models.ImageClassifier):
         order = np.argsort(-scores, axis=-1, kind="stable")[:, :top]
         return [[(names[i], float(row[i])) for i in best] for row, best in zip(scores, order)]
 
-    def count_macs(self, image_size=None):
+    def count_macs(self, image_size: tuple[int, int] | None = None) -> int:
         """Multiply-accumulates for one image of `(height, width)`.
 
         The size defaults to the preprocessor's. Counted are convolutions and the dense

@@ -38,7 +38,7 @@ class PresetList(list):
     __repr__ = __str__
 
 
-def list_presets(pattern="*", *, dataset=None):
+def list_presets(pattern: str = "*", *, dataset: str | None = None) -> PresetList:
     """The presets whose names match a pattern.
 
     Args:

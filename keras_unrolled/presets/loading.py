@@ -1,5 +1,9 @@
 """From a preset to a model: every file is checked before it is opened."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import keras
 
 from keras_unrolled import checks, convert, models
@@ -10,17 +14,17 @@ from keras_unrolled.presets.resolve import resolve
 
 
 def from_preset(
-    preset,
+    preset: str | Path,
     *,
-    gating=None,
-    num_classes=None,
-    labels=None,
-    load_weights=True,
-    dtype=None,
-    revision=None,
-    token=None,
-    local_files_only=False,
-):
+    gating: str | None = None,
+    num_classes: int | None = None,
+    labels: Sequence[str] | None = None,
+    load_weights: bool = True,
+    dtype: Any = None,
+    revision: str | None = None,
+    token: str | None = None,
+    local_files_only: bool = False,
+) -> Any:
     """Loads a preset: a classifier of uint8 images of any size, or a language model.
 
     Args:
@@ -79,11 +83,10 @@ def from_preset(
         model = _replace_head(model, head)
     else:
         model = load_folder(folder, record, head, load_weights, policy)
-    regated = gating is not None and gating != model.backbone.gating
-    if regated:
-        model = convert.regate(model, gating)
+    is_copy = head is None and record is not None
+    if gating is not None and gating != model.backbone.gating:
+        model, is_copy = convert.regate(model, gating), False
     if load_weights:
-        is_copy = not regated and head is None and record is not None
         provenance.note(model, str(preset), folder, record, is_copy)
     return model
 

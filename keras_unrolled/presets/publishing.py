@@ -5,21 +5,22 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from keras_unrolled import checks
 from keras_unrolled.presets import card, hub, layout, regated
 
 
 def upload_preset(
-    uri,
-    preset,
+    uri: str,
+    preset: str | Path,
     *,
-    private=False,
-    revision=None,
-    token=None,
-    commit_message=None,
-    dry_run=False,
-):
+    private: bool = False,
+    revision: str | None = None,
+    token: str | None = None,
+    commit_message: str | None = None,
+    dry_run: bool = False,
+) -> dict[str, Any]:
     """Publishes a preset on the Hugging Face Hub.
 
     Before anything is sent, a new process loads the preset, compares its files with the record

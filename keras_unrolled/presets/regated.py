@@ -2,6 +2,8 @@
 
 import importlib.metadata
 import shutil
+from pathlib import Path
+from typing import Any
 
 from keras_unrolled import checks, convert, files
 from keras_unrolled.presets import integrity, layout
@@ -63,7 +65,15 @@ def find_folder(preset, **hub_options):
     return folder, records.Record.read(folder / layout.RECORD)
 
 
-def convert_preset(preset, out, *, gating=None, layout="preset", overwrite=False, **hub_options):
+def convert_preset(
+    preset: str | Path,
+    out: str | Path,
+    *,
+    gating: str | None = None,
+    layout: str = "preset",
+    overwrite: bool = False,
+    **hub_options: Any,
+) -> dict[str, Any]:
     """Writes what `from_preset` loads as a preset of its own, or for timm.
 
     The record's origin is "regated": it states the checkpoint of the weights with its revision and

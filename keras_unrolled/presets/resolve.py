@@ -6,6 +6,7 @@ from keras_unrolled import checks, paths, preset_names
 from keras_unrolled.presets import hub, integrity, layout
 from keras_unrolled.presets import record as records
 from keras_unrolled.presets.catalog import all_presets
+from keras_unrolled.presets.record import Record
 
 
 def resolve(preset, *, weights=True, revision=None, token=None, local_files_only=False):
@@ -97,7 +98,7 @@ def _fetch_source(record, **hub_options):
     return folder
 
 
-def load_record(preset):
+def load_record(preset: str | Path) -> Record:
     """The record of a preset, by its name, folder or address.
 
     Raises:

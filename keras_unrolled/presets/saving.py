@@ -1,6 +1,8 @@
 """From a model to a preset's folder: written aside, then renamed."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -12,7 +14,16 @@ from keras_unrolled.presets import record as records
 from keras_unrolled.presets.describing import describe
 
 
-def save_preset(model, folder, *, name=None, overwrite=False, extras=None, half=False, **facts):
+def save_preset(
+    model: Any,
+    folder: str | Path,
+    *,
+    name: str | None = None,
+    overwrite: bool = False,
+    extras: Callable[[Path], object] | None = None,
+    half: bool = False,
+    **facts: Any,
+) -> records.Record:
     """Writes a preset's folder: configurations, weights and record.
 
     The folder is KerasHub's, so that `from_preset` of its `ImageClassifier` or `CausalLM` reads it

@@ -1,5 +1,8 @@
 """Verification of a preset: its files and what it computes."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from keras_unrolled import checks
@@ -10,7 +13,7 @@ from keras_unrolled.presets.loading import from_preset
 RELATIVE, ABSOLUTE = 1e-3, 1e-4
 
 
-def verify(preset, **hub_options):
+def verify(preset: str | Path, **hub_options: Any) -> dict[str, Any]:
     """Loads a preset and compares what it computes with its golden outputs.
 
     Args:

@@ -1,6 +1,7 @@
 """From a checkpoint of timm to a classifier."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from keras_unrolled import checks, models
 from keras_unrolled.convert.timm.layout import WEIGHTS, network_variables, read_config
 
 
-def from_timm(folder, *, load_weights=True, dtype=None):
+def from_timm(folder: str | Path, *, load_weights: bool = True, dtype: Any = None) -> Any:
     """A classifier from a checkpoint of timm, with timm's preprocessing.
 
     Images are prepared for the size that the network was trained at (`input_size`), as

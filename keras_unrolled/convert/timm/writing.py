@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,7 +17,7 @@ from keras_unrolled.convert.timm.layout import (
 )
 
 
-def to_timm(model, folder):
+def to_timm(model: Any, folder: str | Path) -> str:
     """Writes a classifier as a checkpoint that timm loads strictly.
 
     Args:
