@@ -7,7 +7,7 @@ from pathlib import Path
 import keras_hub
 import numpy as np
 
-from keras_unrolled import analysis, data, evaluation
+from keras_unrolled import analysis, data, evaluation, files
 from keras_unrolled.analysis import plots
 from keras_unrolled.finetuning.run import finetune
 from keras_unrolled.presets.loading import from_preset
@@ -40,6 +40,7 @@ def demo(out):
     began = time.perf_counter()
     out = Path(out).expanduser()
     check_target(out / "renamed", overwrite=True)
+    files.check_writable(out)
     out.mkdir(parents=True, exist_ok=True)
     sample = data.load_sample()
     report(f"{len(sample)} images of the CIFAR-10 test set, {len(sample.names)} classes")
@@ -47,12 +48,12 @@ def demo(out):
     finetuned = _finetune(sample, out / "renamed")
     accuracy, count = finetuned["accuracy"], finetuned["n"]
     report(f"the new head: {accuracy:.1%} of {count} held-out images")
-    files = [picture, out / "renamed" / "curves.png", out / "renamed"]
+    written = [picture, out / "renamed" / "curves.png", out / "renamed"]
     return {
         "presets": rows,
         "finetuned": {key: finetuned[key] for key in ("classes", "n", "accuracy")},
         "language": _generate(),
-        "files": [str(path) for path in files],
+        "files": [str(path) for path in written],
         "seconds": round(time.perf_counter() - began, 1),
     }
 

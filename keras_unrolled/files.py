@@ -8,6 +8,8 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
+import filelock
+
 from keras_unrolled import checks
 
 
@@ -27,6 +29,7 @@ def written_aside(folder, *, keep=False):
         InputError: if the disk is full or cannot be written.
     """
     folder = Path(folder)
+    check_writable(folder.parent)
     aside = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -74,6 +77,49 @@ def write_text(path, text):
     """Writes a text file, aside first."""
     with replaced(path) as aside:
         aside.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def locked(folder):
+    """Makes a folder and keeps other processes that lock it out of it.
+
+    The lock ends with the process, however that ends.
+
+    Raises:
+        InputError: if another process has locked the folder, or it cannot be written.
+    """
+    lock = filelock.FileLock(Path(folder) / ".lock", timeout=0)
+    try:
+        check_writable(folder)
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise checks.InputError(
+            f"Expected {folder} for this run alone. Another process is writing to it. Wait for that "
+            "one to end, or choose another folder."
+        ) from error
+    except NotImplementedError:  # a file system without locks
+        pass
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def check_writable(folder):
+    """Raises `InputError` if a folder can neither be made nor written."""
+    place = Path(folder).expanduser().absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise checks.InputError(
+            f"Expected to write the folder {folder}. {place} is a file. Choose another folder."
+        )
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise checks.InputError(
+            f"Expected to write the folder {folder}. {place} may not be written. Choose another "
+            "folder."
+        )
 
 
 def check_room(folder, size):

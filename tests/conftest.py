@@ -15,6 +15,12 @@ DATA = ROOT.parent / "shared" / "data"
 SLOW = "slow; pass --slow to run it"
 
 
+def first_fast(*values):
+    """Parameters of a test of which all but the first are slow."""
+    first, *rest = values
+    return [first, *(pytest.param(value, marks=pytest.mark.slow) for value in rest)]
+
+
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="Also run the tests marked as slow.")
 

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -47,17 +50,41 @@ def test_many_may_make_the_same_folder_at_once(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["f"]
 
 
-def test_place_that_cannot_be_written_is_reported(tmp_path):
-    (tmp_path / "file").write_text("")
-    with (
-        pytest.raises(InputError, match="may it be written"),
-        files.written_aside(tmp_path / "file" / "folder"),
-    ):
-        pass
-
-
 def test_full_disk_is_reported_before_anything_is_written(tmp_path):
     files.check_room(tmp_path / "deep" / "er", 1)
     with pytest.raises(InputError, match="MB of room"):
         files.check_room(tmp_path / "deep" / "er", 2**60)
     assert list(tmp_path.iterdir()) == []
+
+
+LOCK = """
+import sys, time
+from keras_unrolled import files
+with files.locked(sys.argv[1]):
+    print("locked", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_folder_is_locked_until_the_process_ends_however_it_ends(tmp_path):
+    command = [sys.executable, "-c", LOCK, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "locked\n"
+        with pytest.raises(InputError, match="Another process"), files.locked(tmp_path / "run"):
+            pass
+        other.kill()
+        other.wait()
+    with files.locked(tmp_path / "run"):
+        pass
+
+
+def test_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"file is a file"):
+        files.check_writable(tmp_path / "file" / "a" / "b")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    if not os.access(closed, os.W_OK):
+        with pytest.raises(InputError, match="may not be written"):
+            files.check_writable(closed / "a")
+    files.check_writable(tmp_path / "a" / "b")

@@ -9,6 +9,7 @@ import pytest
 
 import keras_unrolled as ku
 from keras_unrolled import layers, models
+from tests.conftest import first_fast
 from tests.nets import randomize
 
 
@@ -29,7 +30,7 @@ def classifier():
     return model
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("order", first_fast(*ORDERS))
 def test_keras_file_of_a_classifier_loads_in_a_new_process(order, classifier, tmp_path):
     classifier.save(tmp_path / "m.keras")
     x = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
@@ -48,7 +49,7 @@ def test_keras_file_with_a_layer_loads_without_kerashub(tmp_path):
     assert run(code, tmp_path / "m.keras").strip() == "False"
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("order", first_fast(*ORDERS))
 def test_kerashub_loads_our_preset_in_a_new_process(order, classifier, tmp_path):
     ku.save_preset(classifier, tmp_path / "preset")
     code = f"{order}; import sys, keras_hub; "
@@ -56,6 +57,7 @@ def test_kerashub_loads_our_preset_in_a_new_process(order, classifier, tmp_path)
     assert run(code, tmp_path / "preset").strip() == "keras_unrolled.models.image_classifier"
 
 
+@pytest.mark.slow
 def test_class_loads_a_preset_by_its_name():
     model = models.ImageClassifier.from_preset("resnet_bn_cifar10")
     images = ku.data.load_sample().images[:5]

@@ -20,6 +20,7 @@ def test_ci_runs_the_readme_test_command_with_slow_tests():
     assert f"{commands[1]} --slow" in (ROOT / ".ci" / "run").read_text().splitlines()
 
 
+@pytest.mark.slow
 def test_generated_files_are_up_to_date():
     command = [sys.executable, "-m", "zoo.build", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

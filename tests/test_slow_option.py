@@ -33,9 +33,9 @@ def run(pytester):
     return lambda *arguments: pytester.runpytest("-p", "no:cacheprovider", "-ra", *arguments)
 
 
-@pytest.mark.parametrize("processes", ["0", "1"])
+@pytest.mark.parametrize("processes", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_slow_tests_are_skipped_and_counted_in_one_line(run, processes):
-    result = run("-n", processes)
+    result = run("-n", str(processes))
     result.stdout.fnmatch_lines(["1 slow test was skipped. Pass --slow to run all tests."])
     result.stdout.fnmatch_lines(["*1 passed, 1 skipped, 1 slow*"])
     result.stdout.no_fnmatch_line("SKIPPED*pass --slow*")

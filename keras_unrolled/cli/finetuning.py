@@ -91,9 +91,9 @@ def summarize(result):
         lines.append(f"The network sees the pictures at {result['image_size']} pixels.")
     for number, phase in enumerate(result["phases"], start=1):
         lines.append(
-            "phase {0}: {epochs} epochs of {trained}, learning rate {learning_rate:g}: "
+            "phase {0}: {epochs} epoch{1} of {trained}, learning rate {learning_rate:g}: "
             "{accuracy:.1%} of the training images, {val_accuracy:.1%} held out".format(
-                number, **phase
+                number, "s" if phase["epochs"] > 1 else "", **phase
             )
         )
     lines += [f"- {hint}" for hint in result["hints"]]

@@ -2,6 +2,7 @@
 
 import argparse
 import textwrap
+from pathlib import Path
 
 from keras_unrolled import checks
 
@@ -80,3 +81,40 @@ def refuse(options, names, why):
 def or_default(value, default):
     """A given value, or the default where none was given."""
     return default if value is None else value
+
+
+def check_record(preset, check):
+    """Checks the task of a preset by its record, where one is at hand.
+
+    Args:
+        preset: name, folder or address.
+        check: function of a bool, whether the preset is a language model; raises `InputError`
+            where that is not what the command needs.
+    """
+    from keras_unrolled.presets import catalog, layout, record
+
+    path = Path(str(preset)).expanduser() / layout.RECORD
+    known = record.Record.read(path) if path.is_file() else catalog.all_presets().get(str(preset))
+    if known is not None:
+        check(known.task == record.TEXT)
+
+
+def load(preset, check):
+    """Loads a preset; its task is checked before where its record is at hand, and after.
+
+    Args:
+        preset, check: as of `check_record`.
+    """
+    from keras_unrolled.presets.loading import from_preset
+
+    check_record(preset, check)
+    model = from_preset(preset)
+    check(is_language_model(model))
+    return model
+
+
+def is_language_model(model):
+    """Whether a model is for text."""
+    from keras_unrolled import models
+
+    return isinstance(model, models.CharacterLM)

@@ -4,7 +4,7 @@ import glob
 from pathlib import Path
 
 from keras_unrolled import checks
-from keras_unrolled.cli.options import PRESET, add_command, or_default, refuse
+from keras_unrolled.cli.options import PRESET, add_command, load, or_default, refuse
 
 SAMPLERS = ("greedy", "top_k", "top_p", "random", "beam")
 IMAGE_OPTIONS = ("files",)
@@ -26,7 +26,10 @@ def add(commands):
     )
     command.add_argument("preset", help=PRESET)
     command.add_argument(
-        "files", nargs="*", metavar="FILE", help="Image files, folders of them or glob patterns."
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="Image files, folders (with the folders in them) or glob patterns.",
     )
     command.add_argument(
         "--top", type=int, metavar="K", help=f"Number of classes to name (default: {TOP})."
@@ -75,7 +78,6 @@ def _add_text_options(command):
 
 def run_predict(options):
     from keras_unrolled import data, evaluation
-    from keras_unrolled.presets.loading import from_preset
 
     if (options.prompt is None) == (not options.files):
         raise checks.InputError(
@@ -87,12 +89,15 @@ def run_predict(options):
     refuse(options, TEXT_OPTIONS, "a classifier of images")
     top = checks.whole("--top", or_default(options.top, TOP), least=1, most=10**6)
     paths = find_files(options.files)
-    model = from_preset(options.preset)
-    if _is_text(model):
-        raise checks.InputError(
-            f"Expected a classifier for image files. {options.preset} is a language model. Use "
-            'keras-unrolled generate --prompt "the company said".'
-        )
+
+    def check(is_text):
+        if is_text:
+            raise checks.InputError(
+                f"Expected a classifier for image files. {options.preset} is a language model. "
+                'Use keras-unrolled generate --prompt "the company said".'
+            )
+
+    model = load(options.preset, check)
     best = model.decode(evaluation.predict(model, data.ImageFiles(paths)), top=top)
     result, lines = [], []
     for path, pairs in zip(paths, best):
@@ -114,9 +119,10 @@ def find_files(arguments):
     for argument in arguments:
         place = Path(argument).expanduser()
         if place.is_dir():
-            matches = sorted(p for p in place.iterdir() if p.suffix.lower() in SUFFIXES)
+            matches = sorted(p for p in place.rglob("*") if p.suffix.lower() in SUFFIXES)
         elif not place.exists() and any(c in argument for c in "*?["):
-            matches = sorted(map(Path, glob.glob(str(place), recursive=True)))
+            found = map(Path, glob.glob(str(place), recursive=True))
+            matches = sorted(p for p in found if p.suffix.lower() in SUFFIXES)
         else:
             matches = [place]
             check_exists(place)
@@ -129,16 +135,8 @@ def find_files(arguments):
     return paths
 
 
-def _is_text(model):
-    from keras_unrolled import models
-
-    return isinstance(model, models.CharacterLM)
-
-
 def run_generate(options):
     import keras_hub
-
-    from keras_unrolled.presets.loading import from_preset
 
     words = checks.whole("--words", or_default(options.words, WORDS), least=1, most=100_000)
     sampler = checks.one_of("--sampler", or_default(options.sampler, SAMPLER), SAMPLERS)
@@ -148,12 +146,15 @@ def run_generate(options):
         refuse(options, ["top"], "a text without --probabilities")
     if sampler in ("greedy", "beam"):
         refuse(options, ["seed"], f"the sampler {sampler}")
-    model = from_preset(options.preset)
-    if not _is_text(model):
-        raise checks.InputError(
-            f"Expected a language model for --prompt. {options.preset} is a classifier. Use "
-            "keras-unrolled predict with image files."
-        )
+
+    def check(is_text):
+        if not is_text:
+            raise checks.InputError(
+                f"Expected a language model for --prompt. {options.preset} is a classifier. Use "
+                "keras-unrolled predict with image files."
+            )
+
+    model = load(options.preset, check)
     config = {} if sampler in ("greedy", "beam") else {"seed": seed}
     model.compile(sampler=keras_hub.samplers.get({"class_name": sampler, "config": config}))
     tokenizer = model.preprocessor.tokenizer

@@ -88,9 +88,15 @@ def _add_publish(commands):
 
 
 def run_list(options):
-    from keras_unrolled.presets.catalog import list_presets
+    from keras_unrolled.presets.catalog import all_presets, list_presets
 
     presets = list_presets(options.pattern)
+    if not presets:
+        close = checks.did_you_mean(options.pattern, all_presets())
+        raise checks.InputError(
+            f"Expected a pattern of presets' names. None matches {options.pattern!r}. "
+            f"{close or 'keras-unrolled list shows all of them.'}"
+        )
     return [record.to_dict() for record in presets], str(presets)
 
 

@@ -1,7 +1,7 @@
 """The program `keras-unrolled`: its commands, exit codes and output.
 
 Figures go to standard output, with `--json` for machines; progress goes to standard error.
-Exit codes: 0 done, 1 our fault, 2 bad input, 130 interrupted.
+Exit codes: 0 done, 1 our fault, 2 bad input, 130 interrupted, 143 stopped by SIGTERM.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from keras_unrolled.cli import demo, finetuning, prediction, presets, scoring
 from keras_unrolled.quiet import import_keras
 
 GROUPS = (presets, scoring, prediction, finetuning, demo)
+SIGTERM = 143  # 128 + 15, as of a shell: the command is not done
 DEBUG = "KERAS_UNROLLED_DEBUG"
 
 
@@ -31,14 +32,14 @@ def main(arguments=None):
     name = f"keras-unrolled {options.command}"
     try:
         if options.needs_keras:
-            import_keras()
+            import_keras(find_devices=getattr(options, "replicas", None) is None)
         result, text = options.run(options)
     except checks.InputError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
     except InterruptedError as error:  # the run has saved its state
         print(f"{name}: {error}", file=sys.stderr)
-        return getattr(error, "exit_code", 130)
+        return getattr(error, "exit_code", 130) or SIGTERM
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
         return 130

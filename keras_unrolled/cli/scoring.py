@@ -1,7 +1,17 @@
 """Commands that score presets: evaluate, compare."""
 
+from pathlib import Path
+
 from keras_unrolled import checks
-from keras_unrolled.cli.options import PRESET, add_command, add_data, or_default, refuse
+from keras_unrolled.cli.options import (
+    PRESET,
+    add_command,
+    add_data,
+    check_record,
+    load,
+    or_default,
+    refuse,
+)
 
 
 def add(commands):
@@ -55,10 +65,18 @@ def _describe(result):
         if result["unknown"]:
             text += "; {unknown:,} of them are not in the vocabulary".format(**result)
         return text
-    text = "{preset}: {accuracy:.2%} of {n:,} images, {dataset}, {split}".format(**result)
+    text = "{preset}: {accuracy:.2%} of {n:,} images, ".format(**result) + _name_data(result)
     if "top_5_accuracy" in result:
         text += "; {top_5_accuracy:.2%} among the first five".format(**result)
     return text
+
+
+def _name_data(result):
+    """Data set and split; once where the path of a folder or file is both."""
+    dataset, split = result["dataset"], result["split"]
+    if split.startswith(dataset):
+        return split
+    return dataset if Path(dataset).name == split else f"{dataset}, {split}"
 
 
 def _check_data(options, presets):
@@ -70,23 +88,7 @@ def _check_data(options, presets):
     if options.split is not None:
         checks.one_of("--split", options.split, ("test", "valid", "train"))
     for preset in presets:
-        task = _find_task(preset)
-        if task is not None:
-            _check_task(options, task == "text-generation")
-
-
-def _find_task(preset):
-    """The task in a preset's record, where one is at hand."""
-    from pathlib import Path
-
-    from keras_unrolled.presets import catalog, layout
-    from keras_unrolled.presets.record import Record
-
-    path = Path(str(preset)).expanduser() / layout.RECORD
-    if path.is_file():
-        return Record.read(path).task
-    record = catalog.all_presets().get(str(preset))
-    return record.task if record is not None else None
+        check_record(preset, lambda is_text: _check_task(options, is_text))
 
 
 def _check_task(options, is_text):
@@ -101,17 +103,7 @@ def _check_task(options, is_text):
 
 
 def _load(options, preset):
-    from keras_unrolled.presets.loading import from_preset
-
-    model = from_preset(preset)
-    _check_task(options, _is_text(model))
-    return model
-
-
-def _is_text(model):
-    from keras_unrolled import models
-
-    return isinstance(model, models.CharacterLM)
+    return load(preset, lambda is_text: _check_task(options, is_text))
 
 
 def _read_text(options):
@@ -124,14 +116,20 @@ def _read_text(options):
 
 
 def run_compare(options):
+    tasks: set[bool] = set()
+
+    def check(is_text):
+        tasks.add(is_text)
+        if len(tasks) > 1:
+            raise checks.InputError(
+                "Expected two presets for the same task. Received a language model and a "
+                f"classifier: {', '.join(options.presets)}. Compare two of the same kind."
+            )
+
+    for preset in options.presets:
+        check_record(preset, check)
     _check_data(options, options.presets)
-    models = [_load(options, preset) for preset in options.presets]
-    tasks = {_is_text(model) for model in models}
-    if len(tasks) > 1:
-        raise checks.InputError(
-            "Expected two presets for the same task. Received a language model and a classifier: "
-            f"{', '.join(options.presets)}. Compare two of the same kind."
-        )
+    models = [load(preset, check) for preset in options.presets]
     compare = _compare_texts if tasks.pop() else _compare_images
     result, text = compare(options, models)
     return {"presets": options.presets, **result}, text
@@ -154,13 +152,13 @@ def _compare_images(options, models):
         right.append(np.argmax(scores, -1) == examples.labels)
     row = comparison.compare_answers(*right)
     accuracies = [float(r.mean()) for r in right]
-    result = {"dataset": dataset, "split": examples.split, "accuracies": accuracies, **row}
+    result = {"dataset": str(dataset), "split": examples.split, "accuracies": accuracies, **row}
     text = (
         "{0}: {2:.2%}\n{1}: {3:.2%}\n".format(*options.presets, *accuracies)
         + "difference {difference:+.2%} (95 %: {low:+.2%} to {high:+.2%}), McNemar's exact p = {p:.2g}\n"
-        "{n:,} images, {dataset}, {split}; only the first is right on {only_first:,}, only the second "
+        "{n:,} images, {data}; only the first is right on {only_first:,}, only the second "
         "on {only_second:,}"
-    ).format(**result)
+    ).format(**result, data=_name_data(result))
     return result, text
 
 

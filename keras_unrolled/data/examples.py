@@ -1,4 +1,4 @@
-"""Labelled images, and how they are divided and labelled."""
+"""Labeled images, and how they are divided and labeled."""
 
 import random
 import re
@@ -13,7 +13,7 @@ from keras_unrolled import checks
 
 @dataclass(frozen=True)
 class Examples:
-    """Labelled images in memory.
+    """Labeled images.
 
     Args:
         images: uint8 array `(n, height, width, 3)`, `ImageFiles` or `TFDSImages`.

@@ -1,6 +1,7 @@
 """Image files: single ones, folders and CSV files."""
 
 import csv
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -89,12 +90,19 @@ def list_folder(folder: str | Path) -> tuple[list[Path], list[int], tuple[str, .
         raise checks.InputError(f"{layout}Found no folder at {folder}. Check the path.")
     classes = {}
     for place in sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != "."):
+        if not os.access(place, os.R_OK | os.X_OK):
+            raise checks.InputError(
+                f"Expected to read the class folder {place}. It may not be read. Change its "
+                "permissions, or move it away."
+            )
         files = sorted(p for p in place.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
         if files:
             classes[place.name] = files
     if not classes:
+        flat = sum(p.suffix.lower() in SUFFIXES for p in folder.iterdir())
+        content = f"{flat:,} images that are not in a class folder" if flat else "no image in it"
         raise checks.InputError(
-            f"{layout}Found no image in it. Put images ({', '.join(SUFFIXES)}) into a "
+            f"{layout}Found {content}. Put images ({', '.join(SUFFIXES)}) into a "
             "folder for each class."
         )
     if len(classes) < 2:

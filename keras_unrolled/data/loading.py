@@ -1,10 +1,11 @@
-"""Labelled images from wherever they are."""
+"""Labeled images from wherever they are."""
 
 import re
 from pathlib import Path
 
 import numpy as np
 
+from keras_unrolled import checks
 from keras_unrolled.data.examples import Examples, align, split_indices
 from keras_unrolled.data.files import ImageFiles, load_csv, load_folder
 from keras_unrolled.data.tfds import load_tfds
@@ -13,25 +14,56 @@ from keras_unrolled.data.tfds import load_tfds
 def load(
     source: str | Path, data_dir: str | Path | None = None, split: str | list[str] = "train"
 ) -> Examples:
-    """Labelled images from a folder of class folders, a CSV file or TFDS.
+    """Labeled images from a folder of class folders, a CSV file or TFDS.
 
     Args:
-        source: path of a folder or of a `.csv` file, or a name as `load_tfds` takes it.
+        source: path of a folder or of a `.csv` file, or a name as `load_tfds` takes it. Of a folder
+            that is divided into `train` and `val`, `validation` or `test` one of these is loaded.
         data_dir: TFDS's data directory.
-        split: of TFDS, where the name has none.
+        split: string or list of strings, the split where the source has several and names none:
+            the first one that it has.
 
     Returns:
         `Examples`.
 
     Raises:
-        InputError: as `load_folder`, `load_csv` and `load_tfds`.
+        InputError: as `load_folder`, `load_csv` and `load_tfds`, and for a data directory of a
+            folder or CSV file.
     """
     path = Path(str(source)).expanduser()
-    if path.suffix.lower() == ".csv":
+    is_csv = path.suffix.lower() == ".csv"
+    if is_csv or path.is_dir():
+        _check_no_data_dir(source, data_dir)
+    if is_csv:
         return load_csv(path)
     if path.is_dir() or not re.fullmatch(r"[a-z][a-z0-9_]*(/[\w.-]+)?(:[^/]+)?", str(source)):
-        return load_folder(path)
+        folders = find_splits(path)
+        wanted = [split] if isinstance(split, str) else split
+        return load_folder(next((folders[s] for s in wanted if s in folders), path))
     return load_tfds(source, data_dir, split)
+
+
+def find_splits(folder: str | Path) -> dict[str, Path]:
+    """The folders of a data set's splits, {} for a folder that is not divided.
+
+    Args:
+        folder: path. It is divided if it has `train` and one of `val`, `validation` and `test`.
+
+    Returns:
+        A dict from "train", "validation" and "test", as TFDS calls them, to paths.
+    """
+    names = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+    folder = Path(folder).expanduser()
+    splits = {split: folder / name for name, split in names.items() if (folder / name).is_dir()}
+    return splits if "train" in splits and len(splits) > 1 else {}
+
+
+def _check_no_data_dir(source, data_dir):
+    if data_dir is not None:
+        raise checks.InputError(
+            f"Expected a data directory for a data set of TFDS only. Received: data_dir={data_dir!r} "
+            f"for {source}. Leave it out."
+        )
 
 
 def load_parts(
@@ -54,12 +86,13 @@ def load_parts(
     """
     if isinstance(source, Examples):
         return source, *split_indices(source, held_out, seed), False
-    root = Path(str(source)).expanduser()
-    held = next((root / n for n in ("val", "validation", "test") if (root / n).is_dir()), None)
-    if held is None or not (root / "train").is_dir():
+    folders = find_splits(str(source))
+    if not folders:
         examples = load(source, data_dir)
         return examples, *split_indices(examples, held_out, seed), False
-    one, other = load_folder(root / "train"), load_folder(held)
+    _check_no_data_dir(source, data_dir)
+    one = load_folder(folders["train"])
+    other = load_folder(folders.get("validation") or folders["test"])
     other = align(other, one.names)
     both = Examples(
         ImageFiles([*one.images.paths, *other.images.paths]),

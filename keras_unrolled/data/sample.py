@@ -13,5 +13,5 @@ def load_sample() -> Examples:
             file["images"],
             file["labels"].astype("int64"),
             tuple(str(name) for name in file["names"]),
-            "1,000 images of test",
+            "sample of test",
         )

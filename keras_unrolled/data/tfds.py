@@ -1,6 +1,7 @@
 """Data sets of TensorFlow Datasets."""
 
 import io
+import os
 import re
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def load_cifar10(data_dir: str | Path | None, split: str) -> Examples:
         builder = tfds.builder("cifar10", data_dir=data_dir and str(Path(data_dir).expanduser()))
         tables = builder.as_dataset(split=split, batch_size=-1)
     except (AssertionError, FileNotFoundError, tfds.core.DatasetNotFoundError) as error:
-        place = data_dir or "TFDS's default data directory"
+        place = data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
         raise checks.InputError(
             f"Expected CIFAR-10 as TFDS prepares it, in {place}/cifar10/3.0.2. Found none. "
             'Prepare it on a machine with a network: python -c "import tensorflow_datasets as t; '
@@ -117,7 +118,7 @@ def load_tfds(
 
     tfds.disable_progress_bar()
     name, _, given = str(name).partition(":")
-    place = data_dir or "TFDS's default data directory"
+    place = data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
     try:
         builder = tfds.builder(name, data_dir=data_dir and str(Path(data_dir).expanduser()))
     except Exception as error:  # whatever a name may lead to

@@ -136,7 +136,7 @@ def restore(workdir, variables, recipe, identity=None):
         return None
     folder = _folder(workdir, step)
     saved = read_recipe(manifest["recipe"]).to_dict() | manifest["identity"]
-    _check_same(folder, saved, recipe.to_dict() | (identity or {}))
+    _check_same(workdir, saved, recipe.to_dict() | (identity or {}))
     by_name = _by_name(variables)
     fits = by_name.keys() == arrays.keys() and all(
         tuple(by_name[name].shape) == array.shape for name, array in arrays.items()
@@ -151,7 +151,7 @@ def restore(workdir, variables, recipe, identity=None):
     return manifest["state"]
 
 
-def _check_same(folder, saved, wanted):
+def _check_same(workdir, saved, wanted):
     differences = [
         f"{key} was {saved.get(key)!r} and is now {wanted.get(key)!r}"
         for key in sorted({*saved, *wanted})
@@ -159,7 +159,7 @@ def _check_same(folder, saved, wanted):
     ]
     if differences:
         raise checks.InputError(
-            f"Expected the settings of the run that was interrupted, in {folder}. Received other "
-            f"ones: {'; '.join(differences)}. Use the same settings to resume, or another folder "
-            "(or delete this one) to start over."
+            f"Expected the settings of the run that was interrupted, in {workdir}. Received other "
+            f"ones: {'; '.join(differences)}. Use the same settings to resume. To start over, use "
+            f"another folder or delete {workdir}."
         )

@@ -1,9 +1,12 @@
 """The log of a run: `log.csv`, and event files for TensorBoard."""
 
 import csv
+import functools
 import importlib.util
 import sys
 from pathlib import Path
+
+from tqdm import tqdm
 
 from keras_unrolled.files import replaced
 
@@ -32,7 +35,7 @@ class Log:
 
             self.writer = tf.summary.create_file_writer(str(Path(workdir) / "tensorboard"))
         else:
-            print("No event files for TensorBoard: pip install tensorboard", file=sys.stderr)
+            _report_missing_tensorboard()
 
     def write(self, figures):
         """Adds a dict of figures with "epoch" and "step" among them."""
@@ -55,6 +58,12 @@ class Log:
     def __exit__(self, *error):
         if self.writer is not None:
             self.writer.close()
+
+
+@functools.cache
+def _report_missing_tensorboard():
+    """Reports once in a process, above a progress bar that may be open."""
+    tqdm.write("No event files for TensorBoard: pip install tensorboard", file=sys.stderr)
 
 
 def read_log(path):

@@ -1,6 +1,6 @@
 """The engine's entry points: the engine of Keras's backend runs a job."""
 
-from keras_unrolled import checks
+from keras_unrolled import checks, files
 
 
 def make_strategy(replicas=None, *, kind="auto", timeout=600.0):
@@ -35,17 +35,24 @@ def train(job, strategy):
         The trained model and the state of the run.
 
     Raises:
-        InputError: for what the engine of this backend cannot do, and for another run's
-            checkpoint.
+        InputError: for what the engine of this backend cannot do, for another run's checkpoint,
+            and for a folder that another process is writing to.
         NonFiniteLossError, WorkersGoneError, Stopped: see `engine.stopping`.
     """
+    if not is_chief(strategy):  # it shares the folder with the chief, which locks it
+        return _import_loop().train(job, strategy)
+    with files.locked(job.workdir):
+        return _import_loop().train(job, strategy)
+
+
+def _import_loop():
     if _backend() == "jax":
         from keras_unrolled.engine.jax import loop as jax_loop
 
-        return jax_loop.train(job, strategy)
+        return jax_loop
     from keras_unrolled.engine.tensorflow import loop
 
-    return loop.train(job, strategy)
+    return loop
 
 
 def count_replicas(strategy) -> int:

@@ -100,6 +100,13 @@ class Options:
                 "Expected either head_only or stages. Received both: "
                 f"stages={self.stages!r}. Leave one out."
             )
+        without_effect = {"learning_rate": None, "layer_decay": 1.0}
+        given = [n for n, default in without_effect.items() if getattr(self, n) != default]
+        if self.head_only and given:
+            raise checks.InputError(
+                "Expected only options that have an effect with head_only, which trains the head at "
+                f"head_learning_rate. Received: {', '.join(given)}. Leave it out."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """The options as plain data, for records and checkpoints."""

@@ -22,6 +22,7 @@ from keras_unrolled.finetuning.phases import (
 from keras_unrolled.finetuning.result import write_result
 from keras_unrolled.presets import layout
 from keras_unrolled.presets.loading import from_preset
+from keras_unrolled.presets.record import TEXT
 from keras_unrolled.presets.resolve import resolve
 from keras_unrolled.presets.saving import check_target
 
@@ -74,11 +75,28 @@ def finetune(
     checks.check_names(options, Options.__dataclass_fields__, "finetune")
     options = Options(**options)
     check_target(out, overwrite=overwrite)
+    _check_apart(data, out)
     run = Finetuning(preset, data, Path(out).expanduser(), data_dir, options)
     checks.one_of("--strategy", strategy, KINDS)
     devices = engine.make_strategy(replicas, kind=strategy)
-    model, states = run.train(devices)
-    return write_result(run, model, states, overwrite)
+    with files.locked(run.partial):
+        try:
+            model, states = run.train(devices)
+        except checks.InputError:
+            if not any(folder.exists() for folder in run.folders.values()):
+                shutil.rmtree(run.partial, ignore_errors=True)  # there is nothing to resume
+            raise
+        return write_result(run, model, states, overwrite)
+
+
+def _check_apart(source, out):
+    """Raises `InputError` for a preset within its own data, where it would become a class."""
+    folder, out = (Path(str(p)).expanduser().resolve() for p in (source, out))
+    if not isinstance(source, data.Examples) and folder.is_dir() and out.is_relative_to(folder):
+        raise checks.InputError(
+            f"Expected a folder for the preset outside of the data in {source}. Received: {out}. "
+            "Choose another folder."
+        )
 
 
 class Finetuning:
@@ -87,6 +105,11 @@ class Finetuning:
     def __init__(self, preset, source, out, data_dir, options):
         self.preset, self.out, self.options = preset, out, options
         folder, base = resolve(preset)
+        if base is not None and base.task == TEXT:
+            raise checks.InputError(
+                f"Expected a classifier to fine-tune. {preset} is a language model. Start from an "
+                "image preset, such as highway_bn_cifar10."
+            )
         self.base = base.name if base is not None else folder.name
         self.source = source if isinstance(source, data.Examples) else str(source)
         self.examples, *self.parts, self.divided = data.load_parts(

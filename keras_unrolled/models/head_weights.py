@@ -1,4 +1,4 @@
-"""Saving and loading of a network's head, separately from its backbone."""
+"""What our tasks save and load differently from KerasHub's."""
 
 from typing import Any
 
@@ -25,6 +25,23 @@ class HeadWeights:
     def load_task_weights(self, filepath):
         """Loads the head's weights from a `.weights.h5` file."""
         keras.saving.load_weights(self, filepath, objects_to_skip=self._not_of_the_head())
+
+    def get_compile_config(self):
+        """As Keras's, and whether the optimizer has a state to be loaded."""
+        config = super().get_compile_config()  # type: ignore[misc]
+        return config and {**config, "has_state": self.optimizer.built}
+
+    def compile_from_config(self, config):
+        """Compiles a model that is loaded from a `.keras` file as it was when it was saved.
+
+        Keras leaves a class that overrides `compile` uncompiled and warns.
+        """
+        config = keras.saving.deserialize_keras_object(config)
+        has_state = config.pop("has_state", False)
+        del config["jit_compile"]  # it depends on the machine
+        self.compile(**config)  # type: ignore[attr-defined]
+        if has_state:
+            self.optimizer.build(self.trainable_variables)  # type: ignore[attr-defined]
 
     def _not_of_the_head(self):
         optimizer = [self.optimizer] if getattr(self, "optimizer", None) is not None else []

@@ -27,7 +27,7 @@ def describe(model, name, fingerprints, **facts):
         network.pop(key)
     common = {
         "name": name,
-        "parameters": sum(math.prod(v.shape) for v in model.trainable_variables),
+        "parameters": count_parameters(model),
         "files": fingerprints,
         "versions": environment.software_versions(),
     }
@@ -46,6 +46,11 @@ def describe(model, name, fingerprints, **facts):
             **facts,
         }
     )
+
+
+def count_parameters(model):
+    """The number of trainable weights, without the statistics of batch normalization."""
+    return sum(math.prod(v.shape) for v in model.trainable_variables)
 
 
 def _find_dataset(facts):

@@ -8,6 +8,7 @@ from typing import Any
 from keras_unrolled import checks, convert, files
 from keras_unrolled.presets import integrity, layout
 from keras_unrolled.presets import record as records
+from keras_unrolled.presets.describing import count_parameters
 from keras_unrolled.presets.loading import from_preset
 from keras_unrolled.presets.resolve import resolve
 from keras_unrolled.presets.saving import check_target, save_preset
@@ -116,7 +117,7 @@ def convert_preset(
     return {
         "source": str(preset),
         "gating": model.backbone.gating,
-        "parameters": model.count_params(),
+        "parameters": count_parameters(model),
         "layout": layout,
         "out": str(out),
     }

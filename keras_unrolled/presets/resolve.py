@@ -80,7 +80,7 @@ def resolve(preset, *, weights=True, revision=None, token=None, local_files_only
         )
     raise checks.InputError(
         f"Expected a preset with weights. {text!r} has not been trained yet. Train it with "
-        f"`{record.training['command']}`, or pass load_weights=False for random weights."
+        f"`{record.training['command']}`, or build it with random weights (in Python: load_weights=False)."
     )
 
 
@@ -109,8 +109,8 @@ def load_record(preset: str | Path) -> Record:
     folder, record = resolve(preset)
     if record is None:
         raise checks.InputError(
-            f"Expected a {layout.RECORD} in {folder}. Found none: the folder was not written "
-            "by `save_preset`. Load it with `from_preset` and save it again."
+            f"Expected a {layout.RECORD} in {folder}. Found none: it is not a preset's folder that "
+            "`save_preset` has written. If `from_preset` loads it, save it again."
         )
     return record
 

@@ -73,8 +73,9 @@ def save_preset(
 
 
 def check_target(folder, *, overwrite):
-    """Raises `InputError` for a folder that is no preset, or a preset that must not be replaced."""
+    """Raises `InputError` for a folder that cannot be written or must not be replaced."""
     folder = Path(folder).expanduser()
+    files.check_writable(folder.parent)
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not (folder / layout.RECORD).is_file():
@@ -85,7 +86,7 @@ def check_target(folder, *, overwrite):
     if not overwrite:
         raise checks.InputError(
             f"Expected a new folder for the preset. Found one at {folder}. "
-            "Choose another folder, or allow it to be replaced (overwrite)."
+            "Choose another folder, or pass --overwrite (in Python: overwrite=True)."
         )
 
 

@@ -75,6 +75,13 @@ def load_images(dataset, labels, *, data_dir=None, limit=None):
         examples, dataset = dataset, dataset.split
     elif dataset == "sample":
         examples, dataset = data.load_sample(), "cifar10"
+        if labels is not None and set(labels).isdisjoint(examples.names):
+            raise checks.InputError(
+                "Expected a data set with the network's classes: "
+                f"{', '.join(labels[:5])}{', ...' if len(labels) > 5 else ''}. The bundled sample has "
+                "those of CIFAR-10. Pass a folder of class folders, a CSV file or a name of TFDS "
+                "(--dataset)."
+            )
     elif dataset == "cifar10":
         examples = data.load_cifar10(data_dir, "test")
     else:

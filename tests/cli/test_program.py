@@ -1,6 +1,8 @@
 """The command line: figures on standard output, one clear message for bad input."""
 
+import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -91,6 +93,7 @@ def test_evaluate_on_cifar10(capsys, preset, tfds_dir):
     }
 
 
+@pytest.mark.slow
 def test_compare_counts_images_that_only_one_preset_has_right(capsys, preset):
     found = json.loads(
         call(capsys, "compare", "highway_bn_cifar10", preset, "--limit", 200, "--json")[1]
@@ -163,6 +166,7 @@ def test_unknown_arguments_are_rejected(capsys):
         assert "unrecognized arguments" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_head_only_leaves_the_backbone_unchanged(capsys, preset, pictures, tmp_path):
     arguments = ["--data", pictures, "--out", tmp_path / "tuned", "--epochs", 1, "--head-only"]
     assert call(capsys, "finetune", preset, *arguments)[0] == 0
@@ -209,6 +213,35 @@ def bad_inputs(preset, pictures, tmp_path):
         ),
         "other classes": (["evaluate", preset, "--dataset", pictures], "others in the data: dark"),
         "no limit": (["evaluate", preset, "--limit", "0"], "--limit"),
+        "no class folders": (
+            ["finetune", preset, "--data", pictures / "light", "--out", out],
+            "12 images that are not in a class folder",
+        ),
+        "out within the data": (
+            ["finetune", preset, "--data", pictures, "--out", pictures / "new"],
+            "outside of the data",
+        ),
+        "out below a file": (
+            ["finetune", preset, "--data", pictures, "--out", taken / "letter.txt" / "new"],
+            "letter.txt is a file",
+        ),
+        "a language model": (
+            ["finetune", "highway_small_ptb", "--data", pictures, "--out", out],
+            "Expected a classifier",
+        ),
+        "data directory of a folder": (
+            ["finetune", preset, "--data", pictures, "--data-dir", empty, "--out", out],
+            "data_dir",
+        ),
+        "rate of a head only": (
+            [
+                *("finetune", preset, "--data", pictures, "--out", out),
+                *("--head-only", "--learning-rate", "0.1"),
+            ],
+            "learning_rate",
+        ),
+        "no match": (["list", "resnet_bn_cifar1"], "Did you mean 'resnet_bn_cifar10'"),
+        "two tasks": (["compare", preset, "highway_small_ptb"], "the same task"),
     }
 
 
@@ -226,6 +259,14 @@ CASES = [
     "no epochs",
     "other classes",
     "no limit",
+    "no class folders",
+    "out within the data",
+    "out below a file",
+    "a language model",
+    "data directory of a folder",
+    "rate of a head only",
+    "no match",
+    "two tasks",
 ]
 
 
@@ -280,6 +321,14 @@ REJECTED = {
         ["generate", "highway_small_ptb", "--prompt", "a", "--sampler", "greedy", "--seed", "1"],
         "--seed",
     ),
+    "images for a language model": (
+        ["predict", "highway_small_ptb", __file__],
+        "keras-unrolled generate",
+    ),
+    "prompt for a classifier": (
+        ["generate", "highway_bn_cifar10", "--prompt", "the"],
+        "keras-unrolled predict",
+    ),
     "gating for timm": (
         ["convert", "resnet_bn_cifar10", "--out", "x", "--layout", "timm", "--gating", "full"],
         "--gating",
@@ -302,9 +351,52 @@ def test_option_without_effect_is_rejected_before_anything_is_loaded(case, capsy
     assert message in err
 
 
+@pytest.mark.parametrize(("backend", "message"), [("foo", "Received: 'foo'"), ("torch", "pip")])
+def test_backend_that_cannot_be_loaded_is_rejected(backend, message):
+    if backend == "torch" and importlib.util.find_spec("torch"):
+        pytest.skip("torch is installed")
+    done = subprocess.run(
+        [sys.executable, "-m", "keras_unrolled", "verify", "resnet_bn_cifar10"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "KERAS_BACKEND": backend},
+    )
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_sample_is_for_networks_with_its_classes(capsys, tmp_path):
+    model = models.highway(8, dataset="cifar", num_classes=2, labels=["ant", "bee"])
+    ku.save_preset(model, tmp_path / "other")
+    code, _, err = call(capsys, "evaluate", tmp_path / "other")
+    assert code == 2
+    assert "ant, bee" in err
+    assert "--dataset" in err
+
+
+def test_stopped_command_has_the_exit_code_of_its_signal(capsys, monkeypatch):
+    from keras_unrolled.engine import Stopped
+    from keras_unrolled.finetuning import run
+
+    for given, expected in ((130, 130), (0, 143)):
+
+        def stop(*args, given=given, **options):
+            raise Stopped("stopped at step 3", given)
+
+        monkeypatch.setattr(run, "finetune", stop)
+        code, out, err = call(capsys, "finetune", "x", "--data", "y", "--out", "z")
+        assert (code, out) == (expected, "")
+        assert "stopped at step 3" in err
+
+
 def test_predict_reads_folders_and_patterns(capsys, preset, pictures, tmp_path):
-    expected = [str(path) for path in sorted((pictures / "dark").iterdir())]
-    for argument in (pictures / "dark", f"{pictures}/dark/*.png"):
+    expected = [str(path) for path in sorted((pictures / "dark").glob("*.png"))]
+    (pictures / "dark" / "notes.txt").write_text("no image")
+    rows = json.loads(call(capsys, "predict", preset, pictures, "--json")[1])
+    assert [row["file"] for row in rows[:12]] == expected
+    assert len(rows) == 24
+    for argument in (pictures / "dark", f"{pictures}/dark/*"):
         rows = json.loads(call(capsys, "predict", preset, argument, "--json")[1])
         assert [row["file"] for row in rows] == expected
     (tmp_path / "empty").mkdir()

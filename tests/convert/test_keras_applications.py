@@ -7,6 +7,7 @@ import pytest
 from keras.src.legacy.saving import legacy_h5_format
 
 from keras_unrolled import InputError, convert
+from tests.conftest import first_fast
 
 
 def make(name="ResNet50", **options):
@@ -51,6 +52,7 @@ def test_model_in_memory_gives_the_same_scores_for_raw_images(theirs, images):
     assert ours.activation is None
 
 
+@pytest.mark.slow
 def test_its_activation_and_its_classes_are_kept(images):
     theirs = make("ResNet101", classes=7)
     ours = convert.from_keras_applications(theirs)
@@ -63,7 +65,7 @@ def test_its_activation_and_its_classes_are_kept(images):
     )
 
 
-@pytest.mark.parametrize("name", ["model.keras", "model.h5", "weights.h5"])
+@pytest.mark.parametrize("name", first_fast("weights.h5", "model.keras", "model.h5"))
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 def test_files_of_models_and_of_weights_are_read(theirs, images, tmp_path, name):
     path = tmp_path / name

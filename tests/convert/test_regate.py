@@ -6,6 +6,7 @@ import keras_unrolled as ku
 from keras_unrolled import InputError, data, evaluation, models
 from keras_unrolled.convert import regate
 from keras_unrolled.finetuning.run import finetune
+from tests.conftest import first_fast
 from tests.nets import randomize
 
 SHAPE = {
@@ -29,7 +30,7 @@ def relative_difference(a, b, x):
     return np.abs(a - b).max() / np.abs(a).max()
 
 
-@pytest.mark.parametrize("gating", ["full", "coupled", "c_only", "t_only"])
+@pytest.mark.parametrize("gating", first_fast("coupled", "full", "c_only", "t_only"))
 @pytest.mark.parametrize(
     "options",
     [
@@ -85,6 +86,7 @@ def test_gates_learn_from_there(rng):
         assert float(tf.reduce_max(tf.abs(gradient))) > 1e-6
 
 
+@pytest.mark.slow
 def test_trained_preset_keeps_its_answers():
     sample = data.load_sample().images[:300]
     old = ku.from_preset("resnet_bn_cifar10")

@@ -75,6 +75,7 @@ def test_same_seed_augments_alike_and_another_one_does_not(rng):
     assert len(found) > 20
 
 
+@pytest.mark.slow
 def test_operations_grow_with_the_magnitude(rng):
     # A smooth image: what is far from it has been changed much.
     image = tf.constant(

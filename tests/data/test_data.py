@@ -1,3 +1,6 @@
+import os
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -68,6 +71,37 @@ def test_image_that_does_not_decode_is_named(folder):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match="Found none at"):
         data.read_image(tmp_path / "no.png")
+
+
+def test_divided_folder_gives_the_part_that_is_asked_for(folder, tmp_path):
+    for name in ("train", "val"):
+        shutil.copytree(folder, tmp_path / "all" / name)
+    next((tmp_path / "all/val").rglob("*.png")).unlink()
+    whole = len(data.load(folder))
+    assert len(data.load(tmp_path / "all")) == whole
+    held = data.load(tmp_path / "all", split=["test", "validation"])
+    assert len(held) == whole - 1
+    assert held.split.endswith("val")
+
+
+def test_folder_without_class_folders_says_so(folder):
+    with pytest.raises(InputError, match="images that are not in a class folder"):
+        data.load(next(path for path in folder.iterdir() if path.is_dir()))
+
+
+def test_class_folder_that_may_not_be_read_is_named(folder):
+    closed = folder / "closed"
+    closed.mkdir(mode=0)
+    if os.access(closed, os.R_OK):
+        pytest.skip("this user may read everything")
+    with pytest.raises(InputError, match="closed"):
+        data.load(folder)
+    closed.chmod(0o755)
+
+
+def test_data_directory_of_a_folder_is_rejected(folder):
+    with pytest.raises(InputError, match="data_dir='x'"):
+        data.load(folder, "x")
 
 
 def test_split_holds_out_a_part_of_every_class():

@@ -190,6 +190,7 @@ def test_workers_and_parts_together_see_each_batch_once(folder):
 STRONG = {"rand_augment": 7, "mixup": 0.2, "cutmix": 1.0, "repeats": 3}
 
 
+@pytest.mark.slow
 def test_augmented_and_mixed_images_do_not_depend_on_start_or_workers(folder):
     source = read_class_folders(folder[0] / "train", NAMES)
     stream = stream_of(source, **STRONG)

@@ -85,6 +85,7 @@ def test_images_on_the_disk_give_the_batches_of_images_in_memory(tmp_path, optio
         np.testing.assert_array_equal(y, mapped_y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"rand_augment": 5.0}, {"mixup": 0.3, "classes": 40}])
 def test_workers_share_augmented_batches(options):
     whole = [(x.numpy(), y.numpy()) for x, y in stream(shift_flip=True, **options)(2)]

@@ -136,6 +136,7 @@ def test_fused_loss_equals_the_layer_followed_by_softmax(rng):
         np.testing.assert_allclose(a, b, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_perplexity_equals_one_pass_over_the_whole_text(tokenizer):
     lm = make(tokenizer, initial_range=0.5)
     spelled = tokenizer.spell(["<eos>", *WORDS[:-1]])[None]
@@ -158,6 +159,7 @@ def test_perplexity_equals_one_pass_over_the_whole_text(tokenizer):
     assert with_strangers["unknown"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shift", [200.0, -200.0])
 def test_perplexity_is_correct_where_powers_of_logits_overflow(tokenizer, shift):
     lm = make(tokenizer, initial_range=0.5)

@@ -120,9 +120,8 @@ def rows(folder):
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize(
-    "precision", ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 def test_same_seed_gives_the_same_run_to_the_bit(precision, tmp_path):
     recipe = make_recipe(precision=precision)
     first, second = (train(recipe, tmp_path / str(i))[0] for i in range(2))
@@ -161,6 +160,7 @@ def test_interrupted_run_ends_with_the_weights_of_an_unbroken_one(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_finished_run_is_not_repeated(tmp_path):
     recipe = make_recipe()
     first, _ = train(recipe, tmp_path)

@@ -58,6 +58,7 @@ def test_many_workers_find_each_other():
         assert not thread.is_alive()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "env", "message"),
     [

@@ -32,3 +32,19 @@ def test_padding_is_symmetric_at_every_stride(size, stride, side, rng):
     expected = reference(x, keras.ops.convert_to_numpy(layer.kernel), stride)
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
     assert layer.compute_output_shape(x.shape) == y.shape
+
+
+@pytest.mark.parametrize("channels", [4, 8, 16])
+def test_gradient_of_a_strided_1x1_kernel_equals_numpy(channels, rng):
+    # TensorFlow's own crashes for few channels: see FEW_CHANNELS.
+    x = rng.normal(size=(8, 56, 56, channels)).astype("float32")
+    layer = SymmetricConv2D(8, 1, strides=2, use_bias=False)
+    model = keras.Sequential([keras.Input(x.shape[1:]), layer])
+    model.compile(optimizer=keras.optimizers.SGD(1.0), loss="mse", jit_compile=False)
+    before = keras.ops.convert_to_numpy(layer.kernel)
+    model.train_on_batch(x, np.zeros((8, 28, 28, 8), "float32"))
+    strided = x[:, ::2, ::2].reshape(-1, channels).astype("float64")
+    y = strided @ before[0, 0]
+    step = 2 * strided.T @ y / y.size
+    after = keras.ops.convert_to_numpy(layer.kernel)
+    np.testing.assert_allclose((before - after)[0, 0], step, rtol=1e-3, atol=1e-6)

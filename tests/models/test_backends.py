@@ -34,6 +34,7 @@ def tensorflow_results(tmp_path_factory):
     return run("tensorflow", tmp_path_factory.mktemp("golden") / "tensorflow.npz")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_every_option_agrees_with_tensorflow(backend, tensorflow_results, tmp_path):
     if importlib.util.find_spec(backend) is None:

@@ -16,8 +16,8 @@ def trainable(model):
         (18, 11_689_512),
         (34, 21_797_672),
         (50, 25_557_032),
-        (101, 44_549_160),
-        (152, 60_192_808),
+        pytest.param(101, 44_549_160, marks=pytest.mark.slow),
+        pytest.param(152, 60_192_808, marks=pytest.mark.slow),
     ],
 )
 def test_imagenet_resnets_have_the_published_number_of_parameters(depth, count):

@@ -147,3 +147,23 @@ def test_unknown_arguments_are_rejected():
         models.ImageClassifier(small().backbone, 10, nam="x")
     with pytest.raises(InputError, match="Expected `pooling`"):
         models.ImageClassifier(small().backbone, 10, pooling="sum")
+
+
+def test_keras_file_is_compiled_as_it_was_and_trains_on(tmp_path, rng):
+    model = small(num_classes=2)
+    images = rng.integers(0, 256, (8, 32, 32, 3)).astype("uint8")
+    labels = np.arange(8) % 2
+    model.save(tmp_path / "new.keras")
+    assert not keras.saving.load_model(tmp_path / "new.keras").optimizer.built
+    model.compile(
+        optimizer=keras.optimizers.SGD(0.01, momentum=0.9),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    model.train_on_batch(model.preprocessor(images), labels)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    scores = [m.train_on_batch(m.preprocessor(images), labels) for m in (model, loaded)]
+    np.testing.assert_array_equal(*scores)
+    for a, b in zip(model.weights, loaded.weights, strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))

@@ -6,6 +6,7 @@ import pytest
 import keras_unrolled as ku
 from keras_unrolled import InputError, cli, files, models
 from keras_unrolled.presets import layout, verification
+from tests.conftest import first_fast
 from tests.nets import randomize
 
 
@@ -44,7 +45,7 @@ def test_network_without_a_preprocessor_has_golden_outputs_too(tmp_path):
     }
 
 
-@pytest.mark.parametrize("name", ["tensor_features", "tensor_scores", "image_scores"])
+@pytest.mark.parametrize("name", first_fast("image_scores", "tensor_features", "tensor_scores"))
 def test_another_function_is_found_out(folder, name):
     rewrite(folder, **{name: lambda a: a + 0.01 * np.abs(a).max()})
     with pytest.raises(InputError, match=f"golden {name}"):

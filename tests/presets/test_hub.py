@@ -98,6 +98,7 @@ def test_preset_comes_from_the_hub_and_then_from_the_cache(client, server, prese
     assert len(server.requests) == before
 
 
+@pytest.mark.slow
 def test_private_repository_opens_with_its_owners_token_only(client, server, preset):
     _, (_, (files, scores)) = preset
     server.add("ada/small", files, private=True)
@@ -107,6 +108,7 @@ def test_private_repository_opens_with_its_owners_token_only(client, server, pre
     np.testing.assert_array_equal(client.load(token="token-of-ada"), scores)
 
 
+@pytest.mark.slow
 def test_missing_cache_offline_is_reported_within_two_seconds(client):
     for options in (
         {"endpoint": "http://127.0.0.1:1"},
@@ -281,6 +283,7 @@ class TestNamedPresets:
         assert "Nothing was downloaded" in error
         assert not [path for _, path in server.requests if "/objects/" in path]
 
+    @pytest.mark.slow
     def test_other_content_of_the_same_size_is_refused(self, client, server, preset, changes):
         _, (_, (new, _)) = preset
         changes["plain_bn_imagenet"]["revision"] = server.add("ada/small", new)

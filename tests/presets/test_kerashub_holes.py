@@ -124,6 +124,7 @@ def test_backbone_saved_over_a_task(folder):
     refused(folder, "of its record")
 
 
+@pytest.mark.slow
 def test_optimizer_state_stays_out_of_the_head(folder, saved, tmp_path, recwarn):
     model = ku.from_preset(folder)
     model.fit(saved[1], np.array([0, 1, 2]), batch_size=3, verbose=0, shuffle=False)

@@ -60,6 +60,7 @@ def test_preset_comes_back_rounded_to_float16_and_no_further(saved):
     assert loaded.preprocessor.tokenizer.vocabulary == model.preprocessor.tokenizer.vocabulary
 
 
+@pytest.mark.slow
 def test_keras_hub_reads_it_too(saved):
     peer = keras_hub.models.CausalLM.from_preset(str(saved[0] / "small"))
     ours = ku.from_preset(saved[0] / "small")
@@ -165,6 +166,7 @@ def test_evaluate_gives_the_perplexity_of_a_text(saved, capsys):
     assert expected["unknown"] == 3  # cats, a, multibillion-dollar
 
 
+@pytest.mark.slow
 def test_compare_gives_the_ratio_of_two_perplexities(saved, tmp_path, capsys):
     root, _, model = saved
     other = models.character_lm(tokenizer=model.preprocessor.tokenizer, **TINY)

@@ -52,6 +52,7 @@ def test_preset_comes_back_without_a_difference(saved):
     assert np.abs(model.predict(images, verbose=0) - expected).max() == 0.0
 
 
+@pytest.mark.slow
 def test_new_process_gives_the_same_scores_to_the_bit(saved, tmp_path):
     folder, _, images, expected = saved
     np.save(tmp_path / "images.npy", images)

@@ -72,6 +72,7 @@ def test_fine_tuned_preset_inherits_licence_and_source(base, tmp_path):
     assert record.training["base"] == "base"
 
 
+@pytest.mark.slow
 def test_network_of_timm_keeps_its_licence(tmp_path):
     folder = write_checkpoint(tmp_path / "resnet18", "resnet18")
     config = json.loads((folder / "config.json").read_text())
@@ -82,6 +83,7 @@ def test_network_of_timm_keeps_its_licence(tmp_path):
     assert "model.safetensors" in record.source["files"]
 
 
+@pytest.mark.slow
 def test_network_of_keras_applications_is_not_recorded_as_trained(tmp_path):
     keras.applications.ResNet50(weights=None, classes=2).save(tmp_path / "net.keras")
     record = ku.save_preset(ku.from_preset(tmp_path / "net.keras"), tmp_path / "ours")

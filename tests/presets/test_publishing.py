@@ -71,6 +71,7 @@ def publish(server, folder, *arguments, token="token-of-ada", uri="hf://ada/smal
     return 0, json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_published_preset_is_the_one_that_is_loaded(server, folder, saved, tmp_path):
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
     # An earlier version left files that this one does not have.
@@ -118,6 +119,7 @@ def test_hub_that_cannot_be_reached_is_reported(folder, server):
     assert "Traceback" not in error
 
 
+@pytest.mark.slow
 def test_damaged_preset_is_not_sent(server, folder):
     data = bytearray((folder / "model.weights.h5").read_bytes())
     data[len(data) // 2] ^= 1

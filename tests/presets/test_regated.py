@@ -122,6 +122,7 @@ def test_converted_copy_is_kept_for_verification(checkpoint, server, changes, tm
     assert files.fingerprint(damaged) == record.files["model.weights.h5"]
 
 
+@pytest.mark.slow
 def test_weights_other_than_the_published_ones_are_rejected(checkpoint, server, tmp_path):
     client = Client(tmp_path, checkpoint[1], server.url)
     error, _ = client.load("resnet_bn_imagenet")
@@ -142,6 +143,7 @@ def test_two_processes_may_convert_the_same_preset_at_once(checkpoint, server, c
     assert folders == {"preset"}  # nothing half-written is left
 
 
+@pytest.mark.slow
 def test_source_without_a_recorded_hash_is_checked_against_the_hub(checkpoint, server, tmp_path):
     client = Client(tmp_path, checkpoint[1], server.url)
     found = client.load("hf://timm/resnet50.a1_in1k", gating="c_only")
@@ -173,6 +175,7 @@ def test_file_system_without_links_asks_the_hub_for_hashes(checkpoint, server, t
     assert "Expected model.safetensors with the hash" in error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*GATINGS, *RECIPES])
 def test_every_imagenet_name_builds_without_weights(name):
     record = ku.load_record(name)
@@ -279,6 +282,7 @@ def test_converted_preset_reports_scores_as_those_of_its_source(tmp_path):
     assert new.network["gating"] == "full"
 
 
+@pytest.mark.slow
 def test_file_of_keras_applications_loads_as_a_preset(tmp_path):
     theirs = keras.applications.ResNet50(weights=None, classes=3)
     theirs.save(tmp_path / "net.keras")

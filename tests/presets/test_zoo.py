@@ -9,7 +9,7 @@ import pytest
 import keras_unrolled as ku
 from keras_unrolled import analysis, data, evaluation
 from keras_unrolled.layers import BLOCK_TYPES
-from tests.conftest import ROOT
+from tests.conftest import ROOT, first_fast
 from training.recipes.cifar10 import CLASSIC
 
 PAIR = ["highway_bn_cifar10", "resnet_bn_cifar10"]
@@ -84,7 +84,7 @@ def test_log_of_a_trained_preset_is_kept(name):
     assert losses[-1] < losses[0]
 
 
-@pytest.mark.parametrize("name", IMAGES)
+@pytest.mark.parametrize("name", first_fast(*IMAGES))
 def test_sample_is_classified_as_well_as_the_record_says(name):
     sample = data.load_sample()
     model = ku.from_preset(name)
@@ -106,6 +106,7 @@ def test_whole_test_set_gives_the_recorded_accuracy(name, tfds_dir):
     assert abs(accuracy - ku.load_record(name).score("cifar10")) <= 2e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", first_is_fast(TEXTS))
 def test_test_text_gives_the_recorded_perplexity(name, ptb_dir):
     record, words = ku.load_record(name), data.read_words(ptb_dir, "test")

@@ -31,6 +31,7 @@ def test_every_imagenet_preset_has_three_recipes():
         assert names == presets.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(CLASSIC))
 def test_recipe_builds_the_network_of_its_record(name):
     model = build(CLASSIC[name])
@@ -119,6 +120,7 @@ def test_bad_input_exits_with_code_2(data_dir, tmp_path, capsys):
     assert "docs/training.md" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_broken_images_are_named(data_dir, tmp_path, capsys):
     victims = sorted((data_dir / "train").rglob("*.JPEG"))[3:5]
     for victim in victims:
