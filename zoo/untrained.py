@@ -22,7 +22,7 @@ SOURCE: dict[str, Any] = {
             "size": 102_469_840,
         }
     },
-    "licence": "Apache-2.0",
+    "license": "Apache-2.0",
     "metrics": [
         {
             "dataset": "imagenet2012",
@@ -103,7 +103,7 @@ def _describe_regated(name, gating):
         dataset="imagenet2012",
         description=f"Weights of hf://{SOURCE['repository']}, {what}; not trained by us",
         source=SOURCE,
-        licence=SOURCE["licence"],
+        license=SOURCE["license"],
         papers=(*PAPERS, STRIKES_BACK),
         versions={},
     )

@@ -19,7 +19,7 @@ def describe(record: Record) -> str:
     macs = f", {record.macs:,} multiply-accumulates per image" if record.macs else ""
     lines = [
         f"{record.description or record.name}. {record.parameters:,} parameters{macs}. "
-        f"Origin: {record.origin}. Licence of the weights: {record.licence}.",
+        f"Origin: {record.origin}. License of the weights: {record.license}.",
         "",
         *(_describe_language(record) if record.task == TEXT else _describe_images(record)),
         *_describe_source(record),
@@ -82,7 +82,7 @@ def _describe_source(record):
         hashes = "; ".join(f"{name} sha256 {entry['sha256']}" for name, entry in files)
         yield (
             f"- Source: {address}, revision {source.get('revision') or 'not pinned'}, gating "
-            f"{source.get('gating')}, licence {source.get('licence')}. {hashes}"
+            f"{source.get('gating')}, license {source.get('license')}. {hashes}"
         ).rstrip()
 
 
@@ -172,7 +172,7 @@ def make_card(record: Record, repository: str) -> str:
     # The scores of a source are in the text, never as this model's own.
     scored = {row["dataset"] for row in (*record.metrics, *record.source.get("metrics", ()))}
     header = ModelCardData(
-        license=record.licence.lower(),
+        license=record.license.lower(),
         library_name=LIBRARY,
         pipeline_tag=record.task,
         tags=["keras", "highway-networks", "residual-networks", str(record.network.get("gating"))],

@@ -17,7 +17,7 @@ class Provenance:
     """The preset that a model was loaded from.
 
     Args:
-        source: dict of a record's `source`: "name", "gating", "files", "licence", "metrics" and,
+        source: dict of a record's `source`: "name", "gating", "files", "license", "metrics" and,
             from the Hub, "repository" and "revision".
         record: the preset's `Record`, or None for one of another library.
         is_copy: bool, whether network and head are those of the preset.
@@ -30,9 +30,9 @@ class Provenance:
     digest: str
 
     @property
-    def licence(self) -> str:
-        """The licence of the source's weights, which holds for what is made of them."""
-        return self.source.get("licence", "unknown")
+    def license(self) -> str:
+        """The license of the source's weights, which holds for what is made of them."""
+        return self.source.get("license", "unknown")
 
 
 def note(
@@ -56,7 +56,7 @@ def inherit(model: Any, facts: dict[str, Any]) -> dict[str, Any]:
     """The entries of a record that a model's provenance decides.
 
     Weights that were not trained after loading are those of their source: such a preset is never
-    recorded as trained. A preset that was trained keeps the licence and the source of its base.
+    recorded as trained. A preset that was trained keeps the license and the source of its base.
 
     Args:
         model: an `ImageClassifier` or a `CharacterLM`.
@@ -69,12 +69,12 @@ def inherit(model: Any, facts: dict[str, Any]) -> dict[str, Any]:
     if provenance is None:
         return {"origin": "trained", **facts}
     source, base = dict(provenance.source), provenance.record
-    inherited: dict[str, Any] = {"licence": provenance.licence, "source": source}
+    inherited: dict[str, Any] = {"license": provenance.license, "source": source}
     if "training" in facts or hash_weights(model) != provenance.digest:
         source.pop("metrics", None)  # of other weights
         inherited["origin"] = "trained"
     elif provenance.is_copy and base is not None:
-        same = ("origin", "metrics", "training", "source", "licence", "papers", "dataset")
+        same = ("origin", "metrics", "training", "source", "license", "papers", "dataset")
         inherited = {name: getattr(base, name) for name in (*same, "description")}
     else:
         inherited["origin"] = "regated"
@@ -92,10 +92,10 @@ def describe_source(address: str, place: Path, record: Record | None) -> dict[st
         record: its `Record`, or None.
 
     Returns:
-        A dict: "name", "gating", "files", "licence", "metrics" if it has any, and, from the Hub,
+        A dict: "name", "gating", "files", "license", "metrics" if it has any, and, from the Hub,
         "repository" and "revision".
     """
-    source: dict[str, Any] = {"gating": "residual", "licence": "unknown"}
+    source: dict[str, Any] = {"gating": "residual", "license": "unknown"}
     if address.startswith(hub.SCHEME):
         source |= {"repository": hub.parse(address)[0], "revision": place.name}
     if record is not None:
@@ -104,7 +104,7 @@ def describe_source(address: str, place: Path, record: Record | None) -> dict[st
         return source | {"name": place.name, "files": {place.name: files.fingerprint(place)}}
     source.setdefault("name", Path(address).name)
     if convert.timm.is_timm(place):
-        source["licence"] = convert.timm.read_config(place)["licence"]
+        source["license"] = convert.timm.read_config(place)["license"]
         names = convert.timm.FILES
     else:
         names = (layout.BACKBONE_WEIGHTS, layout.HEAD_WEIGHTS)
@@ -122,7 +122,7 @@ def _describe_record(record):
         "name": record.name,
         "gating": record.network.get("gating"),
         "files": {k: v for k, v in record.files.items() if k.endswith(".weights.h5")},
-        "licence": record.licence,
+        "license": record.license,
         **({"metrics": metrics} if metrics else {}),
         **({"repository": record.repository} if record.repository else {}),
         **({"revision": record.revision} if record.revision else {}),

@@ -45,7 +45,7 @@ _TYPES: dict[str, Any] = {
     "repository": (str, type(None)),
     "revision": (str, type(None)),
     "versions": dict,
-    "licence": str,
+    "license": str,
     "papers": tuple,
     "dataset": (str, type(None)),
 }
@@ -75,13 +75,13 @@ class Record:
             "imagenet2012" or "ptb"; or what the user's own data are called.
         files: sha256 and size in bytes of every file of the preset.
         source: of a regated preset: "repository" or "name", "revision", "gating", "files"
-            (as above), "licence" and "metrics", the source's own scores.
+            (as above), "license" and "metrics", the source's own scores.
         training: recipe, command, commit, seed, hours, hardware, the base of a
             fine-tuning.
         repository: `org/name` on the Hub, where it is published.
         revision: commit of the repository that the name stands for.
         versions: of the libraries that made it.
-        licence: SPDX identifier of the weights' licence.
+        license: SPDX identifier of the weights' license.
         papers: addresses.
 
     Raises:
@@ -106,7 +106,7 @@ class Record:
     repository: str | None = None
     revision: str | None = None
     versions: dict[str, str] = field(default_factory=dict, repr=False)
-    licence: str = "Apache-2.0"
+    license: str = "Apache-2.0"
     papers: tuple[str, ...] = field(default=PAPERS, repr=False)
     dataset: str | None = None
 
@@ -193,6 +193,9 @@ class Record:
             InputError: if the file is missing, is not JSON or lacks what a record has.
         """
         data = read_json(path)
+        for entry in (data, data.get("source")):  # as 0.1 spelled it at first
+            if isinstance(entry, dict) and "licence" in entry:
+                entry["license"] = entry.pop("licence")
         names = {f.name for f in dataclasses.fields(cls)}
         required = {"name", "origin", "parameters", "files"}
         if not required <= data.keys() or not data.keys() <= names:

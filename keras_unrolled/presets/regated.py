@@ -60,7 +60,7 @@ def find_folder(preset, **hub_options):
             origin="regated",
             description=record.description,
             source={**record.source, "revision": source.name, "files": seen},
-            licence=record.licence,
+            license=record.license,
             papers=record.papers,
         )
     return folder, records.Record.read(folder / layout.RECORD)
@@ -112,7 +112,7 @@ def convert_preset(
             origin="regated",
             description=f"{source.get('name') or preset}, {what} without changing the function",
             source=source,
-            licence=model.provenance.licence,
+            license=model.provenance.license,
         )
     return {
         "source": str(preset),

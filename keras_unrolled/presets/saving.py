@@ -39,7 +39,7 @@ def save_preset(
             files that it writes are not part of the preset.
         half: bool, whether weights are rounded to float16 and stored so.
         **facts: further entries of the record: "description", "metrics", "training",
-            "licence", "papers", "dataset", "origin". By default licence, source and origin follow
+            "license", "papers", "dataset", "origin". By default license, source and origin follow
             from what the model was loaded from: see `presets.provenance`.
 
     Returns:

@@ -50,7 +50,7 @@ def summarize(record: Record) -> str:
         _line("MACs", record.macs and f"{record.macs:,} per image"),
         _line("input", _describe_input(record)),
         _line("classes", _describe_classes(record)),
-        _line("licence", record.licence),
+        _line("license", record.license),
         _line("weights", find_weights(record) if not record.files else None),
         *_describe_scores(record),
         *_describe_training(record),
@@ -106,7 +106,7 @@ def _describe_source(record):
     if not source:
         return
     yield "source"
-    for key in ("name", "repository", "revision", "gating", "licence"):
+    for key in ("name", "repository", "revision", "gating", "license"):
         yield _line(key, source.get(key))
 
 

@@ -90,7 +90,7 @@ def test_logits_equal_those_of_timm_and_export_is_lossless(name, tmp_path):
         assert value.dtype == after[key].dtype
         np.testing.assert_array_equal(value, after[key])
     facts = (timm.read_config(tmp_path / side) for side in ("in", "out"))
-    old, new = ({k: v for k, v in f.items() if k != "licence"} for f in facts)
+    old, new = ({k: v for k, v in f.items() if k != "license"} for f in facts)
     for key in ("mean", "std"):
         np.testing.assert_allclose(
             old["preprocessing"].pop(key), new["preprocessing"].pop(key), rtol=1e-7

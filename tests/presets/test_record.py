@@ -24,6 +24,13 @@ def test_record_comes_back_as_it_was_written(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
 
 
+def test_former_spelling_of_the_license_is_read(tmp_path):
+    record = Record(**GOOD, license="MIT", source={**SOURCE, "license": "MIT"})
+    text = record.to_json().replace('"license"', '"licence"')
+    (tmp_path / "record.json").write_text(text)
+    assert Record.read(tmp_path / "record.json") == record
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -254,7 +254,7 @@ def test_command_converts_on_disk_and_back_to_timm(small, tmp_path):
     assert code == 0, found
     assert json.loads(found)["gating"] == "coupled"
     record = ku.load_record(tmp_path / "h")
-    assert (record.origin, record.licence) == ("regated", "apache-2.0")
+    assert (record.origin, record.license) == ("regated", "apache-2.0")
     assert record.source["files"]["model.safetensors"] == files.fingerprint(
         small / "model.safetensors"
     )

@@ -52,7 +52,7 @@ def test_smoke_run_ends_with_a_preset_and_its_record(tmp_path, tfds_dir, capsys)
         "--smoke --set network.depth=8 holdout=5000 seed=3"
     )
     assert str(tmp_path) not in (folder / "record.json").read_text()
-    assert record.licence == "Apache-2.0"
+    assert record.license == "Apache-2.0"
     assert record.labels[0] == "airplane"
     assert ku.from_preset(folder).num_classes == 10
     assert "on cifar10 test (10,000 images)" in capsys.readouterr().out

@@ -65,7 +65,7 @@ def read_config(folder):
     Returns:
         A dict: "architecture", "network" (arguments of `ImageBackbone`), "num_classes",
         "labels" (a list or None), "preprocessing" (as `models.make_preprocessor` takes it),
-        "licence".
+        "license".
 
     Raises:
         InputError: for a network that is not among `ARCHITECTURES`, with the reason, and for an
@@ -86,7 +86,7 @@ def read_config(folder):
             "std": [float(x) for x in given["std"]],
         }
         labels = config.get("label_names")
-        licence = given.get("license") or "unknown"
+        license = given.get("license") or "unknown"
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise checks.InputError(
             f"Expected timm's configuration in {path}: architecture, num_classes, and "
@@ -117,7 +117,7 @@ def read_config(folder):
         "num_classes": classes,
         "labels": labels,
         "preprocessing": preprocessing,
-        "licence": licence,
+        "license": license,
     }
 
 
