@@ -1,4 +1,4 @@
-"""The language model beside a straightforward one of Keras's own layers."""
+"""The language model compared with a straightforward one made of Keras's own layers."""
 
 import keras
 import numpy as np

@@ -20,7 +20,6 @@ ORDER = [
     "presets",
     "engine",
     "finetuning",
-    "reporting",
     "demo",
     "cli",
 ]

@@ -29,13 +29,13 @@ def gate_openings(model: Any, images: Any) -> dict[str, tuple[float, float]]:
     sums: dict[str, np.ndarray] = {}
     for start in range(0, len(images), BATCH_SIZE):
         batch = images[start : start + BATCH_SIZE]
-        found = model.backbone.forward_intermediates(model.preprocessor(batch))
+        intermediates = model.backbone.forward_intermediates(model.preprocessor(batch))
         for stage in model.backbone.stages:
             for block in stage:
                 means = sums.setdefault(block.name, np.zeros(2))
                 for i, gate in enumerate(("transform", "carry")):
                     if gate in rule.free:
-                        value = keras.ops.mean(found[f"{block.name}/{gate}_gate"])
+                        value = keras.ops.mean(intermediates[f"{block.name}/{gate}_gate"])
                         means[i] += float(keras.ops.convert_to_numpy(value)) * len(batch)
     openings = {}
     for name, (transform, carry) in sums.items():

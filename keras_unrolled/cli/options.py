@@ -62,7 +62,7 @@ def add_data(parser):
     add("--limit", type=int, metavar="N", help="Use only the first N images or words.")
 
 
-def refuse(options, names, why):
+def reject_options(options, names, why):
     """Raises `InputError` for options that were given and have no effect.
 
     Args:

@@ -4,7 +4,7 @@ import glob
 from pathlib import Path
 
 from keras_unrolled import checks
-from keras_unrolled.cli.options import PRESET, add_command, load, or_default, refuse
+from keras_unrolled.cli.options import PRESET, add_command, load, or_default, reject_options
 
 SAMPLERS = ("greedy", "top_k", "top_p", "random", "beam")
 IMAGE_OPTIONS = ("files",)
@@ -86,7 +86,7 @@ def run_predict(options):
         )
     if options.prompt is not None:
         return run_generate(options)
-    refuse(options, TEXT_OPTIONS, "a classifier of images")
+    reject_options(options, TEXT_OPTIONS, "a classifier of images")
     top = checks.whole("--top", or_default(options.top, TOP), least=1, most=10**6)
     paths = find_files(options.files)
 
@@ -143,9 +143,9 @@ def run_generate(options):
     seed = checks.whole("--seed", or_default(options.seed, SEED), least=0, most=2**31 - 1)
     top = checks.whole("--top", or_default(options.top, TOP), least=1, most=10**6)
     if not options.probabilities:
-        refuse(options, ["top"], "a text without --probabilities")
+        reject_options(options, ["top"], "a text without --probabilities")
     if sampler in ("greedy", "beam"):
-        refuse(options, ["seed"], f"the sampler {sampler}")
+        reject_options(options, ["seed"], f"the sampler {sampler}")
 
     def check(is_text):
         if not is_text:

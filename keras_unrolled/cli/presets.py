@@ -1,7 +1,7 @@
 """Commands about presets: list, show, verify, convert, publish."""
 
 from keras_unrolled import checks
-from keras_unrolled.cli.options import PRESET, add_command, refuse
+from keras_unrolled.cli.options import PRESET, add_command, reject_options
 
 
 def add(commands):
@@ -124,7 +124,7 @@ def run_convert(options):
     from keras_unrolled.presets.regated import convert_preset
 
     if options.layout == "timm":
-        refuse(options, ["overwrite"], "a folder for timm, which is never replaced")
+        reject_options(options, ["overwrite"], "a folder for timm, which is never replaced")
         if options.gating is not None:
             raise checks.InputError(
                 "Expected no gating for a folder for timm, which has residual networks only. "

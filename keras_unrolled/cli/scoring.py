@@ -10,7 +10,7 @@ from keras_unrolled.cli.options import (
     check_record,
     load,
     or_default,
-    refuse,
+    reject_options,
 )
 
 
@@ -93,8 +93,8 @@ def _check_data(options, presets):
 
 def _check_task(options, is_text):
     if not is_text:
-        return refuse(options, ["split", "batch_size"], "a classifier of images")
-    refuse(options, ["dataset"], "a language model")
+        return reject_options(options, ["split", "batch_size"], "a classifier of images")
+    reject_options(options, ["dataset"], "a language model")
     if options.data_dir is None:
         raise checks.InputError(
             "Expected --data-dir, the folder of the text, for a language model. Received none. "

@@ -160,7 +160,7 @@ def _from_weights(file, path):
 
 
 def _datasets(group):
-    found = []
+    datasets = []
     if hasattr(group, "visititems"):
-        group.visititems(lambda _, node: found.append(node) if hasattr(node, "shape") else None)
-    return found
+        group.visititems(lambda _, node: datasets.append(node) if hasattr(node, "shape") else None)
+    return datasets

@@ -192,7 +192,7 @@ class Block(keras.layers.Layer):
             "transform" (H), "transform_gate" (T) and "carry_gate" (C) where they are free,
             in float32 at least, "mix" (before the last ReLU) and "output".
         """
-        found = {}
+        parts = {}
         entry = x
         if self.activation_order == "pre":
             if self.preactivation is not None:
@@ -201,26 +201,26 @@ class Block(keras.layers.Layer):
         h = self.transform(entry, training=training)
         if self.transform_relu:
             h = ops.relu(h)
-        found["transform"] = h
+        parts["transform"] = h
         transform = carry = None
         if self.transform_gate is not None:
             transform = gate_activation(self.transform_gate(entry, training=training))
-            found["transform_gate"] = transform
+            parts["transform_gate"] = transform
             transform = self.drop(transform, training=training)
         else:
             h = self.drop(h, training=training)
         if self.carry_gate is not None:
             carry = gate_activation(self.carry_gate(entry, training=training))
-            found["carry_gate"] = carry
+            parts["carry_gate"] = carry
         if GATINGS[self.gating].carries:
             if self.projection is not None:
                 x = self.projection(entry, training=training)
             elif self.changes_shape:
                 x = self._pad(x)
-            found["shortcut"] = x
-        found["mix"] = mix(self.gating, h, x, transform, carry)
-        found["output"] = ops.relu(found["mix"]) if self.mix_relu else found["mix"]
-        return found
+            parts["shortcut"] = x
+        parts["mix"] = mix(self.gating, h, x, transform, carry)
+        parts["output"] = ops.relu(parts["mix"]) if self.mix_relu else parts["mix"]
+        return parts
 
     def call(self, x, training=None):
         return self.parts(x, training=training)["output"]

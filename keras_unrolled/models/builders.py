@@ -111,12 +111,12 @@ def plain(
 def _classifier(depth, dataset, num_classes, network, options):
     checks.one_of("dataset", dataset, DATASETS)
     checks.check_names(options, _BACKBONE_OPTIONS | _CLASSIFIER_OPTIONS, "the builder")
-    facts = DATASETS[dataset]
+    settings = DATASETS[dataset]
     head = {name: options.pop(name) for name in _CLASSIFIER_OPTIONS & options.keys()}
     backbone = ImageBackbone(**{**_shape(depth, dataset), **network, **options})
     return ImageClassifier(
         backbone,
-        facts["num_classes"] if num_classes is None else num_classes,
+        settings["num_classes"] if num_classes is None else num_classes,
         preprocessor=make_preprocessor(dataset),
         **head,
     )
@@ -133,14 +133,14 @@ def make_preprocessor(dataset: str | dict[str, Any]) -> ImageClassifierPreproces
     Returns:
         An `ImageClassifierPreprocessor`.
     """
-    facts = dataset if isinstance(dataset, dict) else DATASETS[dataset]
+    settings = dataset if isinstance(dataset, dict) else DATASETS[dataset]
     converter = ImageConverter(
-        image_size=facts["image_size"],
-        crop_fraction=facts["crop_fraction"],
-        interpolation=facts.get("interpolation", "bilinear"),
-        crop_to_aspect_ratio=facts.get("crop_to_aspect_ratio", True),
-        scale=[1 / (255 * std) for std in facts["std"]],
-        offset=[-mean / std for mean, std in zip(facts["mean"], facts["std"])],
+        image_size=settings["image_size"],
+        crop_fraction=settings["crop_fraction"],
+        interpolation=settings.get("interpolation", "bilinear"),
+        crop_to_aspect_ratio=settings.get("crop_to_aspect_ratio", True),
+        scale=[1 / (255 * std) for std in settings["std"]],
+        offset=[-mean / std for mean, std in zip(settings["mean"], settings["std"])],
         antialias=True,
         dtype="float32",
         name="image_converter",
@@ -164,7 +164,7 @@ def imagenet_labels(*, synsets: bool = False) -> list[str]:
 
     order = np.arange(1000.0, 0.0, -1.0)[None]
     decode = keras_hub.utils.decode_imagenet_predictions
-    return [found[0] for found in decode(order, top=1000, include_synset_ids=synsets)[0]]
+    return [row[0] for row in decode(order, top=1000, include_synset_ids=synsets)[0]]
 
 
 def _shape(depth, dataset):
@@ -246,17 +246,17 @@ def character_lm(
     Raises:
         InputError: for an unknown size or option.
     """
-    facts = dict(SIZES[checks.one_of("size", size, SIZES)])
+    network = dict(SIZES[checks.one_of("size", size, SIZES)])
     if gating == "none":
-        gating, facts["num_layers"] = "coupled", 0
+        gating, network["num_layers"] = "coupled", 0
     elif gating == "residual":
-        facts["num_layers"] *= 2
+        network["num_layers"] *= 2
     words = options.pop("vocabulary_size", 10_000)
-    facts |= {"num_characters": 51, "gating": gating, "dropout": dropout, **options}
-    name = facts.pop("name", "lm")
+    network |= {"num_characters": 51, "gating": gating, "dropout": dropout, **options}
+    name = network.pop("name", "lm")
     preprocessor = None
     if tokenizer is not None:
-        words, facts["num_characters"] = tokenizer.vocabulary_size(), tokenizer.num_characters()
+        words, network["num_characters"] = tokenizer.vocabulary_size(), tokenizer.num_characters()
         preprocessor = CharacterLMPreprocessor(tokenizer, sequence_length=200)
-    backbone = CharacterBackbone(**facts)
+    backbone = CharacterBackbone(**network)
     return CharacterLM(backbone, words, preprocessor=preprocessor, dropout=dropout, name=name)

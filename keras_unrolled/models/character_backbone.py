@@ -6,7 +6,7 @@ import keras_hub
 from keras_unrolled import checks
 from keras_unrolled.layers.lstm import LSTM
 from keras_unrolled.layers.word_encoder import WordEncoder
-from keras_unrolled.models.limits import refuse_excess
+from keras_unrolled.models.limits import check_weight_count
 
 
 def make_dropout(rate, variational, dtype, name):
@@ -77,7 +77,7 @@ class CharacterBackbone(keras_hub.models.Backbone):
         checks.real("initial_range", initial_range, least=0, most=10)
         dtype = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
         features = sum(num_filters)
-        refuse_excess(
+        check_weight_count(
             num_characters * character_dim
             + num_layers * features**2
             + 4 * units * (features + units * (2 * num_recurrent_layers - 1)),

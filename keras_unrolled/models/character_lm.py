@@ -12,7 +12,7 @@ from keras_unrolled import checks
 from keras_unrolled.models.character_backbone import CharacterBackbone, make_dropout
 from keras_unrolled.models.character_tokenizer import END, CharacterTokenizer, check_tokenizer
 from keras_unrolled.models.head_weights import HeadWeights
-from keras_unrolled.models.limits import refuse_excess
+from keras_unrolled.models.limits import check_weight_count
 
 READ = 12_000  # characters that are read at once where many words are
 
@@ -96,7 +96,7 @@ class CharacterLM(HeadWeights, keras_hub.models.CausalLM):
         checks.check_names(kwargs, ("name", "trainable"), "CharacterLM")
         checks.whole("vocabulary_size", vocabulary_size, least=2, most=10**7)
         checks.real("dropout", dropout, least=0, most=1, below=True)
-        refuse_excess(backbone.units * vocabulary_size, f"{vocabulary_size:,} words")
+        check_weight_count(backbone.units * vocabulary_size, f"{vocabulary_size:,} words")
         tokenizer = getattr(preprocessor, "tokenizer", None)
         if tokenizer is not None and tokenizer.vocabulary is not None:
             check_tokenizer(tokenizer, backbone, vocabulary_size)

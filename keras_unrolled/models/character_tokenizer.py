@@ -93,8 +93,8 @@ class CharacterTokenizer(keras_hub.tokenizers.Tokenizer):
 
     def unknown(self, text):
         """The words of a text that are not in the vocabulary, each once."""
-        found = (word for word in self.split(text) if self.normalize(word) not in self.numbers)
-        return list(dict.fromkeys(found))
+        unknown = (word for word in self.split(text) if self.normalize(word) not in self.numbers)
+        return list(dict.fromkeys(unknown))
 
     def spell(self, words, least=1):
         """The characters of words, int32 `(words, characters)`, filled up with 0.
@@ -145,14 +145,14 @@ class CharacterTokenizer(keras_hub.tokenizers.Tokenizer):
 
     def save_assets(self, dir_path):
         """Writes `vocabulary.json`."""
-        facts = {"words": self.vocabulary, "characters": self.characters}
-        text = json.dumps(facts, ensure_ascii=False, indent=0)
+        content = {"words": self.vocabulary, "characters": self.characters}
+        text = json.dumps(content, ensure_ascii=False, indent=0)
         (Path(dir_path) / self.FILE).write_text(text, encoding="utf-8")
 
     def load_assets(self, dir_path):
         """Reads `vocabulary.json`."""
-        facts = json.loads((Path(dir_path) / self.FILE).read_text(encoding="utf-8"))
-        self.set_vocabulary(facts["words"], facts["characters"])
+        content = json.loads((Path(dir_path) / self.FILE).read_text(encoding="utf-8"))
+        self.set_vocabulary(content["words"], content["characters"])
 
 
 def check_tokenizer(tokenizer, backbone, vocabulary_size):

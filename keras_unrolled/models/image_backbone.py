@@ -8,7 +8,7 @@ from keras_unrolled import checks
 from keras_unrolled.layers.block import BLOCK_TYPES, MOST_FILTERS, Block
 from keras_unrolled.layers.mixing import GATINGS
 from keras_unrolled.layers.normalization import make_normalization
-from keras_unrolled.models.limits import count_kernels, refuse_excess
+from keras_unrolled.models.limits import check_weight_count, count_kernels
 from keras_unrolled.models.stem import Stem
 
 MOST_BLOCKS = 2_000
@@ -114,7 +114,7 @@ class ImageBackbone(keras_hub.models.Backbone):
         ]
         checks.one_of("gate_type", gate_type, ("stack", "pointwise"))
         channels = image_shape[-1]
-        _refuse_absurd(widths, blocks, block_type, gating, gate_type, stem_filters, channels)
+        _check_size(widths, blocks, block_type, gating, gate_type, stem_filters, channels)
         options = {
             "block_type": block_type,
             "gating": gating,
@@ -213,19 +213,19 @@ class ImageBackbone(keras_hub.models.Backbone):
             "features", which equals what calling the backbone returns.
         """
         x = self.get_layer("stem")(ops.convert_to_tensor(images), training=training)
-        found = {"stem": x}
+        intermediates = {"stem": x}
         for stage in self.stages:
             for block in stage:
                 parts = block.parts(x, training=training)
                 x = parts.pop("output")
-                found |= {f"{block.name}/{part}": value for part, value in parts.items()}
-                found[block.name] = x
+                intermediates |= {f"{block.name}/{part}": value for part, value in parts.items()}
+                intermediates[block.name] = x
         for layer in self.layers:
             if layer.name in ("head_norm", "head_relu"):
                 x = layer(x, training=training) if layer.name == "head_norm" else layer(x)
-                found["head"] = x
-        found["features"] = x
-        return found
+                intermediates["head"] = x
+        intermediates["features"] = x
+        return intermediates
 
     def count_macs(self, image_size: tuple[int, int]) -> int:
         """Multiply-accumulates of every convolution for one image of `(height, width)`."""
@@ -281,8 +281,8 @@ def _image_shape(shape):
     return (*sizes, channels)
 
 
-def _refuse_absurd(*shape):
-    """Refuses what no machine here, or no file, could hold."""
-    refuse_excess(
+def _check_size(*shape):
+    """Raises `InputError` for a network with more weights than a machine could hold."""
+    check_weight_count(
         count_kernels(*shape), f"filters {shape[0]}, blocks {shape[1]}, gating {shape[3]!r}"
     )

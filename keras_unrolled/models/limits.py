@@ -59,7 +59,7 @@ def count_kernels(widths, blocks, block_type, gating, gate_type, stem_filters, c
     return total
 
 
-def refuse_excess(weights, description):
+def check_weight_count(weights, description):
     """Raises `InputError` for a network of more weights than `at_most` allows."""
     if weights > _most_weights.get():
         raise checks.InputError(

@@ -14,19 +14,19 @@ from keras_unrolled.presets.summary import make_table
 def all_presets():
     """Every preset that has a name: a dict from name to `Record`.
 
-    Each has its record in `records/NAME.json`, and those with weights in this installation lie in
-    `checkpoints/NAME/`; `hub.json` tells which commit of which repository a name stands for.
+    Each has its record in `records/NAME.json`. Those with weights in this installation have a
+    folder `checkpoints/NAME/`; `hub.json` gives the repository and commit that a name stands for.
     """
     zoo = paths.zoo()
     places = sorted((zoo / "records").glob("*.json"))
     # These win: a record is written from its checkpoint, and may be older.
     places += sorted((zoo / "checkpoints").glob("*/" + layout.RECORD))
-    found = {record.name: record for record in map(records.Record.read, places)}
+    by_name = {record.name: record for record in map(records.Record.read, places)}
     pins = zoo / "hub.json"
     for name, pin in (files.read_json(pins) if pins.exists() else {}).items():
-        if name in found:
-            found[name] = dataclasses.replace(found[name], **pin)
-    return dict(sorted(found.items()))
+        if name in by_name:
+            by_name[name] = dataclasses.replace(by_name[name], **pin)
+    return dict(sorted(by_name.items()))
 
 
 class PresetList(list):

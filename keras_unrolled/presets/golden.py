@@ -27,19 +27,19 @@ def outputs(model, inputs):
     if isinstance(model, models.CharacterLM):
         characters = inputs["characters"]
         features = model.backbone(characters, training=False)
-        found = {
+        values = {
             "word_vectors": model.backbone.read(characters, training=False),
             "features": features,
             "scores": model.score(features[:, -1], training=False),
         }
     else:
-        found = {
+        values = {
             "tensor_features": model.backbone(inputs["tensor"], training=False),
             "tensor_scores": model(inputs["tensor"], training=False),
         }
         if model.preprocessor is not None:
-            found["image_scores"] = model(model.preprocessor(inputs["image"]), training=False)
-    return {k: keras.ops.convert_to_numpy(keras.ops.cast(v, "float32")) for k, v in found.items()}
+            values["image_scores"] = model(model.preprocessor(inputs["image"]), training=False)
+    return {k: keras.ops.convert_to_numpy(keras.ops.cast(v, "float32")) for k, v in values.items()}
 
 
 def write(model, path):

@@ -166,17 +166,19 @@ def verify_snapshot(folder, name, token=None):
         if not _is_hash(wanted):
             continue  # the record has the hashes
         if len(wanted) == 64:
-            found = fingerprint(path)["sha256"]
+            digest = fingerprint(path)["sha256"]
         else:  # a small file
             data = path.read_bytes()
-            found = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
-        if found != wanted:
+            digest = hashlib.sha1(
+                b"blob %d\0" % len(data) + data, usedforsecurity=False
+            ).hexdigest()
+        if digest != wanted:
             blob = path.resolve()
             path.unlink()
             blob.unlink(missing_ok=True)
             raise checks.InputError(
                 f"Expected {path.name} with the hash {wanted} that the Hub states. "
-                f"Received a file with {found}. It was damaged during the download or on the disk and "
+                f"Received a file with {digest}. It was damaged during the download or on the disk and "
                 "has been removed from the cache: try again."
             )
 

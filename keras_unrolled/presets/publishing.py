@@ -115,8 +115,8 @@ def _send(name, sent, private, revision, token, message):
         with tempfile.TemporaryDirectory() as place:
             api.snapshot_download(name, revision=done.oid, local_dir=place)
             for path, content in sent.items():
-                found = Path(place) / path
-                if not found.is_file() or _sha256(found.read_bytes()) != _sha256(content):
+                downloaded = Path(place) / path
+                if not downloaded.is_file() or _sha256(downloaded.read_bytes()) != _sha256(content):
                     raise checks.InputError(
                         f"Expected {name} to return what was sent. {path} came back "
                         f"different, in commit {done.oid}. Publish again; until then do not "

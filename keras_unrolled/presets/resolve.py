@@ -10,7 +10,7 @@ from keras_unrolled.presets.record import Record
 
 
 def resolve(preset, *, weights=True, revision=None, token=None, local_files_only=False):
-    """Where a preset's files lie, and its record.
+    """Finds a preset's files and its record.
 
     A preset is looked for as a folder, in the package, in the local cache and on the Hub, in
     this order. What is fetched has been compared with the hashes that the Hub states; the

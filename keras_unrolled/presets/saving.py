@@ -60,14 +60,14 @@ def save_preset(
             for path in aside.glob("*.weights.h5"):
                 _halve(path)
         golden.write(model, aside / layout.GOLDEN)
-        found = {
+        fingerprints = {
             path.relative_to(aside).as_posix(): files.fingerprint(path)
             for path in sorted(aside.rglob("*"))
             if path.is_file()
         }
         if extras is not None:
             extras(aside)
-        record = describe(model, name or folder.name, found, **facts)
+        record = describe(model, name or folder.name, fingerprints, **facts)
         record.write(aside / layout.RECORD)
     return records.Record.read(folder / layout.RECORD)
 

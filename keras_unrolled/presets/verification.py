@@ -38,16 +38,16 @@ def verify(preset: str | Path, **hub_options: Any) -> dict[str, Any]:
     with np.load(folder / layout.GOLDEN, allow_pickle=False) as file:
         expected_outputs = dict(file)
     inputs = {k: expected_outputs.pop(k) for k in golden.INPUTS if k in expected_outputs}
-    found = golden.outputs(model, inputs)
-    if not inputs or found.keys() != expected_outputs.keys():
+    outputs = golden.outputs(model, inputs)
+    if not inputs or outputs.keys() != expected_outputs.keys():
         raise checks.InputError(
-            f"Expected golden outputs of {record.name} in {folder / layout.GOLDEN}: {', '.join(found)}. Found "
+            f"Expected golden outputs of {record.name} in {folder / layout.GOLDEN}: {', '.join(outputs)}. Found "
             f"{', '.join(expected_outputs)}. The file belongs to another network: restore it."
         )
     differences = {}
     for name, expected in expected_outputs.items():
-        differences[name] = float(np.abs(found[name] - expected).max())
-        if not np.allclose(found[name], expected, rtol=RELATIVE, atol=ABSOLUTE):
+        differences[name] = float(np.abs(outputs[name] - expected).max())
+        if not np.allclose(outputs[name], expected, rtol=RELATIVE, atol=ABSOLUTE):
             raise checks.InputError(
                 f"Expected {record.name} to compute its golden {name}. Found a difference of "
                 f"up to {differences[name]:.2g}. The libraries or the processor compute "

@@ -7,12 +7,12 @@ import numpy as np
 from keras_unrolled import checks
 
 
-def load_into(load, path, found, variables):
-    """Loads a weights file that has arrays of the shapes `found` into `variables`."""
-    if sorted(found) != sorted(list(v.shape) for v in variables):
+def load_into(load, path, shapes, variables):
+    """Loads a weights file that has arrays of the shapes `shapes` into `variables`."""
+    if sorted(shapes) != sorted(list(v.shape) for v in variables):
         raise checks.InputError(
             f"Expected the {len(variables)} variables of the network in {path}. Found "
-            f"{len(found)}, of other number or shape. The file belongs to another network."
+            f"{len(shapes)}, of other number or shape. The file belongs to another network."
         )
     try:
         load(str(path))

@@ -145,10 +145,10 @@ def network_variables(model):
     """Pairs of timm's name and our variable, for every weight of a network."""
     backbone, stem = model.backbone, model.backbone.get_layer("stem")
     pre = backbone.options["activation_order"] == "pre"
-    found = []
+    pairs = []
 
     def conv(name, layer):
-        found.append((f"{name}.weight", layer.kernel))
+        pairs.append((f"{name}.weight", layer.kernel))
 
     def norm(name, layer):
         for theirs, ours in (
@@ -157,7 +157,7 @@ def network_variables(model):
             ("running_mean", layer.moving_mean),
             ("running_var", layer.moving_variance),
         ):
-            found.append((f"{name}.{theirs}", ours))
+            pairs.append((f"{name}.{theirs}", ours))
 
     conv("stem.conv" if pre else "conv1", stem.conv)
     if not pre:
@@ -179,6 +179,6 @@ def network_variables(model):
     if pre:
         norm("norm", backbone.get_layer("head_norm"))
     head = "head.fc" if pre else "fc"
-    found.append((f"{head}.weight", model.output_dense.kernel))
-    found.append((f"{head}.bias", model.output_dense.bias))
-    return found
+    pairs.append((f"{head}.weight", model.output_dense.kernel))
+    pairs.append((f"{head}.bias", model.output_dense.bias))
+    return pairs

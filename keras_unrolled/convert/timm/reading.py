@@ -28,22 +28,22 @@ def from_timm(folder: str | Path, *, load_weights: bool = True, dtype: Any = Non
         InputError: for a network of another kind, by its name and with the reason, and for
             weights that are not all of this network's, or not finite.
     """
-    facts = read_config(folder)
+    config = read_config(folder)
     if load_weights:
         path = Path(folder) / WEIGHTS
         shapes = _read_shapes(path)
         head = shapes.get("fc.weight") or shapes.get("head.fc.weight") or [0]
-        if head[0] != facts["num_classes"]:  # before anything of that size is made
+        if head[0] != config["num_classes"]:  # before anything of that size is made
             raise checks.InputError(
-                f"Expected weights for {facts['num_classes']} classes in {path}. Found them "
+                f"Expected weights for {config['num_classes']} classes in {path}. Found them "
                 f"for {head[0]}. The file belongs to another configuration."
             )
-    backbone = models.ImageBackbone(**facts["network"], dtype=dtype)
+    backbone = models.ImageBackbone(**config["network"], dtype=dtype)
     model = models.ImageClassifier(
         backbone,
-        facts["num_classes"],
-        labels=facts["labels"],
-        preprocessor=models.make_preprocessor(facts["preprocessing"]),
+        config["num_classes"],
+        labels=config["labels"],
+        preprocessor=models.make_preprocessor(config["preprocessing"]),
     )
     if load_weights:
         _assign(model, path, shapes)
