@@ -272,7 +272,7 @@ def test_nothing_half_written_is_left_when_the_disk_is_full(copy, tmp_path):
 
 def test_only_a_preset_may_be_replaced_and_only_where_allowed(saved, copy, tmp_path):
     model = make_model()
-    with pytest.raises(InputError, match="allow it to be replaced"):
+    with pytest.raises(InputError, match="pass --overwrite"):
         ku.save_preset(model, copy)
     ku.save_preset(model, copy, overwrite=True)
     other = tmp_path / "other"
