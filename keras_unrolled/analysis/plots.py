@@ -21,6 +21,39 @@ def _save(figure, path):
     return path
 
 
+def _plain(text):
+    """A name as matplotlib shows it literally: "$" would begin a formula."""
+    return str(text).replace("$", r"\$")
+
+
+def readable_names(names):
+    """Names for a figure, and the fonts that have their characters.
+
+    Args:
+        names: list of strings.
+
+    Returns:
+        The names and a list of font families; the names are numbers if no font has them all.
+    """
+    from matplotlib import font_manager
+
+    needed = {ord(c) for name in names for c in name}
+    families, missing = ["DejaVu Sans"], needed
+    for entry in [font_manager.findfont("DejaVu Sans"), *font_manager.findSystemFonts()]:
+        try:
+            font = font_manager.get_font(entry)
+            covered = missing & font.get_charmap().keys()
+        except (OSError, RuntimeError):  # a font that cannot be read
+            continue
+        if covered:
+            missing = missing - covered
+            font_manager.fontManager.addfont(entry)
+            families.append(font.family_name)
+        if not missing:
+            return [_plain(name) for name in names], list(dict.fromkeys(families))
+    return [f"class {i}" for i in range(len(names))], families[:1]
+
+
 def plot_curves(history: Any, path: str | Path, phases: Any = None) -> Path:
     """Loss and accuracy over the epochs of a training.
 
@@ -66,10 +99,12 @@ def plot_logs(panels: Any, path: str | Path) -> Path:
     for axis, (title, (column, runs)) in zip(axes, panels.items()):
         ends, starts = [], []
         for name, log in runs.items():
-            with Path(log).open(newline="") as file:
+            with Path(log).open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
             values = [float(row[column]) for row in rows]
-            axis.plot([int(row["epoch"]) for row in rows], values, label=name, linewidth=1.2)
+            axis.plot(
+                [int(row["epoch"]) for row in rows], values, label=_plain(name), linewidth=1.2
+            )
             ends += [min(values), max(values)]
             starts.append(values[len(values) // 8])
         # The first epochs would hide the differences between the runs.
@@ -87,7 +122,8 @@ def plot_confusion(truth: Any, answers: Any, names: Any, path: str | Path) -> Pa
     Args:
         truth: int array `(n,)`, indices into `names`.
         answers: int array `(n,)`, likewise.
-        names: list of strings; beyond 40 they are left out of the picture.
+        names: list of strings; beyond 40 they are left out of the picture. They are numbered where
+            no font of the machine has their characters.
         path: where the PNG goes.
 
     Returns:
@@ -106,8 +142,9 @@ def plot_confusion(truth: Any, answers: Any, names: Any, path: str | Path) -> Pa
     axis.set(xlabel="answer", ylabel="true class", title=f"{len(truth):,} images held out")
     if len(names) <= 40:
         places = range(len(names))
-        axis.set_xticks(places, names, rotation=90, fontsize=8)
-        axis.set_yticks(places, names, fontsize=8)
+        shown, fonts = readable_names(names)
+        axis.set_xticks(places, shown, rotation=90, fontsize=8, fontfamily=fonts)
+        axis.set_yticks(places, shown, fontsize=8, fontfamily=fonts)
         for row, column in zip(*np.nonzero(counts if len(names) <= 20 else counts[:0])):
             color = "white" if shares[row, column] > 0.5 else "black"
             style = {"ha": "center", "va": "center", "fontsize": 7, "color": color}
@@ -139,13 +176,13 @@ def plot_predictions(
         axis.set_axis_off()
     for i, (axis, image) in enumerate(zip(axes, images)):
         axis.imshow(image)
-        axis.set_title(truth[i], fontsize=10, fontweight="bold")
+        axis.set_title(_plain(truth[i]), fontsize=10, fontweight="bold")
         for line, (network, said) in enumerate(predictions.items()):
             label, probability = said[i]
             axis.text(
                 0.5,
                 -0.06 - 0.13 * line,
-                f"{network.split('_')[0]}: {label} {probability:.0%}",
+                _plain(f"{network.split('_')[0]}: {label} {probability:.0%}"),
                 transform=axis.transAxes,
                 ha="center",
                 va="top",
@@ -159,7 +196,7 @@ def plot_predictions(
         axis.bar([p - 0.2 for p in places], t, 0.4, label="T, on the new estimate H(x)")
         axis.bar([p + 0.2 for p in places], c, 0.4, label="C, on the old estimate x")
         labels = [name.replace("stage", "").replace("_block", ".") for name in blocks]
-        axis.set(xticks=places, xlabel="stage.block", ylim=(0, 1.2), title=network)
+        axis.set(xticks=places, xlabel="stage.block", ylim=(0, 1.2), title=_plain(network))
         axis.set_xticklabels(labels, fontsize=8)
         axis.grid(axis="y", alpha=0.3)
         axis.legend(fontsize=8, loc="upper center", ncols=2)

@@ -96,6 +96,11 @@ def summarize(result):
                 number, "s" if phase["epochs"] > 1 else "", **phase
             )
         )
+    if "test" in result:
+        lines.append(
+            "test part, scored once: {accuracy:.1%} of {n:,} images".format(**result["test"])
+        )
+    lines += [f"note: {note}" for note in result["notes"]]
     lines += [f"- {hint}" for hint in result["hints"]]
     lines.append(
         "written to {out}: the preset, curves.png, confusion.png, history.csv and "

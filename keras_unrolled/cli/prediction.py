@@ -1,6 +1,7 @@
 """Commands that use presets: predict for images, generate for text."""
 
 import glob
+import sys
 from pathlib import Path
 
 from keras_unrolled import checks
@@ -78,6 +79,7 @@ def _add_text_options(command):
 
 def run_predict(options):
     from keras_unrolled import data, evaluation
+    from keras_unrolled.data.broken import find_broken
 
     if (options.prompt is None) == (not options.files):
         raise checks.InputError(
@@ -98,12 +100,25 @@ def run_predict(options):
             )
 
     model = load(options.preset, check)
-    best = model.decode(evaluation.predict(model, data.ImageFiles(paths)), top=top)
+    broken = find_broken(data.ImageFiles(paths))
+    good = [path for i, path in enumerate(paths) if i not in broken]
+    if not good:
+        raise checks.InputError(
+            f"Expected an image that decodes. {'; '.join(broken.values())}. Fix or remove it."
+        )
+    best = iter(model.decode(evaluation.predict(model, data.ImageFiles(good)), top=top))
     result, lines = [], []
-    for path, pairs in zip(paths, best):
+    for i, path in enumerate(paths):
+        if i in broken:
+            result.append({"file": path, "error": broken[i]})
+            continue
+        pairs = next(best)
         predictions = [{"label": label, "probability": p} for label, p in pairs]
         result.append({"file": path, "predictions": predictions})
         lines.append(f"{path}: " + ", ".join(f"{label} {p:.1%}" for label, p in pairs))
+    if broken:
+        print("\n".join(f"keras-unrolled predict: {b}" for b in broken.values()), file=sys.stderr)
+        options.exit_code = 2
     return result, "\n".join(lines)
 
 
@@ -113,7 +128,7 @@ def find_files(arguments):
     Raises:
         InputError: for a folder without images and a pattern without a match.
     """
-    from keras_unrolled.data.files import SUFFIXES, check_exists
+    from keras_unrolled.data.decoding import SUFFIXES, check_exists
 
     paths = []
     for argument in arguments:

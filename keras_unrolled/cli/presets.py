@@ -81,7 +81,11 @@ def _add_publish(commands):
     )
     command.add_argument("preset", metavar="FOLDER", help="Folder or name of a preset.")
     command.add_argument("uri", metavar="hf://ORG/NAME", help="Repository; it is made if needed.")
-    command.add_argument("--private", action="store_true", help="Make a new repository private.")
+    command.add_argument(
+        "--private",
+        action="store_true",
+        help="Make a new repository private; an existing one must be.",
+    )
     command.add_argument("--revision", metavar="BRANCH", help="Branch (default: main).")
     command.add_argument("--message", help="Message of the commit.")
     command.add_argument("--dry-run", action="store_true", help="Check only; send nothing.")
@@ -148,7 +152,7 @@ def run_publish(options):
     result = upload_preset(
         options.uri,
         options.preset,
-        private=options.private,
+        private=options.private or None,
         revision=options.revision,
         commit_message=options.message,
         dry_run=options.dry_run,

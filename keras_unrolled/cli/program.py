@@ -52,7 +52,8 @@ def main(arguments=None):
             file=sys.stderr,
         )
         return 1
-    return _print(json.dumps(result, indent=1, ensure_ascii=False) if options.json else text)
+    _print(json.dumps(result, indent=1, ensure_ascii=False) if options.json else text)
+    return getattr(options, "exit_code", 0)  # 2 where a part of the input was bad
 
 
 def _print(text):
@@ -60,7 +61,6 @@ def _print(text):
         print(text, flush=True)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
 
 
 def make_parser():

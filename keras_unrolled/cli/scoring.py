@@ -54,6 +54,7 @@ def run_evaluate(options):
         split=or_default(options.split, "test"),
         limit=options.limit,
         batch_size=or_default(options.batch_size, 1),
+        skip_broken=options.skip_broken,
     )
     result["preset"] = str(options.preset)
     return result, _describe(result)
@@ -68,7 +69,7 @@ def _describe(result):
     text = "{preset}: {accuracy:.2%} of {n:,} images, ".format(**result) + _name_data(result)
     if "top_5_accuracy" in result:
         text += "; {top_5_accuracy:.2%} among the first five".format(**result)
-    return text
+    return "\n".join([text, *(f"note: {note}" for note in result.get("notes", ()))])
 
 
 def _name_data(result):
@@ -94,7 +95,7 @@ def _check_data(options, presets):
 def _check_task(options, is_text):
     if not is_text:
         return reject_options(options, ["split", "batch_size"], "a classifier of images")
-    reject_options(options, ["dataset"], "a language model")
+    reject_options(options, ["dataset", "skip_broken"], "a language model")
     if options.data_dir is None:
         raise checks.InputError(
             "Expected --data-dir, the folder of the text, for a language model. Received none. "
@@ -146,7 +147,11 @@ def _compare_images(options, models):
     for preset, model in zip(options.presets, models):
         dataset = or_default(options.dataset, "sample")
         examples, dataset = load_images(
-            dataset, model.labels, data_dir=options.data_dir, limit=options.limit
+            dataset,
+            model.labels,
+            data_dir=options.data_dir,
+            limit=options.limit,
+            skip_broken=options.skip_broken,
         )
         scores = evaluation.predict(model, examples.images, progress=preset)
         right.append(np.argmax(scores, -1) == examples.labels)

@@ -1,25 +1,30 @@
 """Images and texts to train, fine-tune and evaluate on.
 
 - `loading`: what a path or name stands for; a new source of images starts here.
-- `files`, `tfds`, `sample`, `text`: the kinds of sources that it knows.
+- `folders`, `tables`, `tfds`, `sample`, `text`: the kinds of sources that it knows.
+- `files`, `decoding`: image files and their pixels.
 - `examples`: labeled images, how they are divided, and how labels are matched.
 - `sources`, `crops`: encoded images that are read by number, and their decoding.
 - `streams`, `augment`: training batches as functions of seed and step.
 """
 
+from keras_unrolled.data.decoding import read_image
 from keras_unrolled.data.examples import Examples, align, split_indices
-from keras_unrolled.data.files import ImageFiles, list_folder, load_csv, load_folder, read_image
-from keras_unrolled.data.loading import load, load_parts
+from keras_unrolled.data.files import ImageFiles
+from keras_unrolled.data.folders import find_parts, load_folder
+from keras_unrolled.data.loading import Parts, load, load_parts
 from keras_unrolled.data.sample import load_sample
+from keras_unrolled.data.tables import load_csv
 from keras_unrolled.data.text import read_words
 from keras_unrolled.data.tfds import TFDSImages, load_cifar10, load_tfds
 
 __all__ = [
     "Examples",
     "ImageFiles",
+    "Parts",
     "TFDSImages",
     "align",
-    "list_folder",
+    "find_parts",
     "load",
     "load_cifar10",
     "load_csv",

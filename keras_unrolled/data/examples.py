@@ -1,7 +1,9 @@
 """Labeled images, and how they are divided and labeled."""
 
-import random
+import dataclasses
+import hashlib
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from keras_unrolled import checks
+from keras_unrolled.data.class_names import show_names
 
 
 @dataclass(frozen=True)
@@ -20,19 +23,21 @@ class Examples:
         labels: int64 array `(n,)`, indices into `names`.
         names: tuple of the classes' names.
         split: what part of which data this is, for a report.
+        notes: what a user should know of how the data were read, such as files left out.
     """
 
     images: Any
     labels: np.ndarray
     names: tuple[str, ...]
     split: str
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, chosen: Sequence[int] | np.ndarray) -> "Examples":
         """The examples at the indices `chosen`, in that order."""
-        return Examples(self.images[chosen], self.labels[chosen], self.names, self.split)
+        return dataclasses.replace(self, images=self.images[chosen], labels=self.labels[chosen])
 
     def part(self, split: str, start: int, stop: int | None = None) -> "Examples":
         """The examples `start:stop`, named as a TFDS split, "train[45000:]"."""
@@ -41,11 +46,20 @@ class Examples:
         name = split if stop - start == len(self) else f"{split}[{ends[0]}:{ends[1]}]"
         images = self.images
         images = images[start:stop] if isinstance(images, np.ndarray) else images.part(start, stop)
-        return Examples(images, self.labels[start:stop], self.names, name)
+        return dataclasses.replace(self, images=images, labels=self.labels[start:stop], split=name)
+
+    def keys(self) -> list[str]:
+        """What identifies each image, wherever the data are and in whatever order."""
+        if isinstance(self.images, np.ndarray):
+            return [hashlib.sha256(np.ascontiguousarray(x).data).hexdigest() for x in self.images]
+        return self.images.keys()
 
 
 def split_indices(examples: Examples, fraction: float, seed: int) -> tuple[list[int], list[int]]:
     """Splits examples at random, class by class.
+
+    Which part an image is in follows from its key and the seed, so that it stays there when others
+    are added or removed, as far as the sizes of the parts allow.
 
     Args:
         examples: `Examples`; every class needs two or more.
@@ -58,7 +72,7 @@ def split_indices(examples: Examples, fraction: float, seed: int) -> tuple[list[
     Raises:
         InputError: if a class has a single example.
     """
-    rng = random.Random(seed)
+    keys = examples.keys()
     kept, held = [], []
     for index, name in enumerate(examples.names):
         members = np.flatnonzero(examples.labels == index).tolist()
@@ -67,11 +81,15 @@ def split_indices(examples: Examples, fraction: float, seed: int) -> tuple[list[
                 f"Expected two images or more of each class, one to hold out. Found "
                 f"{len(members)} of {name!r}. Add images or remove the class."
             )
-        rng.shuffle(members)
+        members.sort(key=lambda i: (_draw(f"{seed} {keys[i]}"), i))
         count = min(max(1, round(len(members) * fraction)), len(members) - 1)
         held += members[:count]
         kept += members[count:]
     return sorted(kept), sorted(held)
+
+
+def _draw(text):
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
 def align(examples: Examples, labels: Sequence[str] | None) -> Examples:
@@ -90,16 +108,24 @@ def align(examples: Examples, labels: Sequence[str] | None) -> Examples:
     """
     if labels is None or list(examples.names) == list(labels):
         return examples
+    labels = [unicodedata.normalize("NFC", label).strip() for label in labels]
     if len(labels) == 1000 and all(re.fullmatch(r"n\d{8}", name) for name in examples.names):
         from keras_unrolled import models
 
-        if list(labels) == models.imagenet_labels():
+        if labels == models.imagenet_labels():
             labels = models.imagenet_labels(synsets=True)
-    unknown = [name for name in examples.names if name not in labels]
+    names, notes = examples.names, examples.notes
+    numbers = set(names).isdisjoint(labels) and all(re.fullmatch(r"\d{1,9}", n) for n in names)
+    if numbers and max(map(int, names)) < len(labels):
+        names = tuple(labels[int(name)] for name in names)
+        notes = (*notes, "the classes were taken as numbers of the network's classes, from 0")
+    unknown = [name for name in names if name not in labels]
     if unknown:
         raise checks.InputError(
-            f"Expected the classes of the network: {', '.join(labels[:20])}. Found others in "
-            f"the data: {', '.join(unknown[:20])}. Rename them, or fine-tune on the data first."
+            f"Expected the classes of the network: {show_names(labels)}. Found others in "
+            f"the data: {show_names(unknown)}. Rename them, or fine-tune on the data first."
         )
-    places = np.array([labels.index(name) for name in examples.names])
-    return Examples(examples.images, places[examples.labels], tuple(labels), examples.split)
+    places = np.array([labels.index(name) for name in names])
+    return dataclasses.replace(
+        examples, labels=places[examples.labels], names=tuple(labels), notes=notes
+    )

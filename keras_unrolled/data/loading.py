@@ -1,13 +1,18 @@
 """Labeled images from wherever they are."""
 
+import dataclasses
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from keras_unrolled import checks
+from keras_unrolled.data import tables
+from keras_unrolled.data.broken import check_images
 from keras_unrolled.data.examples import Examples, align, split_indices
-from keras_unrolled.data.files import ImageFiles, load_csv, load_folder
+from keras_unrolled.data.files import ImageFiles
+from keras_unrolled.data.folders import find_parts, load_folder
 from keras_unrolled.data.tfds import load_tfds
 
 
@@ -17,45 +22,113 @@ def load(
     """Labeled images from a folder of class folders, a CSV file or TFDS.
 
     Args:
-        source: path of a folder or of a `.csv` file, or a name as `load_tfds` takes it. Of a folder
-            that is divided into `train` and `val`, `validation` or `test` one of these is loaded.
+        source: path of a folder or of a `.csv` or `.tsv` file, or a name as `load_tfds` takes it.
+            Of a folder that is divided as `find_parts` has it one part is loaded.
         data_dir: TFDS's data directory.
         split: string or list of strings, the split where the source has several and names none:
             the first one that it has.
 
-    Returns:
-        `Examples`.
-
     Raises:
-        InputError: as `load_folder`, `load_csv` and `load_tfds`, and for a data directory of a
-            folder or CSV file.
+        InputError: as `load_folder`, `load_csv` and `load_tfds`, for a data directory of a folder
+            or CSV file, and for a divided folder that has none of the splits.
     """
     path = Path(str(source)).expanduser()
-    is_csv = path.suffix.lower() == ".csv"
-    if is_csv or path.is_dir():
+    is_table = path.suffix.lower() in tables.SUFFIXES
+    if is_table or path.is_dir():
         _check_no_data_dir(source, data_dir)
-    if is_csv:
-        return load_csv(path)
+    if is_table:
+        return tables.load_csv(path)
     if path.is_dir() or not re.fullmatch(r"[a-z][a-z0-9_]*(/[\w.-]+)?(:[^/]+)?", str(source)):
-        folders = find_splits(path)
+        folders, notes = find_parts(path)
+        if not folders:
+            return load_folder(path)
         wanted = [split] if isinstance(split, str) else split
-        return load_folder(next((folders[s] for s in wanted if s in folders), path))
+        part = next((s for s in wanted if s in folders), None)
+        if part is None:
+            raise checks.InputError(
+                f"Expected a folder {' or '.join(wanted)} in {path}. Found "
+                f"{', '.join(p.name for p in folders.values())}. Pass one of them by its own path."
+            )
+        return _with_notes(load_folder(folders[part]), notes)
     return load_tfds(source, data_dir, split)
 
 
-def find_splits(folder: str | Path) -> dict[str, Path]:
-    """The folders of a data set's splits, {} for a folder that is not divided.
+@dataclass(frozen=True)
+class Parts:
+    """Images to train on, to choose by and to score once.
 
     Args:
-        folder: path. It is divided if it has `train` and one of `val`, `validation` and `test`.
-
-    Returns:
-        A dict from "train", "validation" and "test", as TFDS calls them, to paths.
+        examples: `Examples` of the first two.
+        train: indices to train on.
+        held: indices that are held out, to watch and choose by.
+        test: optional `Examples` that are scored once at the end.
+        divided: bool, whether the data came divided into the first two.
     """
-    names = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
-    folder = Path(folder).expanduser()
-    splits = {split: folder / name for name, split in names.items() if (folder / name).is_dir()}
-    return splits if "train" in splits and len(splits) > 1 else {}
+
+    examples: Examples
+    train: list[int]
+    held: list[int]
+    test: Examples | None = None
+    divided: bool = False
+
+
+def load_parts(
+    source: str | Path | Examples,
+    held_out: float,
+    seed: int,
+    data_dir: str | Path | None = None,
+    *,
+    chooses: bool = False,
+    skip_broken: bool = False,
+) -> Parts:
+    """The parts of a data set, which are divided here unless its folder is divided already.
+
+    Args:
+        source: `Examples`, or as in `load`.
+        held_out: float in (0, 1), the part of each class to hold out where there is no validation
+            part.
+        seed: int, of that.
+        data_dir: TFDS's data directory.
+        chooses: bool, whether something is chosen by the images held out. Then a test part is not
+            used for that.
+        skip_broken: bool, whether image files that do not decode are left out.
+
+    Raises:
+        InputError: as `load`, `check_images` and `split_indices`.
+    """
+
+    def read(place):
+        return check_images(place, skip=skip_broken)
+
+    if isinstance(source, Examples):
+        return Parts(source, *split_indices(source, held_out, seed))
+    folders, notes = find_parts(str(source))
+    if not folders:
+        examples = read(load(source, data_dir))
+        return Parts(examples, *split_indices(examples, held_out, seed))
+    _check_no_data_dir(source, data_dir)
+    train = read(_with_notes(load_folder(folders["train"]), notes))
+    names = train.names
+    test = align(read(load_folder(folders["test"])), names) if "test" in folders else None
+    if "validation" in folders:
+        held = align(read(load_folder(folders["validation"])), names)
+    elif test is not None and not chooses:
+        held, test = test, None
+    else:
+        return Parts(train, *split_indices(train, held_out, seed), test)
+    both = dataclasses.replace(
+        train,
+        images=ImageFiles([*train.images.paths, *held.images.paths], root=source),
+        labels=np.concatenate([train.labels, held.labels]),
+        split=str(source),
+        notes=(*train.notes, *held.notes),
+    )
+    indices = list(range(len(both)))
+    return Parts(both, indices[: len(train)], indices[len(train) :], test, divided=True)
+
+
+def _with_notes(examples: Examples, notes: list[str]) -> Examples:
+    return dataclasses.replace(examples, notes=(*examples.notes, *notes))
 
 
 def _check_no_data_dir(source, data_dir):
@@ -64,40 +137,3 @@ def _check_no_data_dir(source, data_dir):
             f"Expected a data directory for a data set of TFDS only. Received: data_dir={data_dir!r} "
             f"for {source}. Leave it out."
         )
-
-
-def load_parts(
-    source: str | Path | Examples, held_out: float, seed: int, data_dir: str | Path | None = None
-) -> tuple[Examples, list[int], list[int], bool]:
-    """Images to train on and images held out.
-
-    Args:
-        source: `Examples`, or as in `load`. A folder that holds `train` and one of `val`, `validation` and
-            `test`, each of class folders, is divided already.
-        held_out: float in (0, 1), the part of each class to hold out otherwise.
-        seed: int, of that.
-        data_dir: TFDS's data directory.
-
-    Returns:
-        `Examples`, two lists of indices into them, and whether the data were divided already.
-
-    Raises:
-        InputError: as `load`, and as `split_indices`.
-    """
-    if isinstance(source, Examples):
-        return source, *split_indices(source, held_out, seed), False
-    folders = find_splits(str(source))
-    if not folders:
-        examples = load(source, data_dir)
-        return examples, *split_indices(examples, held_out, seed), False
-    _check_no_data_dir(source, data_dir)
-    one = load_folder(folders["train"])
-    other = load_folder(folders.get("validation") or folders["test"])
-    other = align(other, one.names)
-    both = Examples(
-        ImageFiles([*one.images.paths, *other.images.paths]),
-        np.concatenate([one.labels, other.labels]),
-        one.names,
-        str(source),
-    )
-    return both, list(range(len(one))), list(range(len(one), len(both))), True

@@ -15,11 +15,10 @@ import tensorflow as tf
 
 from keras_unrolled import checks
 from keras_unrolled.data.crops import decode
+from keras_unrolled.data.decoding import FORMATS, MOST_PIXELS, decode_image, read_orientation
 from keras_unrolled.data.examples import align
-from keras_unrolled.data.files import load_folder
+from keras_unrolled.data.folders import load_folder
 from keras_unrolled.progress import progress
-
-ORIENTATION = 0x0112  # the EXIF tag
 
 
 class FileSource:
@@ -62,15 +61,14 @@ def _encode_any(path):
     """An image file as bytes that TensorFlow decodes to the pixels that `read_image` gives."""
     from PIL import Image
 
-    from keras_unrolled.data.files import decode_image
-
     path = os.fsdecode(path if isinstance(path, bytes) else path.item())
     content = Path(path).read_bytes()
-    with Image.open(io.BytesIO(content)) as image:
+    with Image.open(io.BytesIO(content), formats=list(FORMATS)) as image:
         if (
             image.format == "JPEG"
             and image.mode in ("RGB", "L")
-            and image.getexif().get(ORIENTATION, 1) == 1
+            and image.width * image.height <= MOST_PIXELS
+            and read_orientation(image) == 1
         ):
             return content
     return tf.io.encode_png(decode_image(io.BytesIO(content), path), compression=0).numpy()

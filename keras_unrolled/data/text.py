@@ -25,12 +25,14 @@ def read_words(folder: str | Path, split: str) -> list[str]:
             "with train.txt, valid.txt and test.txt."
         )
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode()
     except UnicodeDecodeError as error:
         raise checks.InputError(
             f"Expected UTF-8 in {path}. Byte {error.start:,} is not. Convert it: iconv -t utf-8."
         ) from error
-    words = [word for line in text.splitlines() for word in [*line.split(), "<eos>"]]
+    from keras_unrolled.models.character_tokenizer import split_words
+
+    words = split_words(text if text.endswith("\n") else text + "\n")
     if len(words) == words.count("<eos>"):
         raise checks.InputError(f"Expected words in {path}. Found none. Fill the file.")
     return words

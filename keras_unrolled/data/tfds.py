@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from keras_unrolled import checks
+from keras_unrolled.data.decoding import decode_image
 from keras_unrolled.data.examples import Examples
-from keras_unrolled.data.files import decode_image
 
 
 def load_cifar10(data_dir: str | Path | None, split: str) -> Examples:
@@ -67,6 +67,10 @@ class TFDSImages:
 
     def __len__(self):
         return len(self.paths)
+
+    def keys(self):
+        """What identifies each image: its split and its number in it."""
+        return self.paths
 
     def part(self, start, stop):
         """The images `start:stop`, not read yet."""

@@ -65,7 +65,7 @@ def save(workdir, variables, state, recipe, identity=None, *, keep=KEEP):
             "identity": identity or {},
             "files": {ARRAYS: files.fingerprint(aside / ARRAYS)},
         }
-        (aside / MANIFEST).write_text(json.dumps(manifest, indent=1))
+        (aside / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
         files.sync_folder(aside)
     for step in list_steps(workdir)[keep:]:
         shutil.rmtree(_folder(workdir, step), ignore_errors=True)

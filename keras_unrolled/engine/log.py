@@ -25,7 +25,7 @@ class Log:
         self.path = Path(workdir) / f"log{f'-{worker}' if worker else ''}.csv"
         self.rows = []
         if epochs and self.path.exists():
-            with self.path.open(newline="") as file:
+            with self.path.open(newline="", encoding="utf-8") as file:
                 self.rows = [row for row in csv.DictReader(file) if int(row["epoch"]) <= epochs]
         self.writer = None
         if worker:
@@ -40,7 +40,7 @@ class Log:
     def write(self, figures):
         """Adds a dict of figures with "epoch" and "step" among them."""
         self.rows.append(figures)
-        with replaced(self.path) as aside, aside.open("w", newline="") as file:
+        with replaced(self.path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
             rows = csv.DictWriter(file, fieldnames=list(figures))
             rows.writeheader()
             rows.writerows(self.rows)
@@ -68,7 +68,7 @@ def _report_missing_tensorboard():
 
 def read_log(path):
     """The rows of a `log.csv`, a list of dicts of float; epoch and step are int."""
-    with Path(path).open(newline="") as file:
+    with Path(path).open(newline="", encoding="utf-8") as file:
         return [
             {k: int(v) if k in ("epoch", "step") else float(v) for k, v in row.items()}
             for row in csv.DictReader(file)

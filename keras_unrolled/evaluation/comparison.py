@@ -16,7 +16,8 @@ def compare_answers(first, second):
 
     Returns:
         A dict: "n", "only_first" and "only_second" (images that only one has right), "difference" in
-        accuracy, first less second, "low" and "high", its 95 % interval for pairs (Wald), and "p", of McNemar's exact two-sided test.
+        accuracy, first less second, "low" and "high", its 95 % interval (Newcombe 1998, method 10), and
+        "p", of McNemar's exact two-sided test.
 
     Raises:
         InputError: for arrays of unequal length, or empty ones.
@@ -24,7 +25,8 @@ def compare_answers(first, second):
     first, second = _same(np.asarray(first, bool), np.asarray(second, bool))
     n, ahead, behind = len(first), int((first & ~second).sum()), int((second & ~first).sum())
     apart, difference = ahead + behind, (ahead - behind) / len(first)
-    half = 1.96 * math.sqrt(apart - n * difference**2) / n
+    both = int((first & second).sum())
+    low, high = _paired_interval(both, ahead, behind, n - both - ahead - behind)
     # The rarer side's count under a fair coin, and as far on the other side.
     tail = sum(math.comb(apart, i) for i in range(min(ahead, behind) + 1))
     return {
@@ -32,10 +34,42 @@ def compare_answers(first, second):
         "only_first": ahead,
         "only_second": behind,
         "difference": difference,
-        "low": difference - half,
-        "high": difference + half,
+        "low": low,
+        "high": high,
         "p": min(1.0, 2 * tail / 2**apart),
     }
+
+
+def _paired_interval(both, ahead, behind, neither):
+    """Newcombe's 95 % interval of the difference of two paired proportions (1998, method 10).
+
+    It joins the Wilson interval of each proportion, with the correlation of the two. Unlike Wald's it
+    is not a single point where the two never differ, and stays within -1 and 1.
+    """
+    n = both + ahead + behind + neither
+    first, second = (both + ahead) / n, (both + behind) / n
+    product = (both + ahead) * (behind + neither) * (both + behind) * (ahead + neither)
+    excess = both * neither - ahead * behind
+    if excess > 0:
+        excess = max(excess - n / 2, 0)
+    phi = excess / math.sqrt(product) if product else 0.0
+    (low1, high1), (low2, high2) = (_wilson(p, n) for p in (first, second))
+
+    def join(one, other):
+        return math.sqrt(max(0.0, one**2 - 2 * phi * one * other + other**2))
+
+    difference = first - second
+    return (
+        difference - join(first - low1, high2 - second),
+        difference + join(high1 - first, second - low2),
+    )
+
+
+def _wilson(p, n, z=1.959964):
+    """Wilson's score interval of a proportion."""
+    center = p + z**2 / (2 * n)
+    half = z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    return (center - half) / (1 + z**2 / n), (center + half) / (1 + z**2 / n)
 
 
 def compare_losses(first, second, ends, draws=10_000, seed=0):

@@ -58,8 +58,13 @@ def text_losses(
     Raises:
         InputError: for a text without words.
     """
+    if isinstance(words, str):
+        raise checks.InputError(
+            "Expected a list of words. Received a string. Divide it with "
+            "model.preprocessor.tokenizer.split(text)."
+        )
     if not words:
-        raise checks.InputError("Expected a text with words. Received none.")
+        raise checks.InputError("Expected a text with words. Received none. Pass a list of words.")
     tokenizer, backbone = model.preprocessor.tokenizer, model.backbone
     words = [tokenizer.normalize(word) for word in words]
     numbers = [tokenizer.numbers.get(w, tokenizer.unknown_token_id) for w in words]

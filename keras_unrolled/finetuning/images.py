@@ -2,11 +2,8 @@
 
 import hashlib
 import io
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,8 +11,9 @@ import numpy as np
 
 from keras_unrolled import checks, files
 from keras_unrolled.data import ImageFiles, TFDSImages
+from keras_unrolled.data.broken import hash_images
 from keras_unrolled.data.crops import make_normalizer
-from keras_unrolled.data.files import check_image, decode_image
+from keras_unrolled.data.decoding import decode_image
 from keras_unrolled.data.sources import FileSource, RecordSource, Subset
 from keras_unrolled.data.streams import crop_batches, image_batches
 from keras_unrolled.progress import progress
@@ -86,7 +84,7 @@ def open_images(examples, parts, converter, augmentation, folder) -> TrainingIma
             "size of its images. Use augmentation='shift_flip'."
         )
     if augmentation == "crop_flip" and not isinstance(examples.images, np.ndarray):
-        check_images(examples.images, folder / "checked")
+        _check_records(examples.images, folder / "checked")
         source = Subset(_make_source(examples), parts[0])
         return TrainingImages(
             lambda recipe, steps_per_epoch: crop_batches(source, recipe, classes),
@@ -117,37 +115,6 @@ def open_images(examples, parts, converter, augmentation, folder) -> TrainingIma
     if augmentation == "crop_flip":  # of an array in memory
         augmentation = "shift_flip"
     return TrainingImages(make_stream, None, held, augmentation)
-
-
-def check_images(images, mark):
-    """Decodes every image once, so that a damaged one is reported before the training.
-
-    Args:
-        images: `ImageFiles` or `TFDSImages`.
-        mark: path of an empty file that says that this was done.
-
-    Raises:
-        InputError: with the number of damaged images and the names of the first ones.
-    """
-    if mark.exists():
-        return
-    broken = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        if isinstance(images, ImageFiles):
-            results = pool.map(check_image, images.paths)
-        else:
-            results = (None for image in _iterate(images))
-        for problem in progress(
-            results, total=len(images), description="checking images", unit="images"
-        ):
-            broken += [] if problem is None else [problem]
-    if broken:
-        raise checks.InputError(
-            f"Expected images that can be decoded. {len(broken):,} of {len(images):,} cannot: "
-            f"{'; '.join(broken[:5])}. Fix or remove them."
-        )
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.touch()
 
 
 def cache_images(images, converter, path) -> np.ndarray:
@@ -200,21 +167,29 @@ def make_window(converter):
     return lambda image: keras.ops.convert_to_numpy(resizing(image))
 
 
-def fingerprint(examples) -> str:
-    """A hash that changes with the classes, the files' names and sizes, or the pixels in memory."""
-    digest = hashlib.sha256(repr(list(examples.names)).encode())
+def fingerprint(examples, parts) -> str:
+    """A hash that changes with the classes, the parts, the files' names or any content."""
+    digest = hashlib.sha256(repr(list(examples.names)).encode("utf-8", "surrogateescape"))
     digest.update(np.ascontiguousarray(examples.labels).tobytes())
+    digest.update(repr([list(part) for part in parts]).encode())
     images = examples.images
     if isinstance(images, ImageFiles):
-        root = os.path.commonpath([Path(p).parent for p in images.paths])
-        for path in images.paths:
-            row = f"{os.path.relpath(path, root)} {os.path.getsize(path)}\n"
-            digest.update(row.encode("utf-8", "surrogateescape"))
+        for key, content in zip(images.keys(), hash_images(images)):
+            digest.update(key.encode("utf-8", "surrogateescape") + b"\0" + content)
     elif isinstance(images, TFDSImages):
         digest.update(f"{images.builder.info.full_name} {images.paths}".encode())
     else:
         digest.update(np.ascontiguousarray(images).tobytes())
     return digest.hexdigest()
+
+
+def _check_records(images, mark):
+    """Decodes the images of TFDS once, so that a damaged one is reported before the training."""
+    if isinstance(images, TFDSImages) and not mark.exists():
+        for _ in progress(_iterate(images), total=len(images), description="checking images"):
+            pass
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
 
 
 def _iterate(images):
@@ -243,7 +218,7 @@ def _make_source(examples):
 def _take(examples, numbers):
     images = examples.images
     if isinstance(images, ImageFiles):
-        return ImageFiles([images.paths[i] for i in numbers])
+        return images[numbers]
     return RecordImages(_open_records(examples), [images.first + i for i in numbers])
 
 

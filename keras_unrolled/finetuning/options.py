@@ -84,6 +84,7 @@ class Options:
     rand_augment: float = _real(0.0, "Magnitude of RandAugment, up to 10; 0 for none.", 0, 10)
     mixup: float = _real(0.0, "Alpha of mixup; 0 for none.", 0, 100)
     balance: bool = _flag("Weight classes in the loss so that rare ones count as much.")
+    skip_broken: bool = _flag("Leave out image files that do not decode.")
     patience: int | None = _whole(
         None, "Stop after N epochs without a better score, and keep the best epoch.", 1, 100_000
     )

@@ -41,27 +41,56 @@ def write_files(place, *, model, history, folders, held, scores, names):
         held: `Examples` that were held out; only their labels and names are used.
         scores: float array `(n, classes)`, the model's scores of them.
         names: list of n strings, what to call each image.
+
+    Returns:
+        A list of notes on files that could not be written: they never cost the preset.
     """
+    steps = {
+        "curves.png": lambda path: _draw_curves(history, path),
+        "confusion.png": lambda path: plots.plot_confusion(
+            held.labels, np.argmax(scores, -1), held.names, path
+        ),
+        "history.csv": lambda path: _write_history(history, path),
+        "held_out.csv": lambda path: _write_answers(model, held, scores, names, path),
+        "tensorboard": lambda path: _copy_events(folders, path),
+    }
+    notes = []
+    for name, write in steps.items():
+        try:
+            write(place / name)
+        except Exception as error:  # of any library that writes them
+            notes.append(f"{name} could not be written ({type(error).__name__}: {error})")
+    return notes
+
+
+def _draw_curves(history, path):
     curves = {key: [row[key] for row in history] for key in HISTORY}
     starts: dict[str, int] = {}
     for row in history:
         starts.setdefault(row["phase"], row["epoch"])
-    plots.plot_curves(curves, place / "curves.png", phases=starts)
-    answers = np.argmax(scores, -1)
-    plots.plot_confusion(held.labels, answers, held.names, place / "confusion.png")
-    with (place / "history.csv").open("w", newline="") as file:
+    plots.plot_curves(curves, path, phases=starts)
+
+
+def _write_history(history, path):
+    with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.DictWriter(file, fieldnames=list(history[0]))
         rows.writeheader()
         rows.writerows(history)
-    with (place / "held_out.csv").open("w", newline="", encoding="utf-8") as file:
+
+
+def _write_answers(model, held, scores, names, path):
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         rows = csv.writer(file)
         rows.writerow(["file", "label", "predicted", "probability"])
         best = model.decode(scores, top=1)
         for name, label, (answer,) in zip(names, held.labels, best):
             rows.writerow([name, held.names[label], *answer])
+
+
+def _copy_events(folders, path):
     for phase, folder in folders.items():
         if (folder / "tensorboard").is_dir():
-            shutil.copytree(folder / "tensorboard", place / "tensorboard" / phase)
+            shutil.copytree(folder / "tensorboard", path / phase)
 
 
 def summarize_phases(history, phases):

@@ -28,22 +28,30 @@ def write_result(run, model, states, overwrite):
     history = report.read_history(run.folders)
     scores = evaluation.predict(model, held.images, progress="held out")
     accuracy = evaluation.accuracy(scores, held.labels)
+    notes = list(run.examples.notes)
+
+    def write_extras(place):
+        notes.extend(
+            report.write_files(
+                place,
+                model=model,
+                history=history,
+                folders=run.folders,
+                held=held,
+                scores=scores,
+                names=_list_names(run.examples, run.parts[1]),
+            )
+        )
+
+    test, test_metrics = _score_test(run, model)
     record = save_preset(
         model,
         run.out,
         overwrite=overwrite,
-        extras=lambda place: report.write_files(
-            place,
-            model=model,
-            history=history,
-            folders=run.folders,
-            held=held,
-            scores=scores,
-            names=_list_names(run.examples, run.parts[1]),
-        ),
+        extras=write_extras,
         description=f"{run.base} fine-tuned to {len(held.names)} classes",
         training=_describe_training(run, states),
-        metrics=(_make_metric(run, accuracy),),
+        metrics=(_make_metric(run, accuracy), *test_metrics),
     )
     shutil.rmtree(run.partial, ignore_errors=True)
     answers = np.argmax(scores, -1)
@@ -62,6 +70,8 @@ def write_result(run, model, states, overwrite):
         "phases": report.summarize_phases(history, run.phases),
         "hints": report.suggest(run.options, history, size, picture_size, len(held)),
         "parameters": record.parameters,
+        **test,
+        "notes": notes,
         "out": str(run.out),
     }
 
@@ -101,6 +111,18 @@ def _make_metric(run, accuracy):
         "origin": f"measured after fine-tuning, on {origin}"
         + (", which also chose the epoch" if run.options.patience else ""),
     }
+
+
+def _score_test(run, model):
+    """The score on a test part that nothing was chosen by, for the result and the record."""
+    if run.test is None:
+        return {}, ()
+    scores = evaluation.predict(model, run.test.images, progress="test")
+    accuracy = evaluation.accuracy(scores, run.test.labels)
+    count = len(run.test)
+    origin = "measured once, after fine-tuning, on the test part of the data"
+    metric = {**_make_metric(run, accuracy), "split": "test", "n": count, "origin": origin}
+    return {"test": {"n": count, "accuracy": accuracy}}, (metric,)
 
 
 def _list_names(examples, numbers):

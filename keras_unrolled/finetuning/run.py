@@ -65,7 +65,9 @@ def finetune(
     Returns:
         A dict: "preset", "base", "classes", "n", the number of held-out images, "accuracy" and
         "balanced_accuracy" (the mean over the classes) of the saved network on them, "epochs",
-        "image_size", "phases" (what each did), "hints" (what to try next), "parameters", "out".
+        "image_size", "phases" (what each did), "hints" (what to try next), "notes" (on how the data
+        were read), "parameters", "out", and "test" ("n" and "accuracy") if the data have a test part
+        besides the one held out.
 
     Raises:
         InputError: for a preset, folder, image or option that cannot be used; nothing is written
@@ -112,16 +114,23 @@ class Finetuning:
             )
         self.base = base.name if base is not None else folder.name
         self.source = source if isinstance(source, data.Examples) else str(source)
-        self.examples, *self.parts, self.divided = data.load_parts(
-            source, options.held_out, options.seed, data_dir
+        parts = data.load_parts(
+            source,
+            options.held_out,
+            options.seed,
+            data_dir,
+            chooses=options.patience is not None,
+            skip_broken=options.skip_broken,
         )
+        self.examples, self.parts = parts.examples, (parts.train, parts.held)
+        self.test, self.divided = parts.test, parts.divided
         self.phases: list[Phase] = []
         self.partial = out.with_name(out.name + ".partial")
         self.identity = {
             **options.to_dict(),
             "base": self.base,
             "base_weights": _hash_weights(folder),
-            "data": fingerprint(self.examples),
+            "data": fingerprint(self.examples, self.parts),
         }
         self.folders = {p.name: self.partial / p.name for p in list_phases(options)}
 

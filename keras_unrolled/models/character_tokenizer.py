@@ -71,10 +71,11 @@ class CharacterTokenizer(keras_hub.tokenizers.Tokenizer):
         return cls([END, UNKNOWN, *order], "".join(sorted(set("".join(order)))))
 
     def split(self, text: str) -> list[str]:
-        """The words of a text, with `<eos>` after each line but for what follows the last one."""
-        *lines, rest = text.split("\n")
-        words = [word for line in lines for word in [*line.split(), END]]
-        return words + rest.split()
+        """The words of a text, with `<eos>` after each line but for what follows the last one.
+
+        Lines end with "\\n" or "\\r\\n"; words are divided by any white space.
+        """
+        return split_words(text)
 
     def normalize(self, word: str) -> str:
         """The word as the vocabulary has it, else as it is."""
@@ -153,6 +154,13 @@ class CharacterTokenizer(keras_hub.tokenizers.Tokenizer):
         """Reads `vocabulary.json`."""
         content = json.loads((Path(dir_path) / self.FILE).read_text(encoding="utf-8"))
         self.set_vocabulary(content["words"], content["characters"])
+
+
+def split_words(text: str) -> list[str]:
+    """As `CharacterTokenizer.split`, the one way in which texts are divided."""
+    *lines, rest = text.split("\n")  # of "\r\n" the rest is white space
+    words = [word for line in lines for word in [*line.split(), END]]
+    return words + rest.split()
 
 
 def check_tokenizer(tokenizer, backbone, vocabulary_size):

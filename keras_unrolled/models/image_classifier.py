@@ -1,5 +1,7 @@
 """The image classifier and its preprocessor, on KerasHub's classes."""
 
+import warnings
+from collections import Counter
 from typing import Any
 
 import keras
@@ -66,7 +68,18 @@ class ImageClassifier(HeadWeights, keras_hub.models.ImageClassifier):
         checks.one_of("pooling", pooling, ("avg", "max"))
         checks.real("dropout", dropout, least=0, most=1, below=True)
         if labels is not None:
+            if isinstance(labels, str):
+                raise checks.InputError(
+                    f"Expected a list of labels. Received the string {labels!r}. Write "
+                    'labels=["cat", "dog"].'
+                )
             labels = [str(label) for label in labels]
+            twice = [label for label, count in Counter(labels).items() if count > 1]
+            if twice and num_classes != 1000:  # ImageNet-1k has two cranes and two maillots
+                raise checks.InputError(
+                    f"Expected a name of its own for each class. Received some twice: "
+                    f"{', '.join(map(repr, twice[:5]))}. Rename them."
+                )
             if len(labels) != num_classes:
                 raise checks.InputError(
                     f"Expected one label for each of {num_classes} classes. "
@@ -93,6 +106,17 @@ class ImageClassifier(HeadWeights, keras_hub.models.ImageClassifier):
         if jit_compile is None:
             jit_compile = False if _tensorflow_on_cpu() else "auto"
         super().compile(*args, jit_compile=jit_compile, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        """As Keras's. Warns of images on a scale of 0 to 1, since 0 to 255 is expected."""
+        is_float = isinstance(x, np.ndarray) and x.dtype.kind == "f" and x.size
+        if self.preprocessor is not None and is_float and x.min() >= 0 and x.max() <= 1:
+            warnings.warn(
+                "Expected images on a scale of 0 to 255. Received floats from 0 to 1, which are "
+                "almost black. Multiply them by 255.",
+                stacklevel=2,
+            )
+        return super().predict(x, *args, **kwargs)
 
     def decode(self, scores: Any, top: int = 5) -> list[list[tuple[str, float]]]:
         """The most likely classes of each image, with their probabilities.

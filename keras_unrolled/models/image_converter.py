@@ -32,6 +32,10 @@ class ResizeAndCrop(keras.layers.Resizing):
         """`(height, width)` that the image must cover before the center is cut out."""
         return tuple(math.floor(size / self.crop_fraction) for size in (self.height, self.width))
 
+    def call(self, images):
+        # Keras's own has `training=True`, which would be the mode of every layer after this one.
+        return self.transform_images(self.backend.convert_to_tensor(images))
+
     def transform_images(self, images, transformation=None, training=True):
         xp = self.backend
         height, width = xp.shape(images)[-3:-1]

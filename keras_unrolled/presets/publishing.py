@@ -15,7 +15,7 @@ def upload_preset(
     uri: str,
     preset: str | Path,
     *,
-    private: bool = False,
+    private: bool | None = None,
     revision: str | None = None,
     token: str | None = None,
     commit_message: str | None = None,
@@ -32,7 +32,8 @@ def upload_preset(
     Args:
         uri: string, `hf://org/name`; the repository is created if needed.
         preset: path of a preset's folder, or the name of a bundled preset.
-        private: bool, whether a new repository is private.
+        private: optional bool, whether the repository is private; None makes a new one public and
+            leaves another as it is.
         revision: optional string, the branch to commit to; the default is "main".
         token: optional string; the default is that of the Hub's client.
         commit_message: optional string.
@@ -45,7 +46,8 @@ def upload_preset(
 
     Raises:
         InputError: if the preset is incomplete or does not compute its golden outputs, if the
-            address is invalid, or if the Hub does not accept or store it.
+            address is invalid, if the repository exists with the other visibility, or if the Hub
+            does not accept or store it.
     """
     name, revision = hub.parse(uri, revision)
     folder, record = regated.find_folder(preset)
@@ -68,7 +70,7 @@ def upload_preset(
     plan = {
         "repository": name,
         "revision": revision or "main",
-        "private": private,
+        "private": bool(private),
         "files": {path: len(content) for path, content in sorted(sent.items())},
         "left_out": sorted(
             path
@@ -95,6 +97,13 @@ def _send(name, sent, private, revision, token, message):
     api = huggingface_hub.HfApi(token=token)
     try:
         api.create_repo(name, private=private, exist_ok=True)
+        is_private = bool(api.model_info(name).private)
+        if private is not None and is_private != private:
+            raise checks.InputError(
+                f"Expected {name} to be {_visibility(private)}. It exists and is "
+                f"{_visibility(is_private)}; nothing was sent. Change its visibility on the Hub, or "
+                "publish to another repository."
+            )
         if revision not in (None, "main"):
             api.create_branch(name, branch=revision, exist_ok=True)
         operations: list = [
@@ -132,7 +141,11 @@ def _send(name, sent, private, revision, token, message):
             f"Expected the Hub to accept {name}. It did not: {str(error).splitlines()[0]} "
             "Check the token's rights to write (token=..., HF_TOKEN) and the connection."
         ) from error
-    return {"commit": done.oid, "url": done.commit_url}
+    return {"private": is_private, "commit": done.oid, "url": done.commit_url}
+
+
+def _visibility(private):
+    return "private" if private else "public"
 
 
 def _sha256(content):

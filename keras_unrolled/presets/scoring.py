@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_unrolled import checks, data, evaluation, models
+from keras_unrolled.data.broken import check_images
 from keras_unrolled.presets.loading import from_preset
 
 
@@ -15,6 +16,7 @@ def evaluate(
     split: str = "test",
     limit: int | None = None,
     batch_size: int = 1,
+    skip_broken: bool = False,
 ) -> dict[str, Any]:
     """Scores a classifier on labeled images, or a language model on a text.
 
@@ -28,10 +30,11 @@ def evaluate(
         split: "test", "valid" or "train", which text file.
         limit: optional int, how many images or words to use.
         batch_size: int, parts of a text that are read in parallel.
+        skip_broken: bool, whether image files that do not decode are left out.
 
     Returns:
         A dict: "preset", "dataset", "split", "n" and "accuracy", and "top_5_accuracy" for 100
-        classes or more; or "preset", "split", "tokens", "perplexity" and "unknown".
+        classes or more, and "notes" if there is something to know of the data; or "preset", "split", "tokens", "perplexity" and "unknown".
 
     Raises:
         InputError: if the preset or the data cannot be used.
@@ -45,7 +48,9 @@ def evaluate(
         words = data.read_words(folder, split)[:limit]
         scores = evaluation.perplexity(model, words, batch_size=batch_size, progress=str(name))
         return {"preset": str(name), "split": split, **scores}
-    examples, dataset = load_images(dataset, model.labels, data_dir=data_dir, limit=limit)
+    examples, dataset = load_images(
+        dataset, model.labels, data_dir=data_dir, limit=limit, skip_broken=skip_broken
+    )
     predictions = evaluation.predict(model, examples.images, progress=str(name))
     result = {
         "preset": str(name),
@@ -54,12 +59,14 @@ def evaluate(
         "n": len(examples),
         "accuracy": evaluation.accuracy(predictions, examples.labels),
     }
+    if examples.notes:
+        result["notes"] = list(examples.notes)
     if predictions.shape[-1] >= 100:
         result["top_5_accuracy"] = evaluation.accuracy(predictions, examples.labels, top=5)
     return result
 
 
-def load_images(dataset, labels, *, data_dir=None, limit=None):
+def load_images(dataset, labels, *, data_dir=None, limit=None, skip_broken=False):
     """Labeled images of a data set in the order of a model's labels.
 
     Args:
@@ -67,6 +74,7 @@ def load_images(dataset, labels, *, data_dir=None, limit=None):
         labels: list of the model's class names, or None.
         data_dir: TFDS's data directory.
         limit: optional int, how many images to use.
+        skip_broken: bool, whether image files that do not decode are left out.
 
     Returns:
         `Examples`, and the name of the data set.
@@ -91,4 +99,4 @@ def load_images(dataset, labels, *, data_dir=None, limit=None):
     examples = data.align(examples, labels)
     if limit is not None:
         examples = examples.part(examples.split, 0, limit)
-    return examples, dataset
+    return check_images(examples, skip=skip_broken), dataset

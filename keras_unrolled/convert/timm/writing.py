@@ -75,7 +75,7 @@ def to_timm(model: Any, folder: str | Path) -> str:
         config["label_names"] = list(model.labels)
     with files.written_aside(folder) as aside:
         save_file(tensors, aside / WEIGHTS, metadata={"format": "pt"})
-        (aside / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+        (aside / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     return name
 
 

@@ -1,0 +1,54 @@
+"""Names of classes as users write them: cleaned, and matched with a network's labels."""
+
+import unicodedata
+from collections.abc import Iterable
+
+from keras_unrolled import checks
+
+SHOWN = 20  # names in a message
+
+
+def clean_name(name: str, place: str) -> str:
+    """A class's name without surrounding white space, in Unicode's composed form (NFC).
+
+    Args:
+        name: string, as it is written.
+        place: string, where, for a message.
+
+    Raises:
+        InputError: for a name that is empty, not UTF-8, or has control characters.
+    """
+    cleaned = unicodedata.normalize("NFC", name).strip()
+    try:
+        cleaned.encode()
+        readable = bool(cleaned) and all(unicodedata.category(c) != "Cc" for c in cleaned)
+    except UnicodeEncodeError:  # bytes of a file name in another encoding
+        readable = False
+    if not readable:
+        raise checks.InputError(
+            f"Expected a class's name in UTF-8 in {place}. Found {name!a}. Rename it."
+        )
+    return cleaned
+
+
+def describe_merged(names: Iterable[str]) -> list[str]:
+    """A note for each name that is written in several ways.
+
+    Args:
+        names: the names as they are written, each once.
+    """
+    spellings: dict[str, list[str]] = {}
+    for name in names:
+        spellings.setdefault(unicodedata.normalize("NFC", name).strip(), []).append(name)
+    return [
+        f"{', '.join(map(ascii, sorted(written)))} were taken as one class, {name!r}"
+        for name, written in spellings.items()
+        if len(written) > 1
+    ]
+
+
+def show_names(names: Iterable[str]) -> str:
+    """Names for a message, the first ones of many."""
+    names = list(names)
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -1,0 +1,135 @@
+"""CSV files that name images and their labels."""
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path, PureWindowsPath
+
+import numpy as np
+
+from keras_unrolled import checks
+from keras_unrolled.data.class_names import clean_name, describe_merged
+from keras_unrolled.data.examples import Examples
+from keras_unrolled.data.files import ImageFiles
+
+SUFFIXES = (".csv", ".tsv")
+SEPARATORS = ",;\t|"
+COLUMNS = ("file", "label")
+MOST_BYTES = 2**28  # of a table
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+def load_csv(path: str | Path) -> Examples:
+    """A table with the columns "file" and "label" as `Examples` whose images are `ImageFiles`.
+
+    Args:
+        path: path of a text file in UTF-8, or in UTF-16 with a byte order mark, whose columns are
+            separated by commas, semicolons, tabs or bars. Files are named from its folder on.
+
+    Raises:
+        InputError: if it cannot be read, a column or a file is missing, or there are fewer than
+            two classes.
+    """
+    path = Path(path).expanduser()
+    rows = list(_read_rows(path))
+    files = [_find_file(path.parent, file) for _, file, _ in rows]
+    missing = [
+        f"{file} (line {number})" for (number, file, _), f in zip(rows, files) if not f.is_file()
+    ]
+    if missing:
+        raise checks.InputError(
+            f"Expected the files that {path} names. {len(missing):,} of {len(files):,} are missing: "
+            f"{', '.join(missing[:3])}. Paths count from the folder of the table."
+        )
+    labels = [clean_name(label, f"{path}, line {number}") for number, _, label in rows]
+    names = sorted(set(labels))
+    if len(names) < 2:
+        raise checks.InputError(
+            f"Expected two classes or more in {path}. Found {len(names)}. Add images of others."
+        )
+    return Examples(
+        ImageFiles(files, root=path.parent),
+        np.array([names.index(label) for label in labels], "int64"),
+        tuple(names),
+        path.name,
+        tuple(describe_merged({label for _, _, label in rows})),
+    )
+
+
+def _read_rows(path: Path) -> Iterator[tuple[int, str, str]]:
+    """The line number in the file, the image file and the label of each row."""
+    text = _read_text(path)
+    first = text.lstrip().split("\n", 1)[0]
+    separator = max(SEPARATORS, key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+    columns: list[str] | None = None
+    try:
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            if not any(cells):
+                continue
+            if columns is None:
+                columns = [cell.lower() for cell in cells]
+                _check_columns(path, cells, columns, separator)
+                continue
+            values = dict(zip(columns, row))
+            file, label = (values.get(column) or "" for column in COLUMNS)
+            if not file.strip() or not label.strip() or len(row) > len(columns):
+                raise checks.InputError(
+                    f"Expected a file and a label in each line of {path}, as in its first line. Line "
+                    f"{reader.line_num} has {len(row)} values: {row!r:.80}. Complete or remove it."
+                )
+            yield reader.line_num, file.strip(), label
+    except csv.Error as error:
+        raise checks.InputError(
+            f"Expected a table of images and labels in {path}. Line {reader.line_num} cannot be read "
+            f"({error}). Correct it."
+        ) from error
+    if columns is None:
+        raise checks.InputError(
+            f"Expected the columns file and label in {path}. Found nothing. Write a first line "
+            "file,label."
+        )
+
+
+def _check_columns(path, cells, columns, separator):
+    if not set(COLUMNS) <= set(columns) or len(set(columns)) < len(columns):
+        shown = {"\t": "tab"}.get(separator, separator)
+        raise checks.InputError(
+            f"Expected the columns file and label in {path}. Found "
+            f"{', '.join(map(repr, cells[:10]))}, separated by {shown!r}. Name them so in the first "
+            "line."
+        )
+
+
+def _read_text(path: Path) -> str:
+    hint = f"Expected a CSV file of images and labels at {path}. "
+    if not path.is_file():
+        raise checks.InputError(f"{hint}Found no file. Check the path.")
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise checks.InputError(f"{hint}It has more than {MOST_BYTES:,} bytes. Divide it.")
+        content = path.read_bytes()
+        encoding = next((e for mark, e in _MARKS.items() if content.startswith(mark)), "utf-8")
+        text = content.decode(encoding)
+    except (OSError, UnicodeDecodeError) as error:
+        raise checks.InputError(f"{hint}It cannot be read ({error}). Save it as UTF-8.") from error
+    if "\0" in text:
+        raise checks.InputError(
+            f"{hint}It has bytes of zero, as a binary file, or UTF-16 without a byte order mark. "
+            "Save it as UTF-8."
+        )
+    return text
+
+
+def _find_file(folder: Path, name: str) -> Path:
+    """The path of an image, whose parts may be divided by backslashes."""
+    path = folder / name
+    if "\\" in name and not path.exists():
+        return folder / PureWindowsPath(name).as_posix()
+    return path
