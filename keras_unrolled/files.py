@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
+import re
 import shutil
+import socket
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,8 @@ from pathlib import Path
 import filelock
 
 from keras_unrolled import checks
+
+FORMER = ".former"  # ends the name of a folder while it is being replaced
 
 
 @contextmanager
@@ -33,10 +37,11 @@ def written_aside(folder, *, keep=False):
     aside = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        _recover(folder)
+        aside = Path(tempfile.mkdtemp(prefix=_prefix(folder, os.getpid()), dir=folder.parent))
         yield aside
         aside.chmod(0o755)  # mkdtemp makes it private
-        former = aside.with_name(aside.name + ".former")
+        former = aside.with_name(aside.name + FORMER)
         if folder.exists() and not keep:
             folder.rename(former)
         try:
@@ -55,6 +60,36 @@ def written_aside(folder, *, keep=False):
     finally:
         if aside is not None:
             shutil.rmtree(aside, ignore_errors=True)
+
+
+def _prefix(folder, process):
+    """How the names of a process's folders next to `folder` begin."""
+    return f".{folder.name}-{socket.gethostname()}-{process}-"
+
+
+def _recover(folder):
+    """Ends what processes that were killed had begun: the folder is back, and nothing else left."""
+    if not folder.parent.is_dir():
+        return
+    pattern = re.compile(re.escape(_prefix(folder, "")[:-1]) + r"(\d+)-.+")
+    for path in sorted(folder.parent.iterdir()):
+        match = pattern.fullmatch(path.name)
+        if match is None or _is_alive(int(match[1])):
+            continue
+        if path.name.endswith(FORMER) and not folder.exists():
+            path.rename(folder)  # it was killed between the two renamings
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_alive(process):
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True
 
 
 @contextmanager
@@ -88,15 +123,22 @@ def locked(folder):
     Raises:
         InputError: if another process has locked the folder, or it cannot be written.
     """
-    lock = filelock.FileLock(Path(folder) / ".lock", timeout=0)
+    folder = Path(folder)
+    lock, holder = filelock.FileLock(folder / ".lock", timeout=0), folder / ".holder"
     try:
         check_writable(folder)
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
+        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
     except filelock.Timeout as error:
+        other = holder.read_text(encoding="utf-8")[:200] if holder.is_file() else "another process"
         raise checks.InputError(
-            f"Expected {folder} for this run alone. Another process is writing to it. Wait for that "
-            "one to end, or choose another folder."
+            f"Expected {folder} for this run alone. It is being written to by {other}. Wait for it "
+            "to end, or choose another folder."
+        ) from error
+    except OSError as error:
+        raise checks.InputError(
+            f"Expected to write the folder {folder}. It failed: {error}. Choose another folder."
         ) from error
     except NotImplementedError:  # a file system without locks
         pass

@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -70,7 +71,10 @@ def test_folder_is_locked_until_the_process_ends_however_it_ends(tmp_path):
     command = [sys.executable, "-c", LOCK, str(tmp_path / "run")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "locked\n"
-        with pytest.raises(InputError, match="Another process"), files.locked(tmp_path / "run"):
+        with (
+            pytest.raises(InputError, match=rf"written to by process {other.pid} on"),
+            files.locked(tmp_path / "run"),
+        ):
             pass
         other.kill()
         other.wait()
@@ -88,3 +92,59 @@ def test_place_that_cannot_be_written_is_named(tmp_path):
         with pytest.raises(InputError, match="may not be written"):
             files.check_writable(closed / "a")
     files.check_writable(tmp_path / "a" / "b")
+
+
+REPLACE = """
+import os, signal, sys
+from keras_unrolled import files
+folder, fatal = sys.argv[1], int(sys.argv[2])
+count = 0
+
+def hook(event, arguments):
+    global count
+    if event in ("os.mkdir", "os.rename", "os.rmdir", "os.remove", "os.chmod", "open", "os.listdir"):
+        if any(os.path.dirname(folder) in str(argument) for argument in arguments):
+            count += 1
+            if count == fatal:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(hook)
+with files.written_aside(folder) as aside:
+    for name in "abc":
+        (aside / name).write_text("new")
+print(count)
+"""
+
+
+def content(folder):
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+@pytest.mark.slow
+def test_folder_survives_a_kill_before_every_call_of_the_file_system(tmp_path):
+    old, new = dict.fromkeys("ab", "old"), dict.fromkeys("abc", "new")
+    folder = tmp_path / "preset"
+
+    def replace(fatal):
+        for path in tmp_path.iterdir():
+            shutil.rmtree(path)
+        with files.written_aside(folder) as aside:
+            for name, text in old.items():
+                (aside / name).write_text(text)
+        command = [sys.executable, "-c", REPLACE, str(folder), str(fatal)]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    calls = int(replace(0).stdout)
+    assert calls > 5
+    seen = []
+    for fatal in range(1, calls + 1):
+        assert replace(fatal).returncode == -9
+        if folder.exists():
+            assert content(folder) in (old, new)
+        with pytest.raises(ZeroDivisionError), files.written_aside(folder):
+            raise ZeroDivisionError  # the next call restores the folder and leaves nothing else
+        assert [path.name for path in tmp_path.iterdir()] == ["preset"]
+        assert content(folder) in (old, new)
+        seen.append(content(folder) == new)
+    assert seen == sorted(seen)
+    assert len(set(seen)) == 2

@@ -81,17 +81,17 @@ def run(run):
         ),
         strategy,
     )
-    if not engine.is_chief(strategy):
-        return
-    reports = [*([held] if held else []), data.load_cifar10(options.data_dir, "test")]
-    job.write_preset(
-        run,
-        model,
-        state,
-        dataset="cifar10",
-        trained_on=train.split,
-        score=job.score_examples(reports),
-    )
+    if engine.is_chief(strategy):
+        reports = [*([held] if held else []), data.load_cifar10(options.data_dir, "test")]
+        job.write_preset(
+            run,
+            model,
+            state,
+            dataset="cifar10",
+            trained_on=train.split,
+            score=job.score_examples(reports),
+        )
+    engine.meet(strategy, options.timeout)
 
 
 if __name__ == "__main__":

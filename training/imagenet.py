@@ -86,18 +86,17 @@ def run(run):
         )
     except tf.errors.InvalidArgumentError as error:
         report_broken_images(train, error)
-    if not engine.is_chief(strategy):
-        return
-
-    complete = sizes == (imagenet.IMAGES, imagenet.VALIDATION_IMAGES)
-    job.write_preset(
-        run,
-        model,
-        state,
-        dataset=imagenet.DATASET if complete else Path(options.data_dir).resolve().name,
-        trained_on=f"train, {len(train):,} images",
-        score=lambda model: score_sources(model, held, validation),
-    )
+    if engine.is_chief(strategy):
+        complete = sizes == (imagenet.IMAGES, imagenet.VALIDATION_IMAGES)
+        job.write_preset(
+            run,
+            model,
+            state,
+            dataset=imagenet.DATASET if complete else Path(options.data_dir).resolve().name,
+            trained_on=f"train, {len(train):,} images",
+            score=lambda model: score_sources(model, held, validation),
+        )
+    engine.meet(strategy, options.timeout)
 
 
 def score_sources(model, held, validation):

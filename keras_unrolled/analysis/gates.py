@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_unrolled import checks, models
 from keras_unrolled.layers.mixing import GATINGS
 
 BATCH_SIZE = 250
@@ -23,7 +24,20 @@ def gate_openings(model: Any, images: Any) -> dict[str, tuple[float, float]]:
     Returns:
         A dict from a block's name to a pair of floats in 0..1, the mean T and the mean C,
         in order of computation.
+
+    Raises:
+        InputError: for another model, and for images that are not such an array.
     """
+    if not isinstance(model, models.ImageClassifier) or model.preprocessor is None:
+        raise checks.InputError(
+            "Expected an ImageClassifier with a preprocessor. Received a "
+            f"{type(model).__name__}. Load an image preset with `from_preset`."
+        )
+    if not isinstance(images, np.ndarray) or images.ndim != 4 or not len(images):
+        raise checks.InputError(
+            "Expected images in an array (n, height, width, 3). Received a "
+            f"{type(images).__name__}. Stack them with np.stack."
+        )
     rule = GATINGS[model.backbone.gating]
     fixed = {"one": 1.0, "zero": 0.0}
     sums: dict[str, np.ndarray] = {}

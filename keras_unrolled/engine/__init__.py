@@ -8,6 +8,7 @@ from keras_unrolled.engine.run import (
     count_workers,
     is_chief,
     make_strategy,
+    meet,
     train,
 )
 from keras_unrolled.engine.stopping import NonFiniteLossError, Stopped, WorkersGoneError
@@ -25,6 +26,7 @@ __all__ = [
     "count_workers",
     "is_chief",
     "make_strategy",
+    "meet",
     "read_recipe",
     "train",
 ]

@@ -1,11 +1,12 @@
 """Checkpoints of a run: every variable and the state, complete or not at all.
 
 A checkpoint is a folder `WORKDIR/checkpoints/STEP/` with `variables.npz` and `manifest.json`,
-which holds the state of the run, its recipe, and the sha256 of the variables. It is written aside
-and renamed, so that a run may be killed at any moment; a run resumes from the newest checkpoint
-that is complete. Both engines write the same files.
+which holds the state of the run, its recipe, and the sha256 of the variables and of itself. It is
+written aside and renamed, so that a run may be killed at any moment; a run resumes from the newest
+checkpoint that is complete. Both engines write the same files.
 """
 
+import hashlib
 import json
 import re
 import shutil
@@ -33,8 +34,8 @@ def _by_name(variables):
 
 def list_steps(workdir):
     """The steps of a run's checkpoints, newest first."""
-    names = [path.name for path in (Path(workdir) / FOLDER).glob("*") if path.name.isdigit()]
-    return sorted(map(int, names), reverse=True)
+    names = [path.name for path in (Path(workdir) / FOLDER).glob("*")]
+    return sorted((int(name) for name in names if re.fullmatch("[0-9]{8,18}", name)), reverse=True)
 
 
 def _folder(workdir, step):
@@ -65,6 +66,7 @@ def save(workdir, variables, state, recipe, identity=None, *, keep=KEEP):
             "identity": identity or {},
             "files": {ARRAYS: files.fingerprint(aside / ARRAYS)},
         }
+        manifest["sha256"] = _hash(manifest)
         (aside / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
         files.sync_folder(aside)
     for step in list_steps(workdir)[keep:]:
@@ -85,10 +87,12 @@ def read(workdir, step):
     """
     folder = _folder(workdir, step)
     manifest = files.read_json(folder / MANIFEST)
-    if not {"state", "files"} <= manifest.keys() or ARRAYS not in manifest["files"]:
+    # Earlier versions kept the recipe in the state, and no hash of the manifest.
+    early = "recipe" not in manifest
+    if not _is_complete(manifest, step) or not (early or manifest.get("sha256") == _hash(manifest)):
         raise checks.InputError(
-            f"Expected the manifest of a checkpoint in {folder / MANIFEST}. Found something else. "
-            "Delete the folder."
+            f"Expected the manifest of a checkpoint in {folder / MANIFEST}. Found something else: it "
+            "was changed or damaged. Delete the folder."
         )
     path = folder / ARRAYS
     if not path.is_file() or files.fingerprint(path) != manifest["files"][ARRAYS]:
@@ -96,11 +100,28 @@ def read(workdir, step):
             f"Expected {path} with the sha256 of its manifest. Found another file or none: it was "
             "damaged on the disk. Delete the folder."
         )
-    # Earlier versions kept the recipe in the state.
     manifest.setdefault("recipe", manifest["state"].get("recipe"))
     manifest.setdefault("identity", {})
     with np.load(path, allow_pickle=False) as file:
         return manifest, {name: file[name] for name in file.files}
+
+
+def _hash(manifest):
+    """The sha256 of a manifest without its own entry for it."""
+    rest = {key: value for key, value in manifest.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def _is_complete(manifest, step):
+    state, listed = manifest.get("state"), manifest.get("files")
+    return (
+        isinstance(state, dict)
+        and isinstance(listed, dict)
+        and ARRAYS in listed
+        and state.get("step") == step
+        and isinstance(manifest.get("recipe", state.get("recipe")), dict)
+        and isinstance(manifest.get("identity", {}), dict)
+    )
 
 
 def restore(workdir, variables, recipe, identity=None):

@@ -74,6 +74,19 @@ def is_chief(strategy) -> bool:
     return _backend() == "jax" or _find_worker(strategy).is_chief
 
 
+def meet(strategy, timeout=600.0) -> None:
+    """Waits at the end of a program until every worker has come here.
+
+    Args:
+        strategy: what `make_strategy` returned.
+        timeout: seconds.
+    """
+    if _backend() == "tensorflow":
+        from keras_unrolled.engine.tensorflow import strategy as strategies
+
+        strategies.meet(strategy, timeout)
+
+
 def _find_worker(strategy):
     from keras_unrolled.engine.tensorflow.strategy import find_worker
 

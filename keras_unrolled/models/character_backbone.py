@@ -36,7 +36,7 @@ class CharacterBackbone(keras_hub.models.Backbone):
             Ghahramani 2016).
         initial_range: float, all other weights are drawn from +- this (0.05, Kim et al. 2016).
 
-    Input: `{"character_ids": int (batch, words, characters)}`, or that array, 0 for padding.
+    Input: int array `(batch, words, characters)`, 0 for padding.
     Output: float `(batch, words, units)`. The call starts from a state of zeros; `read` and `recur`
     are its two halves for text that goes on.
 

@@ -60,9 +60,17 @@ class CharacterLMPreprocessor(keras_hub.models.CausalLMPreprocessor):
         return {"token_ids": ids, "padding_mask": mask, "character_ids": characters}
 
     def call(self, x, y=None, sample_weight=None, sequence_length=None):
-        packed = self._pack(x, (sequence_length or self.sequence_length) + 1, end=True)
-        x = {"character_ids": packed["character_ids"][:, :-1]}
-        return x, packed["token_ids"][:, 1:], packed["padding_mask"][:, 1:]
+        length = sequence_length or self.sequence_length
+
+        def pack(texts):
+            packed = self._pack(texts, length + 1, end=True)
+            ids, mask = packed["token_ids"][:, 1:], packed["padding_mask"][:, 1:]
+            return packed["character_ids"][:, :-1], ids, mask
+
+        # In `fit` a text is a tensor of a graph, whose content is known only when it runs.
+        symbolic = hasattr(x, "graph") and not hasattr(x, "numpy")
+        characters, ids, mask = _run_in_graph(pack, x, length) if symbolic else pack(x)
+        return characters, ids, mask
 
     def generate_preprocess(self, x, sequence_length=None):
         return self._pack(x, sequence_length, end=False)
@@ -71,6 +79,18 @@ class CharacterLMPreprocessor(keras_hub.models.CausalLMPreprocessor):
         ids, mask = (ops.convert_to_numpy(x[k]) for k in ("token_ids", "padding_mask"))
         texts = [self.tokenizer.detokenize(row[m]) for row, m in zip(ids, mask.astype(bool))]
         return [text.strip("\n") for text in texts]
+
+
+def _run_in_graph(pack, texts, length):
+    """`pack` as an operation of a TensorFlow graph, on every backend."""
+    import tensorflow as tf
+
+    dtypes = (tf.int32, tf.int32, tf.bool)
+    characters, ids, mask = tf.numpy_function(pack, [texts], dtypes, stateful=False)
+    characters.set_shape((None, length, None))
+    ids.set_shape((None, length))
+    mask.set_shape((None, length))
+    return characters, ids, mask
 
 
 @keras.saving.register_keras_serializable(package="keras_unrolled")

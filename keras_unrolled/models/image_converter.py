@@ -9,6 +9,8 @@ from keras_unrolled import checks
 from keras_unrolled.models.image_backbone import ImageBackbone
 
 MOST_PIXELS = 16_384  # of a side
+LARGEST_RESIZED = 2**22  # pixels that an image is resized to as a whole
+REACH = 512  # pixels in which a thin image's part may begin and end
 
 
 class ResizeAndCrop(keras.layers.Resizing):
@@ -44,6 +46,14 @@ class ResizeAndCrop(keras.layers.Resizing):
             full_height, full_width = self._keep_proportions(height, width)
         sizes = (full_height, full_width, height, width)
         known = all(isinstance(size, int) for size in sizes)
+        top = _half_to_even(full_height - self.height)
+        left = _half_to_even(full_width - self.width)
+        usual = self.full_size[0] * self.full_size[1]
+        if known and full_height * full_width > max(LARGEST_RESIZED, 4 * usual):
+            # A thin image: most of what would be resized is cut off afterwards.
+            a, b, full_height, top = _find_piece(height, full_height, top, self.height)
+            c, d, full_width, left = _find_piece(width, full_width, left, self.width)
+            images, height, width = images[..., a:b, c:d, :], b - a, d - c
         if not known or (full_height, full_width) != (height, width):
             resized = xp.image.resize(
                 images,
@@ -55,8 +65,6 @@ class ResizeAndCrop(keras.layers.Resizing):
             # As an image library rounds; also floats, which Keras makes of whole numbers
             # inside a pipeline of tf.data: the same image has the same scores everywhere.
             images = xp.cast(xp.numpy.clip(xp.numpy.round(resized), 0, 255), images.dtype)
-        top = _half_to_even(full_height - self.height)
-        left = _half_to_even(full_width - self.width)
         return images[..., top : top + self.height, left : left + self.width, :]
 
     def get_config(self):
@@ -78,6 +86,33 @@ class ResizeAndCrop(keras.layers.Resizing):
             tf.where(flat, full_height, scaled(full_width, height, width)),
             tf.where(flat, scaled(full_height, width, height), full_width),
         )
+
+
+def _find_piece(size, full, start, window):
+    """The part of a side whose resizing holds a window of the whole side's.
+
+    Args:
+        size: int, pixels of the side.
+        full: int, pixels that it is resized to.
+        start: int, first pixel of the window after that.
+        window: int, pixels of the window.
+
+    Returns:
+        First and last pixel (exclusive) of the part, pixels that it is resized to, and the first
+        pixel of the window after that. The part begins and ends where its resizing is as nearly as
+        possible a piece of the whole's.
+    """
+    scale = full / size
+    margin = 3 * max(1.0, 1 / scale) + 1  # what the widest filter, bicubic, reads beyond
+    low = max(0, math.floor(start / scale - margin))
+    high = min(size, math.ceil((start + window) / scale + margin))
+
+    def off(length):
+        return round(abs(length * scale - round(length * scale)), 3)
+
+    first = min(range(max(0, low - REACH), low + 1), key=lambda a: (off(a), -a))
+    last = min(range(high, min(size, high + REACH) + 1), key=lambda b: (off(b - first), b))
+    return first, last, round((last - first) * scale), start - round(first * scale)
 
 
 def _half_to_even(margin):

@@ -45,3 +45,13 @@ def test_first_epochs_of_logs_do_not_squeeze_the_rest(tmp_path, drawn, sign):
     low, high = drawn[0].axes[0].get_ylim()
     assert high - low < 20
     assert low < 5 * sign < high
+
+
+def test_names_are_shown_literally_or_numbered_where_no_font_has_them(tmp_path, drawn):
+    plots.plot_confusion([0, 1], [0, 1], ["ca$$h", "$5 and $_10"], tmp_path / "a.png")
+    labels = [text.get_text() for text in drawn[0].axes[0].get_xticklabels()]
+    assert labels == [r"ca\$\$h", r"\$5 and \$_10"]
+    shown, fonts = plots.readable_names(["\U0001f9ff\ue000", "b"])  # no font has this private one
+    assert shown == ["class 0", "class 1"]
+    assert fonts == ["DejaVu Sans"]
+    plots.plot_confusion([0, 1], [0, 1], ["\ue000", "b"], tmp_path / "b.png")

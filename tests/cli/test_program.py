@@ -13,6 +13,7 @@ from PIL import Image
 
 import keras_unrolled as ku
 from keras_unrolled import cli, data, models
+from tests.data.pictures import fill
 from tests.nets import randomize
 
 
@@ -404,6 +405,28 @@ def test_predict_reads_folders_and_patterns(capsys, preset, pictures, tmp_path):
         code, _, err = call(capsys, "predict", preset, argument)
         assert code == 2
         assert str(argument) in err
+
+
+def test_predict_answers_for_the_files_that_decode(capsys, preset, pictures):
+    (pictures / "dark" / "03.png").write_bytes(b"nothing")
+    code, out, err = call(capsys, "predict", preset, pictures / "dark", "--json")
+    rows = json.loads(out)
+    assert (code, len(rows)) == (2, 12)
+    assert [i for i, row in enumerate(rows) if "error" in row] == [3]
+    assert "03.png does not decode" in err
+
+
+def test_evaluate_leaves_broken_images_out_on_request(capsys, preset, tmp_path):
+    names = data.load_sample().names
+    fill(tmp_path / "some", names, 2)
+    (tmp_path / "some" / names[0] / "1.png").write_bytes(b"nothing")
+    code, _, err = call(capsys, "evaluate", preset, "--dataset", tmp_path / "some")
+    assert code == 2
+    assert "1 of 20 do not" in err
+    arguments = ["--dataset", tmp_path / "some", "--skip-broken", "--json"]
+    result = json.loads(call(capsys, "evaluate", preset, *arguments)[1])
+    assert result["n"] == 19
+    assert "left out" in result["notes"][0]
 
 
 def test_fault_of_the_program_exits_with_code_1(capsys, monkeypatch):

@@ -44,6 +44,7 @@ def test_checkpoint_of_the_version_before_is_restored(tmp_path):
     old = {**data.pop("recipe"), "augment": True, "text": "a command", "sampled": 0, "length": 35}
     old.pop("augmentation")
     data.pop("identity")
+    data.pop("sha256")
     data["state"]["recipe"] = old
     manifest.write_text(json.dumps(data))
     assert checkpoint.restore(tmp_path, variables(0.0), RECIPE)["step"] == 3
@@ -72,7 +73,29 @@ def damage(path):
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("how", ["flip", "cut", "missing", "manifest", "no manifest"])
+def edit(manifest, **changes):
+    """Changes a manifest's entries, or those of its state."""
+    data = json.loads(manifest.read_text())
+    for key, value in changes.items():
+        (data if key in data else data["state"])[key] = value
+    manifest.write_text(json.dumps(data))
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "flip",
+        "cut",
+        "missing",
+        "manifest",
+        "no manifest",
+        "step",
+        "hours",
+        "recipe",
+        "types",
+        "list",
+    ],
+)
 def test_damaged_newest_checkpoint_is_skipped_with_a_warning(tmp_path, how, capsys):
     for step in (1, 2):
         save(tmp_path, float(step), step)
@@ -84,11 +107,24 @@ def test_damaged_newest_checkpoint_is_skipped_with_a_warning(tmp_path, how, caps
         "missing": path.unlink,
         "manifest": lambda: manifest.write_text("{"),
         "no manifest": manifest.unlink,
+        "step": lambda: edit(manifest, step=1),
+        "hours": lambda: edit(manifest, hours=0.0),
+        "recipe": lambda: edit(manifest, recipe={**RECIPE.to_dict(), "epochs": 6}),
+        "types": lambda: edit(manifest, state=[], files=3, identity=None),
+        "list": lambda: manifest.write_text("[]"),
     }[how]()
     restored = variables(0.0)
     assert checkpoint.restore(tmp_path, restored, RECIPE)["step"] == 1
     np.testing.assert_array_equal(np.asarray(restored[0]), 1.0)
     assert "Checkpoint 2 is skipped" in capsys.readouterr().err
+
+
+def test_folder_with_another_name_is_no_checkpoint(tmp_path):
+    save(tmp_path, 1.0)
+    for name in ("\u00b2", "7", "00000009x", "\u0663" * 8):
+        (tmp_path / "checkpoints" / name).mkdir()
+    assert checkpoint.list_steps(tmp_path) == [3]
+    assert checkpoint.restore(tmp_path, variables(0.0), RECIPE)["step"] == 3
 
 
 def test_run_with_only_damaged_checkpoints_does_not_silently_start_over(tmp_path):

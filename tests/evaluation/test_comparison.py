@@ -22,6 +22,28 @@ def test_mcnemar_is_that_of_a_published_table():
     assert found["p"] == pytest.approx(3.716e-5, rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("counts", "low", "high"),
+    [
+        ((36, 12, 2, 0), 0.0569, 0.3404),  # Newcombe 1998, table II, method 10
+        # No correlation: statsmodels' confint_proportions_2indep(25, 50, 10, 50, "newcomb")
+        ((5, 20, 5, 20), 0.11336, 0.45970),
+        ((20, 0, 0, 0), -0.1611, 0.1611),
+        ((0, 0, 0, 20), -0.1611, 0.1611),
+    ],
+)
+def test_interval_of_a_difference_is_newcombes(counts, low, high):
+    found = comparison.compare_answers(*pairs(*counts))
+    assert (found["low"], found["high"]) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_interval_of_a_difference_stays_within_its_bounds():
+    for counts in ((0, 5, 0, 0), (0, 0, 5, 0), (1, 0, 0, 0), (0, 3, 3, 0), (3, 0, 0, 3)):
+        found = comparison.compare_answers(*pairs(*counts))
+        assert -1 <= found["low"] <= found["difference"] <= found["high"] <= 1
+        assert found["low"] < found["high"]
+
+
 @pytest.mark.parametrize(("ahead", "behind", "p"), [(0, 0, 1.0), (3, 0, 0.25), (1, 4, 0.375)])
 def test_mcnemar_counts_coins(ahead, behind, p):
     assert comparison.compare_answers(*pairs(5, ahead, behind, 2))["p"] == pytest.approx(p)

@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 import keras_unrolled as ku
-from keras_unrolled import InputError, data, models
+from keras_unrolled import InputError, data, evaluation, models
 from keras_unrolled.engine import Stopped
 from keras_unrolled.finetuning import phases, run
 from keras_unrolled.finetuning.run import finetune
+from tests.data.pictures import fill
 from tests.nets import randomize
 
 
@@ -135,13 +136,22 @@ def test_interrupted_run_ends_with_the_weights_of_an_unbroken_one(
     assert not (tmp_path / "broken.partial").exists()
 
 
-@pytest.mark.parametrize("change", ["pictures", "base"])
-def test_run_is_not_resumed_with_other_pictures_or_another_base(preset, table, tmp_path, change):
+@pytest.mark.parametrize("change", ["pictures", "swapped", "renamed", "labels", "base"])
+def test_run_is_not_resumed_with_other_data_or_another_base(preset, table, tmp_path, change):
     settings = {"epochs": 2, "batch_size": 8}
+    files = table.parent / "files"
     task = run.Finetuning(preset, table, tmp_path / "out", None, run.Options(**settings))
     before = task.identity
     if change == "pictures":
-        Image.new("RGB", (50, 50)).save(table.parent / "files" / "00.png")
+        Image.new("RGB", (50, 50)).save(files / "00.png")
+    elif change == "swapped":
+        for old, new in (("00", "x"), ("01", "00"), ("x", "01")):
+            (files / f"{old}.png").rename(files / f"{new}.png")
+    elif change == "renamed":
+        (files / "00.png").rename(files / "99.png")
+        table.write_text(table.read_text().replace("00.png", "99.png"))
+    elif change == "labels":
+        table.write_text(table.read_text().replace("dark,files/00", "light,files/00"))
     else:
         model = ku.from_preset(preset)
         model.output_dense.bias.assign(model.output_dense.bias + 1)
@@ -151,7 +161,7 @@ def test_run_is_not_resumed_with_other_pictures_or_another_base(preset, table, t
         ku.save_preset(model, preset)
     task = run.Finetuning(preset, table, tmp_path / "out", None, run.Options(**settings))
     different = {key for key in before if before[key] != task.identity[key]}
-    assert different == {{"pictures": "data", "base": "base_weights"}[change]}
+    assert different == {"base_weights" if change == "base" else "data"}
 
 
 def test_only_the_last_stages_change_and_options_are_recorded(preset, table, tmp_path):
@@ -296,6 +306,40 @@ def test_damaged_picture_is_named_before_the_training(preset, table, tmp_path):
     with pytest.raises(InputError, match=r"07\.png"):
         finetune(preset, table, tmp_path / "out", epochs=1)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_broken_pictures_are_left_out_on_request(preset, table, tmp_path):
+    (table.parent / "files" / "07.png").write_bytes(b"nothing")
+    settings = {"epochs": 1, "head_only": True, "skip_broken": True}
+    result = finetune(preset, table, tmp_path / "out", **settings)
+    assert "1 of 36 images do not decode" in result["notes"][0]
+    assert ku.load_record(tmp_path / "out").training["skip_broken"] is True
+
+
+def test_test_part_is_scored_once_and_recorded(preset, tmp_path):
+    for part, count in (("train", 6), ("valid", 4), ("test", 5)):
+        fill(tmp_path / "parts" / part, count=count)
+    result = finetune(preset, tmp_path / "parts", tmp_path / "out", epochs=1, head_only=True)
+    assert (result["n"], result["test"]["n"]) == (8, 10)
+    held, test = ku.load_record(tmp_path / "out").metrics
+    assert (held["split"], test["split"]) == ("held out", "test")
+    assert test["value"] == result["test"]["accuracy"]
+    model = ku.from_preset(tmp_path / "out")
+    images = data.load_folder(tmp_path / "parts" / "test")
+    scores = evaluation.predict(model, images.images)
+    assert evaluation.accuracy(scores, images.labels) == test["value"]
+
+
+def test_extra_file_that_cannot_be_written_does_not_cost_the_preset(
+    preset, table, tmp_path, monkeypatch
+):
+    from keras_unrolled.finetuning import report
+
+    monkeypatch.setattr(report.plots, "plot_curves", None)
+    result = finetune(preset, table, tmp_path / "out", epochs=1, head_only=True)
+    assert result["notes"][0].startswith("curves.png could not be written (TypeError")
+    assert (tmp_path / "out" / "confusion.png").is_file()
+    assert ku.from_preset(tmp_path / "out").num_classes == 2
 
 
 def test_examples_in_memory_are_fine_tuned_on(preset, tmp_path):

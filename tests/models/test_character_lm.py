@@ -154,9 +154,26 @@ def test_text_ends_with_its_sentence(model):
 def test_training_targets_are_the_next_words(model):
     x, y, weights = model.preprocessor(["the cat", "on the mat sat"], sequence_length=6)
     tokenizer = model.preprocessor.tokenizer
-    assert x["character_ids"].shape[:2] == (2, 6)
+    assert x.shape[:2] == (2, 6)
     assert y[0][:3].tolist() == [2, tokenizer.token_to_id("cat"), 0]
     assert weights.sum(-1).tolist() == [3, 5]
+
+
+def test_fit_learns_from_raw_texts(model):
+    texts = ["the cat sat\n", "a cat sat on the cat\n"] * 8
+    model.compile(optimizer=keras.optimizers.Adam(0.02), loss=model_loss())
+    history = model.fit(texts, batch_size=4, epochs=12, shuffle=False, verbose=0).history["loss"]
+    assert history[-1] < 0.7 * history[0]
+    x, y, mask = model.preprocessor(texts[:4])
+    by_hand = model.evaluate(texts[:4], batch_size=4, verbose=0)
+    logits = model(x, training=False)
+    losses = model_loss(reduction="none")(y, logits)
+    expected = np.asarray(losses)[mask].sum() / mask.size
+    np.testing.assert_allclose(by_hand, expected, rtol=1e-4)
+
+
+def model_loss(**options):
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True, **options)
 
 
 def test_mismatched_tokenizer_or_option_is_rejected(model, tokenizer):

@@ -8,6 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_unrolled import InputError, models
+from tests.nets import randomize
 
 
 def small(**options):
@@ -58,6 +59,33 @@ def test_pixels_are_those_of_pil(rng, interpolation, size, crop_fraction):
     )
     assert found.shape == (32, 32, 3)
     assert np.abs(found - expected).mean() < 0.4
+
+
+@pytest.mark.parametrize("interpolation", PIL)
+@pytest.mark.parametrize("size", [(1, 6000), (7000, 1), (2, 9001), (3, 12_007), (30_001, 7)])
+def test_thin_image_is_cropped_before_it_is_resized(rng, interpolation, size, monkeypatch):
+    noise = rng.integers(0, 256, (1 + size[1] // 50, 1 + size[0] // 50, 3)).astype("uint8")
+    image = Image.fromarray(noise).resize(size, Image.BICUBIC)
+    expected = pil_reference(image, 32, 0.875, PIL[interpolation])
+    pixels = []
+
+    def remember(images, size, **options):
+        pixels.append(size[0] * size[1])
+        return resize(images, size, **options)
+
+    converter = models.ImageConverter(
+        image_size=(32, 32),
+        crop_fraction=0.875,
+        interpolation=interpolation,
+        antialias=True,
+        dtype="float32",
+    )
+    resize = converter.resizing.backend.image.resize
+    monkeypatch.setattr(converter.resizing.backend.image, "resize", remember)
+    found = keras.ops.convert_to_numpy(converter(np.asarray(image)[None]))[0]
+    assert found.shape == (32, 32, 3)
+    assert max(pixels) < 200_000
+    assert np.abs(found - expected).mean() < 0.5
 
 
 @pytest.mark.parametrize("interpolation", PIL)
@@ -147,6 +175,61 @@ def test_unknown_arguments_are_rejected():
         models.ImageClassifier(small().backbone, 10, nam="x")
     with pytest.raises(InputError, match="Expected `pooling`"):
         models.ImageClassifier(small().backbone, 10, pooling="sum")
+
+
+def test_labels_are_a_list_of_different_names():
+    for labels, message in ((["a", "a"], "twice: 'a'"), ("ab", "the string 'ab'")):
+        with pytest.raises(InputError, match=message):
+            small(num_classes=2, labels=labels)
+
+
+def test_images_from_0_to_1_are_warned_of(rng):
+    model = small(num_classes=2)
+    images = rng.uniform(size=(2, 32, 32, 3)).astype("float32")
+    with pytest.warns(UserWarning, match="scale of 0 to 255"):
+        model.predict(images, verbose=0)
+    model.predict(255 * images, verbose=0)
+    model.predict((255 * images).astype("uint8"), verbose=0)
+
+
+def wrap_in_a_model(model, size):
+    images = keras.Input((size, size, 3), dtype="uint8")
+    return keras.Model(images, model(model.preprocessor(images)))
+
+
+def wrap_in_a_sequence(model, size):
+    return keras.Sequential(
+        [keras.Input((size, size, 3)), model.preprocessor.image_converter, model]
+    )
+
+
+@pytest.mark.parametrize("wrap", [wrap_in_a_model, wrap_in_a_sequence])
+@pytest.mark.parametrize("size", [32, 40])
+def test_wrapped_network_stays_in_inference_mode(wrap, size, rng):
+    model = small(num_classes=3)
+    randomize(model)
+    images = rng.integers(0, 256, (6, size, size, 3)).astype("uint8")
+    expected = keras.ops.convert_to_numpy(model(model.preprocessor(images), training=False))
+    before = [keras.ops.convert_to_numpy(w) for w in model.weights]
+    wrapped = wrap(model, size)
+    scores = keras.ops.convert_to_numpy(wrapped(images))
+    np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-4)
+    for old, new in zip(before, model.weights, strict=True):
+        np.testing.assert_array_equal(old, np.asarray(new))
+
+
+@pytest.mark.slow
+def test_exported_network_scores_an_image_alike_in_every_batch(tmp_path, rng):
+    model = small(num_classes=3)
+    randomize(model)
+    wrap_in_a_model(model, 40).export(str(tmp_path / "saved"), verbose=False)
+    saved = tf.saved_model.load(str(tmp_path / "saved"))
+    images = rng.integers(0, 256, (8, 40, 40, 3)).astype("uint8")
+    images[4:] //= 8  # a batch of bright ones, then one of dark ones
+    expected = model.predict(images, verbose=0)
+    for order in (range(8), [0, 4, 1, 5, 2, 6, 3, 7]):
+        for pair in np.reshape(list(order), (-1, 2)):
+            np.testing.assert_allclose(saved.serve(images[pair]), expected[pair], atol=1e-3)
 
 
 def test_keras_file_is_compiled_as_it_was_and_trains_on(tmp_path, rng):

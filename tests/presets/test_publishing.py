@@ -276,3 +276,16 @@ def test_card_of_a_regated_preset_gives_the_sources_scores_as_the_sources():
     first = body.strip().splitlines()[2]
     assert first.startswith("Weights of hf://timm/resnet50.a1_in1k, converted from residual")
     assert "80.38% | the source: published for the source" in body
+
+
+@pytest.mark.slow
+def test_repository_of_the_other_visibility_gets_nothing(server, folder):
+    server.add("ada/small", {"notes.md": b"the author's"})
+    code, error = publish(server, folder, "--private")
+    assert code == 2
+    assert "Expected ada/small to be private. It exists and is public" in error
+    assert server.repositories["ada/small"].commits[-1][1].keys() == {"notes.md"}
+    server.repositories["ada/small"].private = True
+    code, found = publish(server, folder)
+    assert code == 0, found
+    assert found["private"] is True

@@ -1,5 +1,6 @@
-"""Waiting for other workers: at the start of a run, and while they compute."""
+"""Waiting for other workers: at the start of a run, while they compute, and at its end."""
 
+import hashlib
 import os
 import socket
 import sys
@@ -9,11 +10,14 @@ from contextlib import contextmanager, suppress
 
 from keras_unrolled import checks
 
+GO = b"go"
+
 
 def wait_for_workers(workers, index, timeout):
     """Waits until every worker has started; TensorFlow itself would wait forever and silently.
 
-    Worker 0 listens where TensorFlow will listen afterwards; the others send it their index.
+    Worker 0 listens where TensorFlow will listen afterwards; the others send it a greeting that
+    only a worker of the same cluster can know. Anything else that connects is turned away.
 
     Args:
         workers: list of "host:port", one per worker.
@@ -21,10 +25,9 @@ def wait_for_workers(workers, index, timeout):
         timeout: seconds.
 
     Raises:
-        InputError: if some workers do not join in time.
+        InputError: if some workers do not join in time, or the port is in use.
     """
     end = time.monotonic() + timeout
-    host, port = workers[0].rsplit(":", 1)
     joined: dict[int, socket.socket] = {}
 
     def time_left():
@@ -39,29 +42,86 @@ def wait_for_workers(workers, index, timeout):
             )
         return min(seconds, 1.0)
 
+    host, port = split_address(workers[0])
     if index:
-        while True:
-            pause = time_left()
-            with (
-                suppress(OSError),
-                socket.create_connection((host, int(port)), timeout=pause) as chief,
-            ):
-                chief.sendall(index.to_bytes(4, "big"))
-                chief.settimeout(max(0.1, end - time.monotonic()))
-                if chief.recv(2) == b"go":
-                    return
-            time.sleep(0.1)
-    with socket.create_server(("", int(port))) as server:
+        return _join(host, port, make_greeting(workers, index), time_left)
+    greetings = {make_greeting(workers, i): i for i in range(1, len(workers))}
+    with _listen(port) as server:
         while len(joined) < len(workers) - 1:
             server.settimeout(time_left())
             with suppress(OSError):
                 guest, _ = server.accept()
-                guest.settimeout(1)
-                joined[int.from_bytes(guest.recv(4), "big")] = guest
+                number = greetings.get(_receive(guest, len(next(iter(greetings)))))
+                if number is None:  # a browser, a scanner, a worker of another run
+                    guest.close()
+                    continue
+                if number in joined:  # it was started again
+                    joined[number].close()
+                joined[number] = guest
         for guest in joined.values():
             with suppress(OSError), guest:
-                guest.sendall(b"go")
+                guest.sendall(GO)
                 guest.recv(1)  # they hang up first, so that the port is free at once
+
+
+def make_greeting(workers, index):
+    """What a worker sends to the chief: 36 bytes that depend on the cluster and its index."""
+    return hashlib.sha256(f"keras-unrolled {workers}".encode()).digest() + index.to_bytes(4, "big")
+
+
+def split_address(address):
+    """Host and port of "host:port".
+
+    Raises:
+        InputError: if it is something else.
+    """
+    host, _, port = str(address).rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
+        raise checks.InputError(
+            f"Expected the address of a worker, such as host1:1234. Received: {address!r}. Correct "
+            "TF_CONFIG."
+        )
+    return host, int(port)
+
+
+def _join(host, port, greeting, time_left):
+    while True:
+        with (
+            suppress(OSError),
+            socket.create_connection((host, port), timeout=time_left()) as chief,
+        ):
+            chief.sendall(greeting)
+            reply = b""
+            while reply == b"":
+                chief.settimeout(time_left())
+                with suppress(TimeoutError):
+                    reply = chief.recv(len(GO)) or b"closed"
+            if reply == GO:
+                return
+        time_left()
+        time.sleep(0.1)
+
+
+def _listen(port):
+    try:
+        return socket.create_server(("", port))
+    except OSError as error:
+        raise checks.InputError(
+            f"Expected port {port} of this machine to be free for worker 0. It is not ({error}). End "
+            "the other program, or choose another port in TF_CONFIG."
+        ) from error
+
+
+def _receive(guest, length):
+    """The bytes that a guest sends within a second, up to a length."""
+    end, content = time.monotonic() + 1, b""
+    while len(content) < length and (seconds := end - time.monotonic()) > 0:
+        guest.settimeout(seconds)
+        part = guest.recv(length - len(content))
+        if not part:
+            break
+        content += part
+    return content
 
 
 @contextmanager

@@ -2,12 +2,14 @@
 
 import json
 import os
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import tensorflow as tf
 
 from keras_unrolled import checks
-from keras_unrolled.engine.tensorflow.rendezvous import wait_for_workers
+from keras_unrolled.engine.tensorflow.rendezvous import split_address, wait_for_workers, watchdog
 
 KINDS = ("auto", "one", "mirrored", "workers", "tpu")
 
@@ -61,7 +63,7 @@ def make_strategy(replicas=None, *, kind="auto", timeout=600.0):
 
 def find_kind():
     """The kind of strategy that the environment asks for."""
-    if len(_read_cluster().get("worker", ())) > 1 or int(os.environ.get("SLURM_NTASKS", 1)) > 1:
+    if len(_read_cluster().get("worker", ())) > 1 or _read_number("SLURM_NTASKS", 1) > 1:
         return "workers"
     if os.environ.get("TPU_NAME") or tf.config.list_physical_devices("TPU"):
         return "tpu"
@@ -78,16 +80,43 @@ def find_worker(strategy) -> Worker:
 
 
 def _read_cluster():
+    """The cluster that TF_CONFIG describes, {} if there is none."""
     text = os.environ.get("TF_CONFIG") or "{}"
     try:
-        cluster = json.loads(text).get("cluster", {})
-    except (ValueError, AttributeError) as error:
+        config = json.loads(text)
+        cluster, task = config.get("cluster", {}), config.get("task", {})
+        workers = cluster.get("worker", [])
+        index = task.get("index", 0)
+        valid = (
+            isinstance(workers, list)
+            and all(isinstance(worker, str) for worker in workers)
+            and len(set(workers)) == len(workers)
+            and cluster.keys() <= {"worker"}
+            and (not workers or (task.get("type") == "worker" and type(index) is int))
+            and 0 <= index < max(1, len(workers))
+        )
+    except (ValueError, AttributeError, TypeError):
+        valid = False
+    if not valid:
         raise checks.InputError(
-            f"Expected TF_CONFIG to be JSON with a cluster and a task. Received: {text[:200]!r}. "
+            "Expected TF_CONFIG to be JSON with a cluster of workers and a task among them. Received: "
+            f"{text[:200]!r}. "
             'Write for instance {"cluster": {"worker": ["host1:1234", "host2:1234"]}, '
             '"task": {"type": "worker", "index": 0}}.'
-        ) from error
-    return cluster if isinstance(cluster, dict) else {}
+        )
+    for worker in workers:
+        split_address(worker)
+    return cluster
+
+
+def _read_number(name, default):
+    text = os.environ.get(name, str(default))
+    if not (text.isascii() and text.isdigit()):
+        raise checks.InputError(
+            f"Expected a whole number in {name}. Received: {text!r}. Start the run with srun, or "
+            "unset it."
+        )
+    return int(text)
 
 
 def _make_mirrored(replicas):
@@ -121,7 +150,14 @@ def _make_workers(timeout):
     if _read_cluster().get("worker"):
         resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
     elif "SLURM_NTASKS" in os.environ:
-        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver()
+        try:
+            resolver = tf.distribute.cluster_resolver.SlurmClusterResolver()
+            resolver.cluster_spec()
+        except Exception as error:  # whatever its variables lead to
+            raise checks.InputError(
+                f"Expected SLURM's variables to describe the workers. They do not ({error}). Start "
+                "the run with srun, or set TF_CONFIG."
+            ) from error
     else:
         raise checks.InputError(
             "Expected the workers in TF_CONFIG or in SLURM's variables. Found neither. Set "
@@ -133,6 +169,27 @@ def _make_workers(timeout):
     return tf.distribute.MultiWorkerMirroredStrategy(
         cluster_resolver=resolver, communication_options=options
     )
+
+
+def meet(strategy, timeout=600.0):
+    """Waits at the end until every worker has come here.
+
+    One that leaves ends what the others still exchange, also while the chief scores and writes.
+
+    Args:
+        strategy: a `tf.distribute` strategy.
+        timeout: seconds, after which the process ends.
+    """
+    if find_worker(strategy).count == 1:
+        return
+
+    @tf.function
+    def count():
+        return strategy.run(lambda: tf.distribute.get_replica_context().all_reduce("SUM", 1.0))
+
+    with watchdog(timeout, "every worker to reach the end"), suppress(tf.errors.OpError):
+        count()
+    time.sleep(2)  # the others may still be reading what this one sent
 
 
 def _make_tpu():

@@ -1,0 +1,132 @@
+"""Image files become the pixels that a viewer shows, or are rejected with a reason."""
+
+import contextlib
+import io
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_unrolled import InputError, data
+from keras_unrolled.data import decoding
+from tests.data.pictures import write_image
+
+
+@pytest.fixture
+def gray(rng):
+    return rng.integers(20, 236, (9, 7)).astype("uint8")
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "P"])
+def test_every_color_mode_becomes_rgb(mode, tmp_path):
+    write_image(tmp_path / "x.tiff", mode=mode)
+    image = data.read_image(tmp_path / "x.tiff")
+    assert image.shape == (10, 12, 3)
+    assert abs(int(image.mean()) - 200) < 3
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match="Found none at"):
+        data.read_image(tmp_path / "no.png")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_deep_grayscale_is_scaled_to_eight_bits(tmp_path, gray, suffix):
+    Image.fromarray(gray.astype("uint16") * 257).save(tmp_path / f"deep{suffix}")
+    image = data.read_image(tmp_path / f"deep{suffix}")
+    np.testing.assert_array_equal(image, np.repeat(gray[..., None], 3, -1))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (lambda gray: gray.astype("uint16") << 4, "mode I;16 with values up to"),
+        (lambda gray: gray.astype("uint16"), "mode I;16 with values up to"),
+        (lambda gray: gray.astype("int32"), "mode I, whose range is unknown"),
+        (lambda gray: (gray / 255).astype("float32"), "mode F, whose range is unknown"),
+    ],
+)
+def test_pixels_of_unknown_range_are_rejected(tmp_path, gray, values, message):
+    Image.fromarray(values(gray)).save(tmp_path / "deep.tif")
+    with pytest.raises(InputError, match=message):
+        data.read_image(tmp_path / "deep.tif")
+    assert message in decoding.check_image(tmp_path / "deep.tif")
+
+
+def test_black_deep_image_is_black(tmp_path):
+    Image.fromarray(np.zeros((3, 4), "uint16")).save(tmp_path / "black.png")
+    assert not data.read_image(tmp_path / "black.png").any()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_that_of_pillow(tmp_path, rng, orientation):
+    from PIL import ImageOps
+
+    image = Image.fromarray(rng.integers(0, 256, (8, 16, 3)).astype("uint8"))
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    image.save(tmp_path / "x.png", exif=exif)
+    expected = ImageOps.exif_transpose(Image.open(tmp_path / "x.png"))
+    np.testing.assert_array_equal(data.read_image(tmp_path / "x.png"), np.asarray(expected))
+
+
+def test_damaged_exif_number_does_not_matter(tmp_path, rng):
+    image = Image.fromarray(rng.integers(0, 256, (8, 16, 3)).astype("uint8"))
+    orientation = struct.pack("<HHI4s", 0x0112, 3, 1, struct.pack("<HH", 6, 0))
+    resolution = struct.pack("<HHII", 0x011A, 12, 1, 38)
+    block = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + orientation + resolution
+    for name, value in (("good", 72.0), ("bad", float("nan"))):
+        image.save(tmp_path / f"{name}.jpg", exif=block + struct.pack("<Id", 0, value))
+    bad = data.read_image(tmp_path / "bad.jpg")
+    assert bad.shape == (16, 8, 3)
+    np.testing.assert_array_equal(bad, data.read_image(tmp_path / "good.jpg"))
+
+
+def test_suffix_does_not_choose_the_decoder(tmp_path):
+    (tmp_path / "x.png").write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n"
+    )
+    with pytest.raises(InputError, match="none of BMP"):
+        data.read_image(tmp_path / "x.png")
+    write_image(tmp_path / "really.webp").rename(tmp_path / "really.jpg")
+    assert data.read_image(tmp_path / "really.jpg").shape == (10, 12, 3)
+
+
+def test_huge_image_is_rejected_before_it_is_decoded(tmp_path):
+    Image.new("1", (10_000, 10_000)).save(tmp_path / "huge.png")
+    with pytest.raises(InputError, match="10,000 x 10,000 pixels"):
+        data.read_image(tmp_path / "huge.png")
+
+
+def test_damaged_file_is_named(tmp_path):
+    whole = write_image(tmp_path / "0.png").read_bytes()
+    path = tmp_path / "broken.png"
+    for damaged in (b"\x89PNG\r\n\x1a\nrubbish", whole[: len(whole) // 2], b""):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"broken\.png does not"):
+            data.read_image(path)
+        assert "broken.png does not decode" in decoding.check_image(path)
+
+
+@pytest.mark.slow
+def test_damaged_files_of_every_format_decode_or_are_rejected(tmp_path, rng):
+    pixels = Image.fromarray(rng.integers(0, 256, (40, 50, 3)).astype("uint8"))
+    wholes = {}
+    for name in decoding.FORMATS:
+        buffer = io.BytesIO()
+        pixels.save(buffer, "PPM" if name == "PPM" else name)
+        wholes[name] = buffer.getvalue()
+    for i in range(3_000):
+        name, whole = list(wholes.items())[i % len(wholes)]
+        content = bytearray(whole)
+        for _ in range(rng.integers(1, 9)):
+            content[rng.integers(len(content))] = rng.integers(256)
+        if i % 3 == 0:
+            del content[rng.integers(len(content)) :]
+        path = tmp_path / f"x.{name.lower()}"
+        path.write_bytes(content)
+        image = None
+        with contextlib.suppress(InputError):
+            image = data.read_image(path)
+        assert image is None or (image.ndim == 3 and image.dtype == np.uint8)

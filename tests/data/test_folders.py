@@ -1,0 +1,205 @@
+"""Folders of class folders, as people have them on their disks."""
+
+import os
+
+import pytest
+
+from keras_unrolled import InputError, data
+from tests.data.pictures import fill, write_image
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return fill(tmp_path / "pets")
+
+
+def test_classes_and_paths_are_in_alphabetical_order(folder):
+    write_image(folder / "dog" / "more" / "9.JPG")
+    examples = data.load_folder(folder)
+    assert examples.names == ("cat", "dog")
+    assert examples.labels.tolist() == [0] * 4 + [1] * 5
+    assert examples.images.paths == sorted(examples.images.paths)
+    assert examples.images.keys()[-1] == "dog/more/9.JPG"
+    assert examples.notes == ()
+
+
+def test_missing_folder_is_named(tmp_path):
+    with pytest.raises(InputError, match="Found no folder at"):
+        data.load_folder(tmp_path / "nowhere")
+
+
+def test_folder_without_class_folders_says_so(folder):
+    with pytest.raises(InputError, match="images that are not in a class folder"):
+        data.load_folder(next(path for path in folder.iterdir() if path.is_dir()))
+
+
+def test_class_folder_that_may_not_be_read_is_named(folder):
+    closed = folder / "closed"
+    closed.mkdir(mode=0)
+    if os.access(closed, os.R_OK):
+        pytest.skip("this user may read everything")
+    with pytest.raises(InputError, match="closed"):
+        data.load_folder(folder)
+    closed.chmod(0o755)
+
+
+def test_folder_without_images_is_rejected(tmp_path):
+    (tmp_path / "cats").mkdir()
+    with pytest.raises(InputError, match="Found no image in it"):
+        data.load_folder(tmp_path)
+
+
+def test_single_class_is_rejected(tmp_path):
+    fill(tmp_path, ["cat"])
+    with pytest.raises(InputError, match="one class only, 'cat'"):
+        data.load_folder(tmp_path)
+
+
+def test_class_without_images_is_rejected_with_what_it_has(folder):
+    (folder / "frog").mkdir()
+    with pytest.raises(InputError, match=r"frog \(no files\)"):
+        data.load_folder(folder)
+    for name in ("1.heic", "2.heic", "a.txt"):
+        (folder / "frog" / name).write_text("x")
+    with pytest.raises(InputError, match=r"frog \(2 \.heic, 1 \.txt\)"):
+        data.load_folder(folder)
+
+
+def test_every_suffix_that_is_decoded_is_read(tmp_path):
+    fill(tmp_path, ["a"], 1)
+    for suffix in (".tif", ".TIFF", ".ppm", ".webp", ".gif", ".bmp"):
+        write_image(tmp_path / "b" / f"x{suffix}")
+    for suffix in (".jfif", ".jpe", ".JPG"):
+        write_image(tmp_path / "b" / f"x{suffix}", format="JPEG")
+    examples = data.load_folder(tmp_path)
+    assert len(examples) == 10
+    assert [image.shape for image in examples.images[:]] == [(10, 12, 3)] * 10
+
+
+def test_files_of_other_kinds_are_counted(folder):
+    for name in ("notes.txt", "a.json", "b.json", "README"):
+        (folder / "cat" / name).write_text("x")
+    (note,) = data.load_folder(folder).notes
+    assert note.startswith("4 files in ")
+    assert note.endswith("2 .json, 1 .txt, 1 without a suffix") or "1 without a suffix" in note
+
+
+def test_hidden_and_system_entries_are_left_out_at_every_level(folder):
+    for name in (
+        ".cache/1.png",
+        "__MACOSX/cat/1.png",
+        "cat/.ipynb_checkpoints/1.png",
+        "cat/@eaDir/1.png",
+        "dog/._0.png",
+    ):
+        write_image(folder / name)
+    (folder / "dog" / "Thumbs.db").write_bytes(bytes(9))
+    (folder / "desktop.ini").write_bytes(bytes(9))
+    examples = data.load_folder(folder)
+    assert (len(examples), examples.names, examples.notes) == (8, ("cat", "dog"), ())
+
+
+def test_preset_among_the_data_is_no_class(folder):
+    write_image(folder / "tuned" / "curves.png")
+    (folder / "tuned" / "record.json").write_text("{}")
+    write_image(folder / "new.partial" / "x.png")
+    assert data.load_folder(folder).names == ("cat", "dog")
+
+
+def test_links_are_followed_and_circles_end(folder, tmp_path):
+    fill(tmp_path / "elsewhere", ["more"], 2)
+    (folder / "frog").symlink_to(tmp_path / "elsewhere" / "more")
+    (folder / "cat" / "linked.png").symlink_to(folder / "dog" / "0.png")
+    (folder / "cat" / "round").symlink_to(folder)
+    examples = data.load_folder(folder)
+    assert examples.names == ("cat", "dog", "frog")
+    assert {"cat/linked.png", "frog/1.png"} <= set(examples.images.keys())
+    assert len(examples) < 40
+
+
+def test_names_that_look_alike_are_one_class(tmp_path):
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    fill(tmp_path, [composed, decomposed, "dog", "dog "], 2)
+    examples = data.load_folder(tmp_path)
+    assert examples.names == (composed, "dog")
+    assert len(examples) == 8
+    assert len(examples.notes) == 2
+    assert "'dog', 'dog ' were taken as one class" in examples.notes[1]
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"a\nb", b"\x07"])
+def test_name_that_cannot_be_shown_is_rejected(folder, name):
+    place = os.path.join(os.fsencode(folder), name)
+    os.mkdir(place)
+    with open(os.path.join(place, b"0.png"), "wb") as file:
+        file.write((folder / "cat" / "0.png").read_bytes())
+    with pytest.raises(InputError, match="class's name in UTF-8"):
+        data.load_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("train", "held"),
+    [
+        ("train", "valid"),
+        ("training", "validation"),
+        ("Train", "Val"),
+        ("Train", "Test"),
+        ("train", "dev"),
+        ("TRAIN", "eval"),
+    ],
+)
+def test_parts_are_known_by_their_usual_names(tmp_path, train, held):
+    fill(tmp_path / train, count=5)
+    fill(tmp_path / held, count=2)
+    parts = data.load_parts(tmp_path, 0.2, 0)
+    assert parts.examples.names == ("cat", "dog")
+    assert (len(parts.train), len(parts.held), parts.test, parts.divided) == (10, 4, None, True)
+    assert parts.examples.keys()[-1] == f"{held}/dog/1.png"
+
+
+def test_test_part_is_scored_and_never_chosen_by(tmp_path):
+    fill(tmp_path / "train", count=10)
+    fill(tmp_path / "test", count=3)
+    parts = data.load_parts(tmp_path, 0.2, 0, chooses=True)
+    assert (len(parts.train), len(parts.held), len(parts.test)) == (16, 4, 6)
+    assert not parts.divided
+    fill(tmp_path / "valid", count=2)
+    for chooses in (False, True):
+        parts = data.load_parts(tmp_path, 0.2, 0, chooses=chooses)
+        assert (len(parts.train), len(parts.held), len(parts.test)) == (20, 4, 6)
+        assert all("valid/" in parts.examples.keys()[i] for i in parts.held)
+
+
+def test_part_without_class_folders_is_left_alone_and_named(tmp_path):
+    fill(tmp_path / "train", count=10)
+    fill(tmp_path, ["test"], 3)
+    parts = data.load_parts(tmp_path, 0.2, 0)
+    assert (len(parts.train), len(parts.held), parts.test) == (16, 4, None)
+    assert parts.examples.notes == (f"{tmp_path / 'test'} has no class folders and was left alone",)
+
+
+def test_two_folders_for_one_part_are_rejected(tmp_path):
+    for name in ("train", "val", "valid"):
+        fill(tmp_path / name)
+    with pytest.raises(InputError, match="Found val and valid, both for validation"):
+        data.load_parts(tmp_path, 0.2, 0)
+
+
+def test_classes_that_are_the_same_folders_again_are_rejected(tmp_path):
+    for name in ("fold1", "fold2"):
+        fill(tmp_path / name)
+    with pytest.raises(InputError, match="each with the folders cat, dog"):
+        data.load_folder(tmp_path)
+
+
+def test_class_named_train_is_a_class(tmp_path):
+    fill(tmp_path, ["train", "plane"])
+    assert data.load(tmp_path).names == ("plane", "train")
+
+
+def test_missing_part_is_named(tmp_path):
+    fill(tmp_path / "train")
+    fill(tmp_path / "val")
+    assert data.load(tmp_path, split="validation").split == str(tmp_path / "val")
+    with pytest.raises(InputError, match="Expected a folder test in"):
+        data.load(tmp_path, split="test")

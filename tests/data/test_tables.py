@@ -1,0 +1,100 @@
+"""Tables of images and labels, as spreadsheets write them."""
+
+import pytest
+
+from keras_unrolled import InputError, data
+from tests.data.pictures import fill
+
+ROWS = [("cat/0.png", "old"), ("dog/1.png", "young"), ("cat/3.png", "young")]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return fill(tmp_path / "pets")
+
+
+def load(folder, content, name="list.csv", encoding="utf-8"):
+    (folder / name).write_bytes(content.encode(encoding))
+    return data.load(folder / name)
+
+
+def table(separator=",", header=("file", "label"), end="\n"):
+    return "".join(separator.join(row) + end for row in [header, *ROWS])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        table(),
+        table(";"),
+        table("\t"),
+        table("|"),
+        table(", "),
+        table(header=("File", "LABEL")),
+        table(header=(" file", "label ")),
+        table(end="\r\n"),
+        table(end="\r"),
+        table().replace("/", "\\"),
+        "\n\n" + table().replace("\n", "\n\n"),
+        'file,label\n"cat/0.png","old"\n"dog/1.png",young\ncat/3.png,"young"',
+        "label,file,note\nold,cat/0.png,x\nyoung,dog/1.png,\nyoung,cat/3.png\n",
+    ],
+)
+def test_table_is_read_however_it_is_written(folder, content):
+    examples = load(folder, content)
+    assert examples.names == ("old", "young")
+    assert examples.labels.tolist() == [0, 1, 1]
+    assert examples.images.keys() == [file for file, _ in ROWS]
+    assert examples.images[0:1][0].shape == (10, 12, 3)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_byte_order_mark_gives_the_encoding(folder, encoding):
+    assert load(folder, table(), encoding=encoding).names == ("old", "young")
+
+
+def test_table_of_tabs_may_be_named_so(folder):
+    assert load(folder, table("\t"), name="list.tsv").labels.tolist() == [0, 1, 1]
+
+
+def test_labels_that_look_alike_are_one_class(folder):
+    content = "file,label\ncat/0.png,a\ncat/1.png,a \ndog/0.png,caf\u00e9\ndog/1.png,cafe\u0301\n"
+    examples = load(folder, content)
+    assert examples.names == ("a", "caf\u00e9")
+    assert examples.labels.tolist() == [0, 0, 1, 1]
+    assert len(examples.notes) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("name,class\na.png,b\n", "the columns file and label.*'name', 'class', separated by ','"),
+        ("file,file,label\na,b,c\n", "the columns file and label"),
+        ("", "Found nothing"),
+        ("\n\n", "Found nothing"),
+        ("file,label\ndog/1.png,a\ndog/77.png,b\n", r"1 of 2 are missing: dog/77\.png \(line 3\)"),
+        ("file,label\n\n\ndog/1.png,a\n\ndog/2.png\n", "Line 6 has 1 values"),
+        ("file,label\ndog/1.png,a,b\n", "Line 2 has 3 values"),
+        ("file,label\ndog/1.png, \n", "Line 2 has 2 values"),
+        ("file,label\ndog/1.png,a\ndog/2.png,a\n", "two classes or more"),
+        ("file,label\ndog/1.png,a\x07\ndog/2.png,a\n", "line 2"),
+        ("file,label\n" + "x" * 200_000 + ",a\n", "field larger than field limit"),
+        ("file,label\n../../dog,a\n", "1 of 1 are missing"),
+        ("f\0i", "bytes of zero"),
+    ],
+)
+def test_table_that_will_not_do_is_rejected_with_the_line_of_the_file(folder, content, message):
+    with pytest.raises(InputError, match=message):
+        load(folder, content)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00\x01\x80", b"file,label\ncaf\xe9.png,a\n"])
+def test_table_in_another_encoding_is_rejected(folder, content):
+    (folder / "list.csv").write_bytes(content)
+    with pytest.raises(InputError, match="Save it as UTF-8"):
+        data.load(folder / "list.csv")
+
+
+def test_missing_table_is_named(tmp_path):
+    with pytest.raises(InputError, match="Found no file"):
+        data.load(tmp_path / "none.csv")

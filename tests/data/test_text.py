@@ -1,0 +1,37 @@
+"""Texts as words."""
+
+import pytest
+
+from keras_unrolled import InputError, data
+from keras_unrolled.models import CharacterTokenizer
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "Found none"),
+        (b"", "Expected words in"),
+        (b"\n\n", "Expected words in"),
+        (b"caf\xe9 au lait\n", "Byte 3 is not"),
+    ],
+)
+def test_text_that_will_not_do_is_rejected(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "train.txt").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        data.read_words(tmp_path, "train")
+
+
+def test_lines_end_with_a_word_of_their_own(tmp_path):
+    (tmp_path / "valid.txt").write_text(" one two \nthree\n\nfour")
+    words = data.read_words(tmp_path, "valid")
+    assert words == ["one", "two", "<eos>", "three", "<eos>", "<eos>", "four", "<eos>"]
+
+
+def test_tokenizer_and_files_divide_a_text_in_the_same_way(tmp_path):
+    text = "one\r\ntwo\x0bthree\x0cfour\u2028five\x85six\rseven\n\neight\n"
+    (tmp_path / "test.txt").write_bytes(text.encode())
+    tokenizer = CharacterTokenizer.learn(["one"])
+    words = data.read_words(tmp_path, "test")
+    assert words == tokenizer.split(text)
+    assert words.count("<eos>") == text.count("\n")
