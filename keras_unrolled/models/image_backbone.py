@@ -15,7 +15,7 @@ MOST_BLOCKS = 2_000
 
 
 @keras.saving.register_keras_serializable(package="keras_unrolled")
-class ImageBackbone(keras_hub.models.Backbone):
+class ImageBackbone(keras_hub.models.FeaturePyramidBackbone):
     """Stem, stages of blocks, and in pre-activation a last norm and ReLU.
 
     Layers are named `stem`, `stage1_block1`, ..., `head_norm`, `head_relu`, whatever the
@@ -52,7 +52,8 @@ class ImageBackbone(keras_hub.models.Backbone):
     The options of a block are explained in `keras_unrolled.layers.Block`.
 
     Input: float tensor `(batch, height, width, channels)`, normalized. Output: the last
-    feature map, `(batch, height / s, width / s, features)`.
+    feature map, `(batch, height / s, width / s, features)`. `pyramid_outputs` has the last output
+    at each stride 2**n as "Pn", for KerasHub's detectors and segmenters.
 
     Raises:
         InputError: for a value out of range, for lists of different lengths, and for a
@@ -161,10 +162,13 @@ class ImageBackbone(keras_hub.models.Backbone):
 
         # === Functional Model ===
         inputs = keras.Input(image_shape, name="images")
-        x = stem_layer(inputs)
-        for stage in stages:
+        x, levels = stem_layer(inputs), {}
+        stride = 4 if stem == "imagenet" else 1
+        for stage, step in zip(stages, strides):
+            stride *= step
             for block in stage:
                 x = block(x)
+            levels[stride] = x
         if activation_order == "pre":
             norm = make_normalization(normalization, x.shape[-1], name="head_norm", **common)
             if norm is not None:
@@ -183,11 +187,14 @@ class ImageBackbone(keras_hub.models.Backbone):
         self.image_shape = image_shape
         self.data_format = "channels_last"
         self.options = {**options, "mix_relu": stages[0][0].mix_relu}
-
-    @property
-    def gating(self):
-        """The gating of every block, a key of `keras_unrolled.layers.GATINGS`."""
-        return self.options["gating"]
+        for name, value in self.options.items():
+            setattr(self, name, value)
+        levels = {**levels, stride: x}  # with the last norm and ReLU
+        self.pyramid_outputs = {
+            f"P{stride.bit_length() - 1}": x
+            for stride, x in levels.items()
+            if stride.bit_count() == 1
+        }
 
     @property
     def stages(self):

@@ -105,3 +105,66 @@ def test_fast_normalization_is_what_the_network_uses():
     ]
     assert norms
     assert {type(layer).__module__ for layer in norms} == {"keras_unrolled.layers.normalization"}
+
+
+def test_options_are_attributes():
+    backbone = make_net("pointwise")
+    for name, value in backbone.options.items():
+        assert getattr(backbone, name) == value
+    assert (backbone.gating, backbone.gate_type, backbone.transform_bias) == (
+        "full",
+        "pointwise",
+        -1.0,
+    )
+
+
+def test_pyramid_has_the_last_output_of_each_stride():
+    for name in ("coupled", "imagenet_stem", "pre"):
+        backbone = make_net(name)
+        pyramid = keras.Model(backbone.input, backbone.pyramid_outputs)
+        x = np.random.default_rng(0).normal(size=(1, 32, 32, 3)).astype("float32")
+        outputs = pyramid(x)
+        first = 2 if name == "imagenet_stem" else 0
+        assert outputs.keys() == {f"P{first}", f"P{first + 1}"}
+        for level, value in outputs.items():
+            assert value.shape[1:3] == (32 >> int(level[1]),) * 2
+        np.testing.assert_array_equal(outputs[f"P{first + 1}"], backbone(x))
+
+
+@pytest.mark.slow
+def test_detector_and_segmenter_of_kerashub_train_on_our_backbone(rng):
+    def encoder():
+        return models.highway(18, num_classes=2, width_multiplier=0.25, stem_filters=16).backbone
+
+    images = rng.normal(size=(2, 128, 128, 3)).astype("float32")
+    segmenter = keras_hub.models.DeepLabV3ImageSegmenter(
+        keras_hub.models.DeepLabV3Backbone(
+            encoder(),
+            spatial_pyramid_pooling_key="P5",
+            low_level_feature_key="P2",
+            upsampling_size=8,
+            dilation_rates=[6, 12],
+            image_shape=(128, 128, 3),
+        ),
+        num_classes=3,
+    )
+    segmenter.compile(loss="sparse_categorical_crossentropy", optimizer="sgd", jit_compile=False)
+    masks = rng.integers(0, 3, (2, 128, 128, 1))
+    assert np.isfinite(segmenter.train_on_batch(images, masks)).all()
+    image_encoder = encoder()
+    detector = keras_hub.models.RetinaNetBackbone(
+        image_encoder, min_level=3, max_level=5, use_p5=False, image_shape=(128, 128, 3)
+    )
+    outputs = detector(images)
+    assert {level: value.shape[1] for level, value in outputs.items()} == {
+        "P3": 16,
+        "P4": 8,
+        "P5": 4,
+    }
+    model = keras.Model(
+        detector.inputs, keras.layers.GlobalAveragePooling2D()(outputs_of(detector))
+    )
+    model.compile(loss="mse", optimizer="sgd", jit_compile=False)
+    before = keras.ops.convert_to_numpy(image_encoder.trainable_weights[0])
+    model.train_on_batch(images, np.zeros((2, 256), "float32"))
+    assert np.abs(keras.ops.convert_to_numpy(image_encoder.trainable_weights[0]) - before).max() > 0
