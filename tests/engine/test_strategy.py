@@ -1,14 +1,17 @@
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 import tensorflow as tf
 
 from keras_unrolled import InputError
 from keras_unrolled.engine import make_strategy
+from keras_unrolled.engine.tensorflow import rendezvous
 from keras_unrolled.engine.tensorflow.rendezvous import wait_for_workers
 from tests.conftest import ROOT
 from tests.engine.processes import free_ports
@@ -46,6 +49,107 @@ def test_missing_worker_is_reported_after_timeout(index):
     done = run_code(code, TF_CONFIG=json.dumps(config))
     assert "every worker to join within 3 seconds" in done.stdout, done.stderr[-2000:]
     assert f"Worker {index} waited for 127.0.0.1:{ports[1 - index]}" in done.stdout
+
+
+def test_strangers_are_not_workers():
+    (port, _) = free_ports(2)
+    workers = [f"127.0.0.1:{port}", "127.0.0.1:1"]
+    ended = []
+
+    def chief():
+        wait_for_workers(workers, 0, 20)
+        ended.append(time.monotonic())
+
+    thread = threading.Thread(target=chief)
+    thread.start()
+    greeting = rendezvous.make_greeting(workers, 1)
+    for content in (
+        b"",
+        b"GET / HTTP/1.1\r\nHost: chief\r\n\r\n",
+        greeting[:-1],
+        greeting[:-4] + (2).to_bytes(4, "big"),
+        rendezvous.make_greeting(workers[:1], 1),
+        (1).to_bytes(4, "big"),
+    ):
+        with connect(port) as stranger:
+            stranger.sendall(content)
+            stranger.shutdown(socket.SHUT_WR)
+            stranger.settimeout(10)
+            assert stranger.recv(2) == b""  # turned away
+    assert not ended
+    silent = connect(port)  # says nothing and stays
+    wait_for_workers(workers, 1, 20)
+    thread.join(timeout=20)
+    assert len(ended) == 1
+    silent.close()
+
+
+def connect(port):
+    for _ in range(100):
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=5)
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError("the chief does not listen")
+
+
+def test_port_in_use_is_reported_at_once():
+    with socket.create_server(("", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(InputError, match=f"Expected port {port} of this machine to be free"):
+            wait_for_workers([f"127.0.0.1:{port}", "127.0.0.1:1"], 0, 60)
+
+
+def config(workers, index=0, kind="worker", **cluster):
+    cluster = {"worker": workers, **cluster}
+    return json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "3",
+        '{"cluster": []}',
+        '{"cluster": {"worker": "host:1"}}',
+        '{"cluster": {"worker": ["a:1", "b:1"]}, "task": null}',
+        '{"cluster": {"worker": ["a:1", "b:1"]}}',
+        config(["a:1", "b:1"], 2),
+        config(["a:1", "b:1"], -1),
+        config(["a:1", "b:1"], "1"),
+        config(["a:1", "b:1"], True),
+        config(["a:1", "a:1"]),
+        config(["a:1", 5]),
+        config(["a:1", "b:1"], kind="evaluator"),
+        config(["a:1", "b:1"], ps=["c:1"]),
+        config(["a", "b:1"]),
+        config(["a:x", "b:1"]),
+        config(["a:0", "b:1"]),
+        config(["a:70000", "b:1"]),
+        config([":1", "b:1"]),
+        config(["a:\u0661", "b:1"]),
+    ],
+)
+def test_cluster_that_cannot_be_is_rejected_at_once(text, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(InputError, match="TF_CONFIG"):
+        make_strategy(kind="workers", timeout=60)
+
+
+@pytest.mark.parametrize("number", ["two", "", "-1", "2.5"])
+def test_number_of_tasks_that_cannot_be_is_rejected(number, monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    monkeypatch.setenv("SLURM_NTASKS", number)
+    with pytest.raises(InputError, match="SLURM"):
+        make_strategy()
+
+
+def test_incomplete_variables_of_slurm_are_rejected(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    with pytest.raises(InputError, match="Expected SLURM's variables"):
+        make_strategy()
 
 
 def test_many_workers_find_each_other():

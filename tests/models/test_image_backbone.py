@@ -162,7 +162,7 @@ def test_detector_and_segmenter_of_kerashub_train_on_our_backbone(rng):
         "P5": 4,
     }
     model = keras.Model(
-        detector.inputs, keras.layers.GlobalAveragePooling2D()(outputs_of(detector))
+        detector.inputs, keras.layers.GlobalAveragePooling2D()(detector.pyramid_outputs["P5"])
     )
     model.compile(loss="mse", optimizer="sgd", jit_compile=False)
     before = keras.ops.convert_to_numpy(image_encoder.trainable_weights[0])

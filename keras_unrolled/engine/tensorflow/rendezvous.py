@@ -115,12 +115,13 @@ def _listen(port):
 def _receive(guest, length):
     """The bytes that a guest sends within a second, up to a length."""
     end, content = time.monotonic() + 1, b""
-    while len(content) < length and (seconds := end - time.monotonic()) > 0:
-        guest.settimeout(seconds)
-        part = guest.recv(length - len(content))
-        if not part:
-            break
-        content += part
+    with suppress(OSError):
+        while len(content) < length and (seconds := end - time.monotonic()) > 0:
+            guest.settimeout(seconds)
+            part = guest.recv(length - len(content))
+            if not part:
+                break
+            content += part
     return content
 
 
