@@ -203,6 +203,8 @@ def read_json(path):
     """
     path = Path(path)
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("a folder, pipe or device")
         if path.stat().st_size > MOST_JSON:
             raise ValueError(f"{path.stat().st_size:,} bytes")
         data = json.loads(path.read_text(encoding="utf-8"))

@@ -1,17 +1,24 @@
-"""Names of presets in the `from_preset` of KerasHub's classes.
+"""Names of presets in the `presets` and `from_preset` of KerasHub's classes.
 
-`keras_unrolled.presets` registers the function that resolves a name.
+`keras_unrolled.presets` registers the functions that know them.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 _resolvers: list[Callable[[str], Any]] = []
+_listers: list[Callable[[str], dict[str, Any]]] = []
 
 
-def set_resolver(function: Callable[[str], Any]) -> None:
-    """Sets the function from a preset's name to its folder, or None for an unknown name."""
-    _resolvers[:] = [function]
+def register(resolve: Callable[[str], Any], list_task: Callable[[str], dict[str, Any]]) -> None:
+    """Sets the functions that know the presets.
+
+    Args:
+        resolve: function from a preset's name to its folder, or None for an unknown name.
+        list_task: function from a task, as a record has it, to a dict from each of its presets'
+            names to a description as KerasHub has them.
+    """
+    _resolvers[:], _listers[:] = [resolve], [list_task]
 
 
 def find_folder(preset: Any) -> Any:
@@ -19,3 +26,10 @@ def find_folder(preset: Any) -> Any:
     for resolve in _resolvers:
         return resolve(str(preset)) or preset
     return preset
+
+
+class PresetsOfTask:
+    """A class attribute: the presets of a class's `task` with weights, by name."""
+
+    def __get__(self, instance: Any, owner: Any) -> dict[str, Any]:
+        return _listers[0](owner.task) if _listers else {}

@@ -72,3 +72,12 @@ def test_public_functions_are_reachable_after_import():
     assert ku.evaluate("resnet_bn_cifar10", limit=50)["n"] == 50
     for name in ("finetune", "data", "evaluation", "analysis", "convert"):
         assert getattr(ku, name)
+
+
+def test_classes_list_their_presets_as_kerashubs_do():
+    images, texts = models.ImageClassifier.presets, models.CharacterLM.presets
+    assert "highway_bn_cifar10" in images
+    assert images["highway_bn_cifar10"]["metadata"]["params"] == 280_506
+    assert "highway_small_ptb" in texts
+    assert images.keys().isdisjoint(texts)
+    assert images.keys() | texts.keys() == {p.name for p in ku.list_presets() if p.has_weights}

@@ -92,6 +92,12 @@ def main(module, description, smoke, run, arguments=None):
     except InterruptedError as error:
         print(f"{module.PROGRAM}: {error}", file=sys.stderr)
         return getattr(error, "exit_code", 0)
+    except OSError as error:
+        print(
+            f"{module.PROGRAM}: Expected to read and write files. It failed: {error}.",
+            file=sys.stderr,
+        )
+        return 2
     return 0
 
 

@@ -1,6 +1,8 @@
 """Commands that use presets: predict for images, generate for text."""
 
+import csv
 import glob
+import io
 import sys
 from pathlib import Path
 
@@ -34,6 +36,9 @@ def add(commands):
     )
     command.add_argument(
         "--top", type=int, metavar="K", help=f"Number of classes to name (default: {TOP})."
+    )
+    command.add_argument(
+        "--csv", action="store_true", help="Print a table of comma-separated values."
     )
     command.add_argument(
         "--prompt", metavar="TEXT", help="Text to continue, as keras-unrolled generate does."
@@ -87,8 +92,11 @@ def run_predict(options):
             f"{'both' if options.files else 'neither'}. Pass one of them."
         )
     if options.prompt is not None:
+        reject_options(options, ["csv"], "a text")
         return run_generate(options)
     reject_options(options, TEXT_OPTIONS, "a classifier of images")
+    if options.csv:
+        reject_options(options, ["json"], "a table (--csv)")
     top = checks.whole("--top", or_default(options.top, TOP), least=1, most=10**6)
     paths = find_files(options.files)
 
@@ -119,7 +127,20 @@ def run_predict(options):
     if broken:
         print("\n".join(f"keras-unrolled predict: {b}" for b in broken.values()), file=sys.stderr)
         options.exit_code = 2
-    return result, "\n".join(lines)
+    return result, _make_csv(result) if options.csv else "\n".join(lines)
+
+
+def _make_csv(rows):
+    """A line for each prediction, with its rank, and one for each file that does not decode."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["file", "rank", "label", "probability", "error"])
+    for row in rows:
+        for rank, answer in enumerate(row.get("predictions", ()), start=1):
+            table.writerow([row["file"], rank, answer["label"], answer["probability"], ""])
+        if "error" in row:
+            table.writerow([row["file"], "", "", "", row["error"]])
+    return text.getvalue().rstrip("\n")
 
 
 def find_files(arguments):

@@ -22,6 +22,9 @@ DEBUG = "KERAS_UNROLLED_DEBUG"
 
 def main(arguments=None):
     """Runs one command; returns its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # names of files may be no text
+            stream.reconfigure(errors="backslashreplace")
     parser = make_parser()
     options, rest = parser.parse_known_args(arguments)
     if rest:
@@ -43,6 +46,9 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
         return 130
+    except OSError as error:  # a full disk, a path that is too long, a place without permission
+        print(f"{name}: Expected to read and write files. It failed: {error}.", file=sys.stderr)
+        return 2
     except Exception as error:
         if os.environ.get(DEBUG):
             traceback.print_exc()
@@ -52,15 +58,22 @@ def main(arguments=None):
             file=sys.stderr,
         )
         return 1
-    _print(json.dumps(result, indent=1, ensure_ascii=False) if options.json else text)
+    written = _print(json.dumps(result, indent=1, ensure_ascii=False) if options.json else text)
+    if written is not None:
+        print(f"{name}: Expected to write the result. It failed: {written}.", file=sys.stderr)
+        return 2
     return getattr(options, "exit_code", 0)  # 2 where a part of the input was bad
 
 
 def _print(text):
+    """Prints a text; returns the error if standard output cannot be written."""
     try:
         print(text, flush=True)
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of a pipe, such as `head`, has seen enough.
+        return None if isinstance(error, BrokenPipeError) else error
+    return None
 
 
 def make_parser():

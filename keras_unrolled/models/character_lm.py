@@ -109,6 +109,7 @@ class CharacterLM(HeadWeights, keras_hub.models.CausalLM):
         InputError: for an unknown argument, or a tokenizer of another size.
     """
 
+    task = "text-generation"
     backbone_cls = CharacterBackbone
     preprocessor_cls = CharacterLMPreprocessor
 

@@ -4,12 +4,13 @@ from typing import Any
 
 import keras
 
-from keras_unrolled.preset_names import find_folder
+from keras_unrolled.preset_names import PresetsOfTask, find_folder
 
 
 class HeadWeights:
     """Saves and loads a KerasHub task's own weights, without the optimizer's state."""
 
+    presets = PresetsOfTask()
     backbone: Any
     optimizer: Any
 

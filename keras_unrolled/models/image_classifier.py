@@ -48,6 +48,7 @@ class ImageClassifier(HeadWeights, keras_hub.models.ImageClassifier):
             another number.
     """
 
+    task = "image-classification"
     backbone_cls = ImageBackbone
     preprocessor_cls = ImageClassifierPreprocessor
 

@@ -122,4 +122,13 @@ def _find_named(preset):
     return None
 
 
-preset_names.set_resolver(_find_named)
+def _list_task(task):
+    """The presets of a task that can be loaded, as KerasHub's classes list them."""
+    return {
+        name: {"metadata": {"description": record.description, "params": record.parameters}}
+        for name, record in all_presets().items()
+        if record.task == task and record.has_weights
+    }
+
+
+preset_names.register(_find_named, _list_task)

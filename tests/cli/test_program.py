@@ -1,6 +1,8 @@
 """The command line: figures on standard output, one clear message for bad input."""
 
+import csv
 import importlib.util
+import io
 import json
 import os
 import re
@@ -414,6 +416,45 @@ def test_predict_answers_for_the_files_that_decode(capsys, preset, pictures):
     assert (code, len(rows)) == (2, 12)
     assert [i for i, row in enumerate(rows) if "error" in row] == [3]
     assert "03.png does not decode" in err
+
+
+def test_predict_prints_a_table(capsys, preset, pictures):
+    (pictures / "dark" / "01.png").write_bytes(b"nothing")
+    code, out, _ = call(capsys, "predict", preset, pictures / "dark", "--csv", "--top", 2)
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert (code, len(rows)) == (2, 2 * 11 + 1)
+    assert [row["rank"] for row in rows[:4]] == ["1", "2", "", "1"]
+    assert rows[2]["file"].endswith("01.png")
+    assert "does not decode" in rows[2]["error"]
+    assert float(rows[0]["probability"]) >= float(rows[1]["probability"])
+
+
+@pytest.mark.slow
+def test_output_that_cannot_be_written_is_reported():
+    command = [sys.executable, "-m", "keras_unrolled", "list"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert "Expected to write the result" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["show", "verify", "evaluate"])
+def test_name_of_any_length_and_kind_is_rejected(command, capsys, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "folder" / "record.json")
+    for name in ("x" * 5_000, "a/" * 3_000, tmp_path / "pipe", tmp_path / "folder", "/dev/null"):
+        code, out, err = call(capsys, command, name)
+        assert (code, out) == (2, ""), (name, err)
+
+
+def test_file_names_that_are_no_text_are_shown(capsys, preset, tmp_path):
+    place = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    Image.new("RGB", (8, 8)).save(os.fsdecode(place))
+    code, out, _ = call(capsys, "predict", preset, tmp_path)
+    assert code == 0
+    assert "caf" in out
 
 
 def test_evaluate_leaves_broken_images_out_on_request(capsys, preset, tmp_path):
