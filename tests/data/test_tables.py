@@ -1,5 +1,7 @@
 """Tables of images and labels, as spreadsheets write them."""
 
+import contextlib
+
 import pytest
 
 from keras_unrolled import InputError, data
@@ -98,3 +100,22 @@ def test_table_in_another_encoding_is_rejected(folder, content):
 def test_missing_table_is_named(tmp_path):
     with pytest.raises(InputError, match="Found no file"):
         data.load(tmp_path / "none.csv")
+
+
+@pytest.mark.slow
+def test_damaged_tables_are_read_or_rejected(folder, rng):
+    content = table(";").encode() + b'dog/2.png;"say ""hi"""\n' + table("\t").encode("utf-16")
+    read = 0
+    for i in range(500):
+        damaged = bytearray(content[: len(content) // (1 + i % 2)])
+        for _ in range(rng.integers(0, 6)):
+            damaged[rng.integers(len(damaged))] = rng.choice([0, 10, 13, 34, 44, 59, 92, 128, 255])
+        if i % 3 == 0:
+            del damaged[rng.integers(len(damaged)) :]
+        (folder / "list.csv").write_bytes(damaged)
+        with contextlib.suppress(InputError):
+            examples = data.load(folder / "list.csv")
+            assert len(examples.names) > 1
+            assert all(path.is_file() for path in examples.images.paths)
+            read += 1
+    assert 0 < read < 500

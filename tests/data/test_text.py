@@ -1,5 +1,7 @@
 """Texts as words."""
 
+import contextlib
+
 import pytest
 
 from keras_unrolled import InputError, data
@@ -35,3 +37,19 @@ def test_tokenizer_and_files_divide_a_text_in_the_same_way(tmp_path):
     words = data.read_words(tmp_path, "test")
     assert words == tokenizer.split(text)
     assert words.count("<eos>") == text.count("\n")
+
+
+@pytest.mark.slow
+def test_damaged_texts_are_read_or_rejected(tmp_path, rng):
+    content = "the caf\u00e9 \u2028 is\r\n closed\n\n".encode() * 3
+    for _ in range(500):
+        damaged = bytearray(content)
+        for _ in range(rng.integers(0, 6)):
+            damaged[rng.integers(len(damaged))] = rng.integers(256)
+        del damaged[rng.integers(len(damaged)) :]
+        (tmp_path / "test.txt").write_bytes(damaged)
+        with contextlib.suppress(InputError):
+            words = data.read_words(tmp_path, "test")
+            text = bytes(damaged).decode()
+            assert words.count("<eos>") == text.count("\n") + (not text.endswith("\n"))
+            assert [w for w in words if w != "<eos>"] == text.split()
