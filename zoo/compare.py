@@ -47,12 +47,17 @@ def fill_table(page, name, text):
 
 def draw():
     """Draws docs/curves.png: a panel for each data set, a line for each preset."""
+    gatings: dict[str, str] = {}
     panels = {}
     for dataset, (title, column) in SHOWN.items():
         logs = sorted((RESULTS / "logs").glob(f"*_{dataset}.csv"))
         if logs:
             panels[title] = column, {path.stem.removesuffix(f"_{dataset}"): path for path in logs}
-    plots.plot_logs(panels, CURVES)
+        gatings |= {
+            record.name.removesuffix(f"_{dataset}"): record.network["gating"]
+            for record in list_presets(dataset=dataset)
+        }
+    plots.plot_logs(panels, CURVES, gatings)
 
 
 def compare_all(presets, runs, tfds, ptb):

@@ -1,10 +1,22 @@
 """Pictures, as PNG files."""
 
 import csv
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from keras_unrolled.files import replaced
+
+# One color for each gating, in every figure.
+GATING_COLORS = {
+    "plain": "tab:gray",
+    "residual": "tab:blue",
+    "full": "tab:red",
+    "coupled": "tab:orange",
+    "c_only": "tab:green",
+    "t_only": "tab:purple",
+}
+_LINES = ("-", "--", ":", "-.")
 
 
 def _figure(*args, **kwargs):
@@ -77,19 +89,21 @@ def plot_curves(history: Any, path: str | Path, phases: Any = None) -> Path:
             place = (first - 0.4, 0.98)
             transform = axis.get_xaxis_transform()
             axis.text(*place, phase, transform=transform, va="top", fontsize=8, color="gray")
-        axis.set(xlabel="epoch", title=key)
+        axis.set(xlabel="epoch", ylabel=key)
         axis.grid(alpha=0.3)
         axis.legend()
     return _save(figure, path)
 
 
-def plot_logs(panels: Any, path: str | Path) -> Path:
+def plot_logs(panels: Any, path: str | Path, gatings: dict[str, str] | None = None) -> Path:
     """Plots columns of the logs of training runs against the epoch.
 
     Args:
         panels: dict from a panel's title to a pair: a column of the logs, and a dict from a
             run's name to the path of its `log.csv`.
         path: where the PNG goes.
+        gatings: optional dict from a run's name to its gating, which decides its color; several
+            of one gating have lines of their own.
 
     Returns:
         The path.
@@ -98,22 +112,41 @@ def plot_logs(panels: Any, path: str | Path) -> Path:
     axes = figure.subplots(1, len(panels), squeeze=False).flat
     for axis, (title, (column, runs)) in zip(axes, panels.items()):
         ends, starts = [], []
+        styles = _styles(list(runs), gatings or {})
         for name, log in runs.items():
             with Path(log).open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
             values = [float(row[column]) for row in rows]
             axis.plot(
-                [int(row["epoch"]) for row in rows], values, label=_plain(name), linewidth=1.2
+                [int(row["epoch"]) for row in rows],
+                values,
+                label=_plain(name),
+                linewidth=1.2,
+                **styles[name],
             )
             ends += [min(values), max(values)]
             starts.append(values[len(values) // 8])
         # The first epochs would hide the differences between the runs.
         low, high = (min(ends), max(starts)) if values[0] > values[-1] else (min(starts), max(ends))
         room = 0.05 * (high - low) or 1e-3
-        axis.set(xlabel="epoch", title=title, ylim=(low - room, high + room))
+        axis.set(xlabel="epoch", ylabel=column, title=title, ylim=(low - room, high + room))
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
     return _save(figure, path)
+
+
+def _styles(names, gatings):
+    """Color and line of each run: matplotlib's own for one without a gating."""
+    counts: Counter[str] = Counter()
+    styles: dict[str, dict[str, Any]] = {}
+    for name in names:
+        gating = gatings.get(name)
+        styles[name] = {}
+        if gating in GATING_COLORS:
+            line = _LINES[counts[gating] % len(_LINES)]
+            styles[name] = {"color": GATING_COLORS[gating], "linestyle": line}
+            counts[gating] += 1
+    return styles
 
 
 def plot_confusion(truth: Any, answers: Any, names: Any, path: str | Path) -> Path:

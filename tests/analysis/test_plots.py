@@ -55,3 +55,14 @@ def test_names_are_shown_literally_or_numbered_where_no_font_has_them(tmp_path, 
     assert shown == ["class 0", "class 1"]
     assert fonts == ["DejaVu Sans"]
     plots.plot_confusion([0, 1], [0, 1], ["\ue000", "b"], tmp_path / "b.png")
+
+
+def test_runs_of_one_gating_have_one_color_and_lines_of_their_own(tmp_path, drawn):
+    for name in "abc":
+        (tmp_path / f"{name}.csv").write_text("epoch,loss\n1,2.0\n2,1.0\n")
+    panels = {"loss": ("loss", {name: tmp_path / f"{name}.csv" for name in "abc"})}
+    plots.plot_logs(panels, tmp_path / "x.png", {"a": "full", "b": "plain", "c": "full"})
+    styles = [(line.get_color(), line.get_linestyle()) for line in drawn[0].axes[0].lines]
+    assert styles == [("tab:red", "-"), ("tab:gray", "-"), ("tab:red", "--")]
+    assert len(set(plots.GATING_COLORS.values())) == 6
+    assert drawn[0].axes[0].get_ylabel() == "loss"

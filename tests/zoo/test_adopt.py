@@ -7,6 +7,7 @@ import pytest
 
 from keras_unrolled import InputError, paths
 from keras_unrolled.engine import read_recipe
+from keras_unrolled.presets import catalog
 from zoo import adopt, build
 
 NAME = "resnet_bn_cifar10"
@@ -20,7 +21,9 @@ def zoo(tmp_path, monkeypatch):
     folder.mkdir()
     monkeypatch.setattr(paths, "zoo", lambda: folder)
     monkeypatch.setattr(build, "RESULTS", folder / "results")
-    return folder
+    catalog.all_presets.cache_clear()
+    yield folder
+    catalog.all_presets.cache_clear()  # other tests read the real one
 
 
 @pytest.fixture
