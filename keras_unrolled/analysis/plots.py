@@ -129,7 +129,12 @@ def plot_logs(panels: Any, path: str | Path, gatings: dict[str, str] | None = No
         # The first epochs would hide the differences between the runs.
         low, high = (min(ends), max(starts)) if values[0] > values[-1] else (min(starts), max(ends))
         room = 0.05 * (high - low) or 1e-3
-        axis.set(xlabel="epoch", ylabel=column, title=title, ylim=(low - room, high + room))
+        axis.set(
+            xlabel="epoch",
+            ylabel=column.replace("_", " "),
+            title=title,
+            ylim=(low - room, high + room),
+        )
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
     return _save(figure, path)
