@@ -161,9 +161,8 @@ def test_detector_and_segmenter_of_kerashub_train_on_our_backbone(rng):
         "P4": 8,
         "P5": 4,
     }
-    model = keras.Model(
-        detector.inputs, keras.layers.GlobalAveragePooling2D()(detector.pyramid_outputs["P5"])
-    )
+    pooled = [keras.layers.GlobalAveragePooling2D()(x) for x in detector.pyramid_outputs.values()]
+    model = keras.Model(detector.input, keras.layers.Add()(pooled))
     model.compile(loss="mse", optimizer="sgd", jit_compile=False)
     before = keras.ops.convert_to_numpy(image_encoder.trainable_weights[0])
     model.train_on_batch(images, np.zeros((2, 256), "float32"))
