@@ -1,16 +1,20 @@
 """Residual nets of `keras.applications`: ResNet50, ResNet101 and ResNet152."""
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import h5py
 import keras
+import keras_hub
 
 from keras_unrolled import checks, models
 
 NAMES = {"ResNet50": 50, "ResNet101": 101, "ResNet152": 152}
 SUFFIXES = (".keras", ".h5")
+# The number of convolutions, each with its normalization, by depth.
+CONVOLUTIONS = {53: 50, 104: 101, 155: 152}
 EPSILON = 1.001e-5  # of its batch normalization
 # The mean that its `preprocess_input` takes from each channel, here in the order of RGB.
 PREPROCESSING = {
@@ -32,7 +36,8 @@ def from_keras_applications(
     Args:
         source: a model that `keras.applications.ResNet50`, `ResNet101` or `ResNet152` made,
             with its top; the path of a `.keras` or `.h5` file of one, or of an `.h5` file of
-            its weights; or one of the three names.
+            its weights (as Keras publishes them or `save_weights` writes them); or one of the
+            three names.
         weights: what a name is built with, "imagenet" (which takes a network) or None.
         dtype: optional dtype policy, such as "mixed_bfloat16".
 
@@ -48,6 +53,7 @@ def from_keras_applications(
             read.
     """
     theirs = source if isinstance(source, keras.Model) else _open(source, weights)
+    _check_class(theirs)
     names = {layer.name for layer in theirs.layers}
     depth = _depth(theirs.name, names)
     if "predictions" not in names:
@@ -96,6 +102,19 @@ def from_keras_applications(
     return model
 
 
+def _check_class(model):
+    """Raises `InputError` for models that another function takes."""
+    for cls, advice in (
+        (models.ImageClassifier, "keras.saving.load_model gives it as it is"),
+        (keras_hub.models.ResNetImageClassifier, "convert.from_keras_hub takes the loaded model"),
+    ):
+        if isinstance(model, cls):
+            raise checks.InputError(
+                f"Expected {', '.join(NAMES)} of keras.applications. Received a {cls.__name__}, "
+                f"which is none of them: {advice}."
+            )
+
+
 def _depth(name, names):
     """50, 101 or 152, by the names of a network's layers."""
     if any(n.endswith("_preact_bn") for n in names) or "post_bn" in names:
@@ -110,9 +129,14 @@ def _depth(name, names):
     for depth in NAMES.values():
         if "conv1_conv" in names and list(models.IMAGENET_DEPTHS[depth][1]) == blocks:
             return depth
+    _refuse_layers(name, names)
+
+
+def _refuse_layers(name, names):
+    shown = ", ".join(sorted(names)[:4]) or "none"
     raise checks.InputError(
-        f"Expected {', '.join(NAMES)} of keras.applications. Received: {name!r}, whose layers "
-        "are others. Only these three can be converted."
+        f"Expected {', '.join(NAMES)} of keras.applications. Received: {name!r}, a network with "
+        f"the layers {shown}{', ...' if len(names) > 4 else ''}. Only these three can be converted."
     )
 
 
@@ -149,14 +173,32 @@ def _open(source, weights):
 
 
 def _from_weights(file, path):
-    """A network for a file of weights only, as keras.applications publishes them."""
-    names = set(file)
-    depth = _depth(path.name, names)
-    kernels = [d for d in _datasets(file.get("predictions", {})) if len(d.shape) == 2]
+    """A network for a file of weights only, as keras.applications publishes them or Keras 3 saves."""
+    if "layers" in file:
+        depth, dense = _count_layers(file["layers"], path.name), file["layers"]["dense"]
+    else:
+        depth, dense = _depth(path.name, set(file)), file.get("predictions", {})
+    kernels = [d for d in _datasets(dense) if len(d.shape) == 2]
     classes = kernels[0].shape[1] if kernels else 1000
     model = getattr(keras.applications, f"ResNet{depth}")(weights=None, classes=int(classes))
     model.load_weights(path)
     return model
+
+
+def _count_layers(layers, name):
+    """50, 101 or 152, by how many layers of each class a file of Keras 3 has."""
+    counts = Counter(re.sub(r"_\d+$", "", layer) for layer in layers)
+    convolutions = counts["conv2d"]
+    is_resnet = convolutions == counts["batch_normalization"] and convolutions in CONVOLUTIONS
+    if is_resnet and counts["dense"] == 1:
+        return CONVOLUTIONS[convolutions]
+    if "block" in counts or is_resnet:
+        raise checks.InputError(
+            f"Expected {', '.join(NAMES)} of keras.applications. Received: {name!r}, weights "
+            "without a head. If they belong to a preset, they are loaded with the rest of it: "
+            "pass its folder."
+        )
+    _refuse_layers(name, counts)
 
 
 def _datasets(group):

@@ -47,7 +47,7 @@ _BACKBONE_OPTIONS = {
     for name, parameter in inspect.signature(ImageBackbone.__init__).parameters.items()
     if parameter.kind is parameter.KEYWORD_ONLY
 } | {"trainable"}
-_CLASSIFIER_OPTIONS = {"labels", "dropout", "compile", "name"}
+_CLASSIFIER_OPTIONS = {"labels", "dropout", "compile", "name", "preprocessor"}
 
 
 def resnet(
@@ -61,10 +61,13 @@ def resnet(
             three stages of 16, 32 and 64 filters, padding shortcut).
         num_classes: optional int, another number of classes.
         **options: arguments of `ImageBackbone`, which override the depth's own, and
-            `labels`, `dropout`, `name` and `compile` of `ImageClassifier`.
+            `labels`, `dropout`, `preprocessor`, `name` and `compile` of `ImageClassifier`.
 
     Returns:
-        An `ImageClassifier` with random weights and the data set's preprocessor.
+        An `ImageClassifier` with random weights and, unless `preprocessor` is another one or None,
+        the data set's preprocessor: with the height and width of `image_shape`, where it has
+        them, and for its channels. Channels other than three each get the mean of the data set's
+        three means and standard deviations.
 
     Raises:
         InputError: for a depth that the data set does not have or an unknown option.
@@ -93,7 +96,7 @@ def highway(
         **options: as in `resnet`.
 
     Returns:
-        An `ImageClassifier` with random weights and the data set's preprocessor.
+        An `ImageClassifier` with random weights and a preprocessor, as `resnet`.
 
     Raises:
         InputError: for a depth that the data set does not have or an unknown option.
@@ -114,38 +117,56 @@ def _classifier(depth, dataset, num_classes, network, options):
     settings = DATASETS[dataset]
     head = {name: options.pop(name) for name in _CLASSIFIER_OPTIONS & options.keys()}
     backbone = ImageBackbone(**{**_shape(depth, dataset), **network, **options})
+    head.setdefault("preprocessor", make_preprocessor(dataset, backbone.image_shape))
     return ImageClassifier(
         backbone,
         settings["num_classes"] if num_classes is None else num_classes,
-        preprocessor=make_preprocessor(dataset),
         **head,
     )
 
 
-def make_preprocessor(dataset: str | dict[str, Any]) -> ImageClassifierPreprocessor:
+def make_preprocessor(
+    dataset: str | dict[str, Any], image_shape: tuple[int | None, int | None, int] = (None, None, 3)
+) -> ImageClassifierPreprocessor:
     """The preprocessor of "imagenet" or "cifar": resize, center crop, normalize.
 
     Args:
         dataset: one of the two names, or a dict with the keys of an entry of `DATASETS` and,
             where they differ from these, "interpolation" ("bilinear") and
             "crop_to_aspect_ratio" (True).
+        image_shape: `(height, width, channels)` that a network takes. A height or width that is
+            not None replaces the data set's. For another number of channels than the data set
+            has statistics for, each channel gets the mean of its means and of its standard
+            deviations.
 
     Returns:
         An `ImageClassifierPreprocessor`.
     """
     settings = dataset if isinstance(dataset, dict) else DATASETS[dataset]
+    *sizes, channels = image_shape
+    mean, std = (_per_channel(settings[name], channels) for name in ("mean", "std"))
     converter = ImageConverter(
-        image_size=settings["image_size"],
+        image_size=[given or usual for given, usual in zip(sizes, settings["image_size"])],
         crop_fraction=settings["crop_fraction"],
         interpolation=settings.get("interpolation", "bilinear"),
         crop_to_aspect_ratio=settings.get("crop_to_aspect_ratio", True),
-        scale=[1 / (255 * std) for std in settings["std"]],
-        offset=[-mean / std for mean, std in zip(settings["mean"], settings["std"])],
+        scale=[1 / (255 * s) for s in std],
+        offset=[-m / s for m, s in zip(mean, std)],
         antialias=True,
         dtype="float32",
         name="image_converter",
     )
     return ImageClassifierPreprocessor(converter, name="preprocessor")
+
+
+def _per_channel(values, channels):
+    """One value for each channel: those of the data set, or their mean for every one."""
+    if len(values) not in (1, 3, channels):
+        raise checks.InputError(
+            f"Expected mean and std of {channels} channels. Received {len(values)} values: "
+            f"{list(values)!r}. Give one for each channel."
+        )
+    return list(values) if len(values) == channels else [sum(values) / len(values)] * channels
 
 
 def imagenet_labels(*, synsets: bool = False) -> list[str]:

@@ -156,6 +156,42 @@ class ImageClassifier(HeadWeights, keras_hub.models.ImageClassifier):
     def get_config(self):
         return {**super().get_config(), "labels": self.labels}
 
+    @classmethod
+    def from_config(cls, config):
+        """As KerasHub's, without labels of another number of classes than the head has.
+
+        KerasHub's `from_preset(preset, num_classes=3)` replaces this one entry of a saved
+        configuration; the saved labels are those of the former head.
+        """
+        labels = config.get("labels")
+        if isinstance(labels, list | tuple) and len(labels) != config.get("num_classes"):
+            config = {**config, "labels": None}
+        return super().from_config(config)
+
+    @classmethod
+    def from_preset(cls, preset, *args, **kwargs):
+        """As KerasHub's, and for a preset's name; a new head has the labels given, or none.
+
+        `keras_unrolled.from_preset` checks more.
+
+        Args:
+            preset: as KerasHub's, or the name of a preset.
+            *args: as KerasHub's: `load_weights`.
+            **kwargs: as KerasHub's: `num_classes` of a new head, and its `labels`, which imply
+                their number.
+        """
+        if kwargs.get("labels") is not None:
+            kwargs["labels"] = list(kwargs["labels"])
+            kwargs.setdefault("num_classes", len(kwargs["labels"]))
+        elif "num_classes" in kwargs:
+            kwargs["labels"] = None
+        if "labels" in kwargs and len(kwargs["labels"] or ()) not in (0, kwargs["num_classes"]):
+            raise checks.InputError(
+                f"Expected one label for each of {kwargs['num_classes']} classes. Received "
+                f"{len(kwargs['labels'])} labels. Give as many, or none."
+            )
+        return super().from_preset(preset, *args, **kwargs)
+
 
 def _tensorflow_on_cpu():
     if keras.backend.backend() != "tensorflow":

@@ -82,6 +82,11 @@ def _build(folder, task, kind, head, shapes, policy):
     """The network of a configuration, with random weights."""
     config = task["config"]
     config["backbone"]["config"]["dtype"] = keras.dtype_policies.serialize(policy)
+    if head is None and config.get("labels") and len(config["labels"]) != config["num_classes"]:
+        raise checks.InputError(
+            f"Expected one label for each of {config['num_classes']!r} classes in "
+            f"{folder / layout.TASK}. Found {len(config['labels'])} labels. Restore the file."
+        )
     if head is not None:
         config |= head
     elif kind == IMAGE and shapes and [config["num_classes"]] not in shapes[layout.HEAD_WEIGHTS]:

@@ -1,5 +1,6 @@
 """From a preset to a model: every file is checked before it is opened."""
 
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,12 @@ import keras
 from keras_unrolled import checks, convert, models
 from keras_unrolled.presets import provenance
 from keras_unrolled.presets import record as records
+from keras_unrolled.presets.backbone_options import (
+    BIASES,
+    NEUTRAL,
+    apply_options,
+    check_options,
+)
 from keras_unrolled.presets.folder import class_names, load_folder
 from keras_unrolled.presets.resolve import resolve
 
@@ -24,6 +31,7 @@ def from_preset(
     revision: str | None = None,
     token: str | None = None,
     local_files_only: bool = False,
+    **options: Any,
 ) -> Any:
     """Loads a preset: a classifier of uint8 images of any size, or a language model.
 
@@ -31,7 +39,11 @@ def from_preset(
         preset: the name of a preset; the path of a preset's folder; `hf://org/name` or
             `hf://org/name@revision` of a repository on the Hugging Face Hub, which may be
             one of timm's residual nets, as in "hf://timm/resnet50.a1_in1k"; a folder in
-            timm's layout; or a `.keras` or `.h5` file of `keras.applications`.
+            timm's layout or of KerasHub's `ResNetImageClassifier`; a `.keras` or `.h5` file of
+            `keras.applications`; or the state dict of a ResNet of PyTorch, as a `.safetensors`
+            file or, with torch installed, as a `.pth`, `.pt` or `.th` file. The functions of
+            `keras_unrolled.convert` that read these have more options, such as
+            `convert.from_torch(path, padding="last")`.
         gating: optional string; a Residual net is turned into a Highway net of this gating
             that computes the same (`convert.regate`).
         num_classes: optional int; gives the network a new, random head of so many classes,
@@ -44,6 +56,12 @@ def from_preset(
         revision: optional string, a repository's branch, tag or commit.
         token: optional string, for a private repository.
         local_files_only: bool, whether a repository must be in the cache already.
+        **options: arguments of `ImageBackbone` that keep the shapes of the weights:
+            `image_shape` (whose height and width the preprocessor takes over),
+            `layer_dropout_unit` and `momentum`, which do not change the scores; `layer_dropout`
+            (which weakens each block by its probability outside of training, too),
+            `epsilon`, `mix_relu`, `transform_relu`, `stride_conv` and `stackwise_num_strides`,
+            which do; and, with `gating`, `transform_bias` and `carry_bias` of `convert.regate`.
 
     Returns:
         An `ImageClassifier`, a `keras_hub.models.ImageClassifier`, compiled with
@@ -52,9 +70,12 @@ def from_preset(
     Raises:
         InputError: if there is no such preset, if it has no weights, if a file is missing,
             damaged or not the one that the record describes, if the weights do not fit the
-            network, or if the gating cannot be reached.
+            network, if the gating cannot be reached, or for an option that would change the
+            shapes of the weights.
     """
     policy = _policy(dtype)
+    check_options(options, inspect.signature(from_preset))
+    biases = {name: options.pop(name) for name in BIASES if name in options}
     if labels is not None:
         labels = list(labels)
         num_classes = len(labels) if num_classes is None else num_classes
@@ -66,29 +87,65 @@ def from_preset(
         token=token,
         local_files_only=local_files_only,
     )
-    is_text = record is not None and record.task == records.TEXT
-    if is_text and not gating == num_classes == labels:
-        raise checks.InputError(
-            f"Expected no gating, num_classes or labels for a language model. Received: gating="
-            f"{gating!r}, num_classes={num_classes!r}. Leave them out."
-        )
-    if folder is None:
-        model = _replace_head(from_record(record, dtype=policy), head)
-    elif folder.is_file():
-        model = _replace_head(convert.from_keras_applications(folder, dtype=policy), head)
-    elif convert.timm.is_timm(folder):
-        model = convert.from_timm(folder, load_weights=load_weights, dtype=policy)
-        if record is not None and record.network["gating"] != model.backbone.gating:
-            model = convert.regate(model, record.network["gating"])
-        model = _replace_head(model, head)
-    else:
-        model = load_folder(folder, record, head, load_weights, policy)
-    is_copy = head is None and record is not None
+    if record is not None and record.task == records.TEXT:
+        _reject_for_text({"gating": gating, "num_classes": num_classes, **options, **biases})
+    model = _load(folder, record, head, load_weights, policy)
+    is_copy = head is None and record is not None and options.keys() <= set(NEUTRAL)
+    if options:
+        model = apply_options(model, options)
     if gating is not None and gating != model.backbone.gating:
-        model, is_copy = convert.regate(model, gating), False
+        model, is_copy = convert.regate(model, gating, **biases), False
+    elif biases:
+        raise checks.InputError(
+            f"Expected {' or '.join(biases)} only with a gating that the weights are converted to. "
+            f"Received: {', '.join(f'{k}={v!r}' for k, v in biases.items())} for a network of the "
+            f"gating {model.backbone.gating!r}, whose biases are loaded. Leave them out."
+        )
     if load_weights:
         provenance.note(model, str(preset), folder, record, is_copy)
     return model
+
+
+def _reject_for_text(arguments):
+    """Raises `InputError` for arguments that a language model does not take."""
+    given = [f"{name}={value!r}" for name, value in arguments.items() if value is not None]
+    if given:
+        raise checks.InputError(
+            "Expected no gating, classes or options of an image network for a language model. "
+            f"Received: {', '.join(given)}. Leave them out."
+        )
+
+
+def _load(folder, record, head, load_weights, policy):
+    """The model of a folder or file, or of a record alone where `folder` is None."""
+    if folder is None:
+        return _replace_head(from_record(record, dtype=policy), head)
+    if folder.is_dir() and convert.timm.is_timm(folder):
+        model = convert.from_timm(folder, load_weights=load_weights, dtype=policy)
+        if record is not None and record.network["gating"] != model.backbone.gating:
+            model = convert.regate(model, record.network["gating"])
+        return _replace_head(model, head)
+    if folder.is_dir() and not convert.is_keras_hub(folder):
+        return load_folder(folder, record, head, load_weights, policy)
+    model = _convert(folder, policy)
+    if not load_weights:
+        model = type(model).from_config(model.get_config())
+    return _replace_head(model, head)
+
+
+def _convert(source, policy):
+    """The model of another library's folder or file."""
+    if source.is_dir():
+        return convert.from_keras_hub(source, dtype=policy)
+    if source.name.endswith(convert.state_dict.SUFFIXES):
+        return convert.from_torch(source, dtype=policy)
+    if source.suffix in convert.keras_applications.SUFFIXES:
+        return convert.from_keras_applications(source, dtype=policy)
+    suffixes = (*convert.state_dict.SUFFIXES, *convert.keras_applications.SUFFIXES)
+    raise checks.InputError(
+        f"Expected a preset's folder, or weights in a file that ends in {', '.join(suffixes)}. "
+        f"Received the file {source}. Check the name."
+    )
 
 
 def _policy(dtype):

@@ -109,7 +109,7 @@ def describe_source(address: str, place: Path, record: Record | None) -> dict[st
     else:
         names = (layout.BACKBONE_WEIGHTS, layout.HEAD_WEIGHTS)
         config = files.read_json(place / layout.TASK)["config"]
-        source["gating"] = config["backbone"]["config"].get("gating")
+        source["gating"] = config["backbone"]["config"].get("gating", "residual")
     present = [name for name in names if (place / name).is_file()]
     return source | {"files": {name: files.fingerprint(place / name) for name in present}}
 

@@ -17,8 +17,9 @@ def resolve(preset, *, weights=True, revision=None, token=None, local_files_only
     record's own are for the caller to compare (`record.verify`).
 
     Args:
-        preset: path of a preset's folder, of a folder in timm's layout or of a `.keras` or
-            `.h5` file of keras.applications; the name of a preset; or `hf://org/name`.
+        preset: path of a preset's folder, of a folder in the layout of timm or KerasHub, or of a
+            file of weights of PyTorch or keras.applications; the name of a preset; or
+            `hf://org/name`.
         weights: bool; without, a name's record is enough and nothing is fetched.
         revision: optional string, a repository's branch, tag or commit.
         token: optional string, for a private repository.
@@ -49,6 +50,10 @@ def resolve(preset, *, weights=True, revision=None, token=None, local_files_only
         return folder, None
     if text not in all_presets():
         close = checks.did_you_mean(text, all_presets())
+        if folder.suffix and not close:  # no name has a dot
+            raise checks.InputError(
+                f"Expected weights in {text}. Found no such file or folder. Check the path."
+            )
         raise checks.InputError(
             f"Expected the name of a preset, a preset's folder or hf://org/name. Received: {text!r}, "
             f"which is none of them. {close or 'Check the spelling.'} keras-unrolled list shows all "

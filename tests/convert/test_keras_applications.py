@@ -65,7 +65,9 @@ def test_its_activation_and_its_classes_are_kept(images):
     )
 
 
-@pytest.mark.parametrize("name", first_fast("weights.h5", "model.keras", "model.h5"))
+@pytest.mark.parametrize(
+    "name", first_fast("weights.h5", "net.weights.h5", "model.keras", "model.h5")
+)
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 def test_files_of_models_and_of_weights_are_read(theirs, images, tmp_path, name):
     path = tmp_path / name
@@ -73,11 +75,13 @@ def test_files_of_models_and_of_weights_are_read(theirs, images, tmp_path, name)
         # The layout in which keras.applications publishes its weights.
         with h5py.File(path, "w") as file:
             legacy_h5_format.save_weights_to_hdf5_group(file, theirs)
+    elif name == "net.weights.h5":
+        theirs.save_weights(path)
     else:
         theirs.save(path)
     ours = convert.from_keras_applications(path)
     expected = scores_of(theirs, images)
-    if name == "weights.h5":  # it does not tell the activation: softmax, as they build it
+    if name.endswith("weights.h5"):  # it does not tell the activation: softmax, as they build it
         assert ours.activation == "softmax"
         expected = keras.ops.convert_to_numpy(keras.ops.softmax(expected))
     assert difference(ours, images, expected) < 1e-4

@@ -103,3 +103,41 @@ def test_highway_net_starts_close_to_a_copy(rng):
     found = model.backbone.forward_intermediates(rng.normal(size=(2, 16, 16, 3)).astype("float32"))
     gate = np.asarray(found["stage2_block2/transform_gate"])
     assert 0.2 < gate.mean() < 0.35
+
+
+@pytest.mark.parametrize("build", [models.resnet, models.highway, models.plain])
+def test_preprocessor_of_the_caller_is_kept(build):
+    preprocessor = models.make_preprocessor({**models.DATASETS["cifar"], "image_size": (40, 40)})
+    model = build(8, dataset="cifar", preprocessor=preprocessor)
+    assert model.preprocessor is preprocessor
+    assert build(8, dataset="cifar", preprocessor=None).preprocessor is None
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 16])
+def test_preprocessor_fits_the_channels(channels, rng):
+    model = models.resnet(8, dataset="cifar", image_shape=(None, None, channels))
+    images = rng.integers(0, 256, (2, 40, 50, channels)).astype("uint8")
+    assert model.predict(images, verbose=0).shape == (2, 10)
+    statistics = models.DATASETS["cifar"]
+    mean, std = np.array(statistics["mean"]), np.array(statistics["std"])
+    if channels != 3:
+        mean, std = mean.mean(), std.mean()
+    gray = np.full((1, 32, 32, channels), 100, "uint8")
+    found = np.asarray(model.preprocessor(gray))[0, 5, 6]
+    np.testing.assert_allclose(found, np.broadcast_to((100 / 255 - mean) / std, channels), 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("image_shape", "size"), [((64, 48, 3), (64, 48)), ((None, 48, 1), (32, 48))]
+)
+def test_preprocessor_fits_the_size_of_the_network(image_shape, size, rng):
+    model = models.highway(8, dataset="cifar", image_shape=image_shape)
+    assert model.preprocessor.image_converter.image_size == size
+    images = rng.integers(0, 256, (2, 70, 50, image_shape[-1])).astype("uint8")
+    assert model.predict(images, verbose=0).shape == (2, 10)
+
+
+def test_statistics_of_another_number_of_channels_are_rejected():
+    two = {**models.DATASETS["cifar"], "mean": [0.5, 0.5], "std": [0.2, 0.2]}
+    with pytest.raises(InputError, match=r"mean and std of 3 channels\. Received 2"):
+        models.make_preprocessor(two)

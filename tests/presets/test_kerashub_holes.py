@@ -98,8 +98,7 @@ def test_config_with_fewer_blocks_than_the_file(others):
 
 
 def test_unknown_keyword(others):
-    with pytest.raises(TypeError, match="unexpected keyword argument 'num_class'"):
-        ku.from_preset(others, num_class=3)
+    refused(others, "unknown one: num_class=.* Did you mean 'num_classes'", num_class=3)
     edit(others / "task.json", lambda task: task["config"]["backbone"]["config"].update(color=1))
     refused(others, "unknown one: color")
 

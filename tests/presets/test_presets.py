@@ -240,10 +240,18 @@ def test_without_a_record_an_impossible_configuration_is_rejected(copy, change, 
 def test_folder_of_another_class_is_rejected(copy):
     forget(copy)
     task = json.loads((copy / "task.json").read_text())
-    task["registered_name"] = "keras_hub>ResNetImageClassifier"
-    (copy / "task.json").write_text(json.dumps(task))
-    with pytest.raises(InputError, match="Expected `registered_name"):
-        ku.from_preset(copy)
+    for name, message in (
+        (
+            "keras_hub>ResNetImageClassifier",
+            "Expected the configuration of a ResNetImageClassifier",
+        ),
+        ("keras_hub>VGGImageClassifier", "Found KerasHub's VGGImageClassifier"),
+        ("someone>Classifier", "Expected `registered_name"),
+    ):
+        task["registered_name"] = name
+        (copy / "task.json").write_text(json.dumps(task))
+        with pytest.raises(InputError, match=message):
+            ku.from_preset(copy)
 
 
 def test_typo_in_a_name_is_rejected_with_the_right_one():

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from keras_unrolled import checks, models
+from keras_unrolled.convert import state_dict
 from keras_unrolled.convert.timm.layout import WEIGHTS, network_variables, read_config
+
+HEADS = ("fc.weight", "head.fc.weight")
 
 
 def from_timm(folder: str | Path, *, load_weights: bool = True, dtype: Any = None) -> Any:
@@ -31,12 +32,13 @@ def from_timm(folder: str | Path, *, load_weights: bool = True, dtype: Any = Non
     config = read_config(folder)
     if load_weights:
         path = Path(folder) / WEIGHTS
-        shapes = _read_shapes(path)
-        head = shapes.get("fc.weight") or shapes.get("head.fc.weight") or [0]
-        if head[0] != config["num_classes"]:  # before anything of that size is made
+        weights = _read(path)
+        shapes = (weights[name].shape for name in HEADS if name in weights)
+        classes = (*next(shapes, ()), 0)[0]
+        if classes != config["num_classes"]:  # before anything of that size is made
             raise checks.InputError(
                 f"Expected weights for {config['num_classes']} classes in {path}. Found them "
-                f"for {head[0]}. The file belongs to another configuration."
+                f"for {classes}. The file belongs to another configuration."
             )
     backbone = models.ImageBackbone(**config["network"], dtype=dtype)
     model = models.ImageClassifier(
@@ -46,13 +48,11 @@ def from_timm(folder: str | Path, *, load_weights: bool = True, dtype: Any = Non
         preprocessor=models.make_preprocessor(config["preprocessing"]),
     )
     if load_weights:
-        _assign(model, path, shapes)
+        state_dict.assign(network_variables(model), weights, str(path))
     return model
 
 
-def _open(path):
-    from safetensors import SafetensorError, safe_open
-
+def _read(path):
     if not path.is_file():
         pickled = path.with_name("pytorch_model.bin").is_file()
         hint = (
@@ -61,57 +61,4 @@ def _open(path):
             else "Is the folder complete?"
         )
         raise checks.InputError(f"Expected weights in {path}. Found no such file. {hint}")
-    try:
-        return safe_open(path, framework="numpy")
-    except (SafetensorError, OSError, ValueError) as error:
-        raise checks.InputError(
-            f"Expected a file of safetensors in {path}. Found one that cannot be read "
-            f"({error}). Restore it."
-        ) from error
-
-
-def _read_shapes(path):
-    """Shape by name, of every tensor but counters of batches."""
-    with _open(path) as file:
-        return {
-            name: list(file.get_slice(name).get_shape())
-            for name in file.keys()  # noqa: SIM118  it is not a dict
-            if not name.endswith(".num_batches_tracked")
-        }
-
-
-def _assign(model, path, shapes):
-    layout = network_variables(model)
-    missing = [name for name, _ in layout if name not in shapes]
-    unknown = sorted(shapes.keys() - {name for name, _ in layout})
-    if missing or unknown:
-        raise checks.InputError(
-            f"Expected the {len(layout)} weights of the network in {path}. Missing: "
-            f"{', '.join(missing[:3]) or 'none'}; unknown: {', '.join(unknown[:3]) or 'none'}. "
-            "The file belongs to another network."
-        )
-    with _open(path) as file:
-        for name, variable in layout:
-            try:
-                values = file.get_tensor(name)
-            except TypeError as error:
-                raise checks.InputError(
-                    f"Expected weights of float32, float16 or float64 in {path}. {name} is of "
-                    f"another type ({error}). Save the checkpoint in float32."
-                ) from error
-            values = values.astype("float64")  # a wider type than any of theirs
-            if values.ndim == 4:
-                values = values.transpose(2, 3, 1, 0)
-            if name.endswith("fc.weight"):
-                values = values.reshape(values.shape[-2:]) if values.ndim == 4 else values.T
-            if values.shape != tuple(variable.shape):
-                raise checks.InputError(
-                    f"Expected {name} in {path} for a variable of shape {tuple(variable.shape)}. "
-                    f"Found {shapes[name]}. The file belongs to another network."
-                )
-            if not np.isfinite(values).all():
-                raise checks.InputError(
-                    f"Expected finite weights in {path}. Found NaN or infinity in {name}. "
-                    "The file is damaged or its training failed: take another."
-                )
-            variable.assign(values)
+    return state_dict.to_arrays(state_dict.read_safetensors(path), str(path))
