@@ -53,7 +53,8 @@ def _add_convert(commands):
     command.add_argument(
         "preset",
         metavar="SOURCE",
-        help="Preset, hf://timm/NAME, a folder of timm or a file of keras.applications.",
+        help="Preset, hf://timm/NAME, a folder of timm or KerasHub, or a file of weights (.safetensors, "
+        ".pth, .keras, .h5).",
     )
     command.add_argument("--out", required=True, metavar="FOLDER", help="Folder to make.")
     command.add_argument(

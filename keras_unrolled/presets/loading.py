@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_unrolled import checks, convert, models
-from keras_unrolled.presets import provenance
+from keras_unrolled.presets import layout, provenance
 from keras_unrolled.presets import record as records
 from keras_unrolled.presets.backbone_options import (
     BIASES,
@@ -126,11 +126,24 @@ def _load(folder, record, head, load_weights, policy):
             model = convert.regate(model, record.network["gating"])
         return _replace_head(model, head)
     if folder.is_dir() and not convert.is_keras_hub(folder):
+        _reject_loose_weights(folder)
         return load_folder(folder, record, head, load_weights, policy)
     model = _convert(folder, policy)
     if not load_weights:
         model = type(model).from_config(model.get_config())
     return _replace_head(model, head)
+
+
+def _reject_loose_weights(folder):
+    """Raises `InputError` for a folder that is no preset but has files that could be passed."""
+    if (folder / layout.TASK).exists():
+        return
+    found = sorted(p.name for p in folder.iterdir() if p.name.endswith(convert.state_dict.SUFFIXES))
+    if found:
+        raise checks.InputError(
+            f"Expected the folder of a preset, with {layout.TASK}. Found none in {folder}, but "
+            f"{', '.join(found[:4])}. Pass the path of the file."
+        )
 
 
 def _convert(source, policy):

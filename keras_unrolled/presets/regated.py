@@ -81,8 +81,8 @@ def convert_preset(
     hashes, and reports the source's scores as those of the source.
 
     Args:
-        preset: what `from_preset` takes: a name, a folder, a file of keras.applications, a
-            folder in timm's layout, or an address.
+        preset: what `from_preset` takes: a name, a folder, also one of timm or KerasHub, a file of
+            weights of PyTorch or keras.applications, or an address.
         out: path of the folder to make.
         gating: optional string, the gating of the new network; None keeps it.
         layout: "preset", or "timm" for `config.json` and `model.safetensors` that timm loads.

@@ -206,6 +206,11 @@ def test_missing_file_is_reported_as_such(name, tmp_path):
         ku.from_preset(tmp_path / name)
 
 
+def test_folder_with_files_of_weights_names_them(file):
+    with pytest.raises(InputError, match=r"but resnet\.safetensors\. Pass the path of the file"):
+        ku.from_preset(file.parent)
+
+
 def test_file_with_another_ending_is_rejected(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"x")
     with pytest.raises(InputError, match=r"in a file that ends in \.safetensors.*model\.onnx"):
