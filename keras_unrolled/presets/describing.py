@@ -41,7 +41,7 @@ def describe(model, name, fingerprints, **facts):
             **common,
             "network": network,
             "preprocessing": preprocessing,
-            "macs": model.count_macs() if preprocessing else None,
+            "macs": model.count_macs() if preprocessing.get("image_size") else None,
             **_describe_labels(model),
             **facts,
         }

@@ -15,9 +15,9 @@ def outputs(model, inputs):
 
     Args:
         model: an `ImageClassifier` or a `CharacterLM`.
-        inputs: dict of arrays. Of a classifier "tensor", float32 `(1, height, width, 3)`, given to
-            the network as it is, and "image", uint8 `(1, height, width, 3)`, given to the
-            preprocessor, if there is one; of a language model "characters", int32 `(1, words,
+        inputs: dict of arrays. Of a classifier "tensor", float32 `(1, height, width, channels)`,
+            given to the network as it is, and "image", uint8 `(1, height, width, channels)`,
+            given to the preprocessor, if there is one; of a language model "characters", int32 `(1, words,
             characters)`.
 
     Returns:
@@ -50,7 +50,12 @@ def write(model, path):
         inputs = {"characters": rng.integers(1, model.backbone.num_characters, shape, "int32")}
     else:
         converter = getattr(model.preprocessor, "image_converter", None)
-        size = getattr(converter, "image_size", None) or (SIDE, SIDE)
-        tensor = rng.normal(size=(1, *size, 3)).astype("float32")
-        inputs = {"tensor": tensor, "image": data.load_sample().images[:1]}
+        *sizes, channels = model.backbone.image_shape
+        usual = getattr(converter, "image_size", None) or (SIDE, SIDE)
+        size = [given or other for given, other in zip(sizes, usual)]
+        tensor = rng.normal(size=(1, *size, channels)).astype("float32")
+        image = data.load_sample().images[:1]
+        if channels != 3:  # the photograph in gray, once for each channel
+            image = np.repeat(image.mean(-1, keepdims=True).astype("uint8"), channels, -1)
+        inputs = {"tensor": tensor, "image": image}
     np.savez_compressed(path, **inputs, **outputs(model, inputs))

@@ -242,3 +242,13 @@ def test_weights_that_are_not_finite_are_rejected(folder):
         kernels[0][0, 0, 0, 0] = np.nan
     with pytest.raises(InputError, match="NaN or infinity in"):
         ku.from_preset(folder)
+
+
+def test_preprocessor_without_a_size_is_saved(tmp_path, rng):
+    ours = convert.from_keras_hub(make(False, preprocessor=make_preprocessor()))
+    assert ours.preprocessor.image_converter.image_size is None
+    record = ku.save_preset(ours, tmp_path / "saved")
+    assert record.macs is None
+    images = rng.integers(0, 256, (1, 40, 50, 3)).astype("uint8")
+    again = ku.from_preset(tmp_path / "saved").predict(images, verbose=0)
+    np.testing.assert_array_equal(again, ours.predict(images, verbose=0))

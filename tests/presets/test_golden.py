@@ -45,6 +45,22 @@ def test_network_without_a_preprocessor_has_golden_outputs_too(tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"image_shape": (None, None, 1)},
+        {"image_shape": (24, 40, 5)},
+        {"image_shape": (24, 40, 3), "preprocessor": None},
+    ],
+    ids=str,
+)
+def test_network_of_another_image_shape_has_golden_outputs_too(options, tmp_path):
+    model = models.resnet(8, dataset="cifar", **options)
+    randomize(model)
+    ku.save_preset(model, tmp_path / "other")
+    assert max(verification.verify(tmp_path / "other")["differences"].values()) < 1e-5
+
+
 @pytest.mark.parametrize("name", first_fast("image_scores", "tensor_features", "tensor_scores"))
 def test_another_function_is_found_out(folder, name):
     rewrite(folder, **{name: lambda a: a + 0.01 * np.abs(a).max()})
