@@ -6,10 +6,11 @@ from typing import Any
 from keras_unrolled import checks, models
 
 # Options that a loaded network may be given; the first do not change its scores.
-NEUTRAL = ("image_shape", "layer_dropout_unit", "momentum")
+NEUTRAL = ("layer_dropout_unit", "momentum")
 OPTIONS = (
     *NEUTRAL,
     "epsilon",
+    "image_shape",
     "layer_dropout",
     "mix_relu",
     "stackwise_num_strides",

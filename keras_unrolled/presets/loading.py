@@ -57,11 +57,11 @@ def from_preset(
         token: optional string, for a private repository.
         local_files_only: bool, whether a repository must be in the cache already.
         **options: arguments of `ImageBackbone` that keep the shapes of the weights:
-            `image_shape` (whose height and width the preprocessor takes over),
-            `layer_dropout_unit` and `momentum`, which do not change the scores; `layer_dropout`
-            (which weakens each block by its probability outside of training, too),
-            `epsilon`, `mix_relu`, `transform_relu`, `stride_conv` and `stackwise_num_strides`,
-            which do; and, with `gating`, `transform_bias` and `carry_bias` of `convert.regate`.
+            `momentum` and `layer_dropout_unit`, which do not change the scores; `image_shape`
+            (whose height and width the preprocessor takes over), `layer_dropout` (which weakens
+            each block by its probability outside of training, too), `epsilon`, `mix_relu`,
+            `transform_relu`, `stride_conv` and `stackwise_num_strides`, which do; and, with
+            `gating`, `transform_bias` and `carry_bias` of `convert.regate`.
 
     Returns:
         An `ImageClassifier`, a `keras_hub.models.ImageClassifier`, compiled with

@@ -27,7 +27,7 @@ def saved(tmp_path_factory):
     [
         {"layer_dropout_unit": "sample"},
         {"momentum": 0.5},
-        {"image_shape": (32, 32, 3)},
+        {"momentum": 0.5, "layer_dropout_unit": "sample"},
     ],
     ids=str,
 )
@@ -82,6 +82,7 @@ def test_preprocessor_makes_images_of_the_networks_size(saved):
     folder, images, _ = saved
     model = ku.from_preset(folder, image_shape=(48, 40, 3))
     assert model.preprocessor.image_converter.image_size == (48, 40)
+    assert not model.provenance.is_copy  # its scores are not those of the record
     assert model.predict(images, verbose=0).shape == (3, 4)
     assert ku.from_preset(folder).preprocessor.image_converter.image_size == (32, 32)
 
