@@ -1,5 +1,6 @@
 """State dicts, PyTorch's form of weights: reading them from files and into a network."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -82,8 +83,15 @@ def _read_pickled(path):
             'torch.load("weights.pth", weights_only=True), "weights.safetensors").'
         ) from error
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # of TorchScript, which is rejected below
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of many kinds, from pickle, zipfile and torch
+        if "TorchScript" in str(error):
+            raise checks.InputError(
+                f"Expected a state dict in {path}. Found a TorchScript program. Save the state "
+                "dict of the model: torch.save(model.state_dict(), ...)."
+            ) from error
         if "nsupported global" in str(error) or "nsupported class" in str(error):
             raise checks.InputError(
                 f"Expected a state dict in {path}, which holds tensors only. Found Python objects, "

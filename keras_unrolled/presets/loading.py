@@ -125,7 +125,7 @@ def _load(folder, record, head, load_weights, policy):
         if record is not None and record.network["gating"] != model.backbone.gating:
             model = convert.regate(model, record.network["gating"])
         return _replace_head(model, head)
-    if folder.is_dir() and not convert.is_keras_hub(folder):
+    if folder.is_dir() and not convert.keras_hub.is_keras_hub(folder):
         _reject_loose_weights(folder)
         return load_folder(folder, record, head, load_weights, policy)
     model = _convert(folder, policy)

@@ -228,6 +228,11 @@ def test_padding_of_a_net_that_projects_is_rejected():
         ("features.0.weight features.3.weight classifier.0.weight", "VGG"),
         ("features.conv0.weight features.denseblock1.denselayer1.conv1.weight", "DenseNet"),
         ("stem.0.weight stages.0.blocks.0.conv_dw.weight head.fc.weight", "ConvNeXt"),
+        ("stages.0.blocks.0.attn.qkv.weight stages.0.blocks.0.mlp.fc1.weight", "a transformer"),
+        ("stages.0.0.conv1.gain stem.conv1.weight", "without normalization"),
+        ("features.0.weight features.3.squeeze.weight", "SqueezeNet"),
+        ("features.0.0.weight features.1.conv.0.0.weight", "MobileNet"),
+        ("stem.0.weight layer1.0.conv1.0.weight fc.weight", "for video"),
         ("stem.conv.weight s1.b1.conv1.conv.weight head.fc.weight", "RegNet"),
         ("backbone.body.conv1.weight rpn.head.conv.0.0.weight", "detection"),
         (

@@ -152,8 +152,9 @@ def test_file_of_torch_without_torch_says_what_to_install(tmp_path, monkeypatch)
         ),
         (RuntimeError("PytorchStreamReader failed reading zip archive\nmore"), "Is it complete"),
         (EOFError("Ran out of input"), "EOFError: Ran out of input"),
+        (RuntimeError("Cannot use weights_only=True with TorchScript archives"), "a TorchScript"),
     ],
-    ids=["model", "truncated", "empty"],
+    ids=["model", "truncated", "empty", "script"],
 )
 def test_file_of_torch_that_cannot_be_read_is_rejected(error, message, tmp_path, monkeypatch):
     def load(path, **options):

@@ -61,13 +61,8 @@ def find_architecture(shapes: dict[str, tuple[int, ...]], where: str) -> Archite
     elif "layer1.0.conv1.weight" in shapes and "conv1.weight" in shapes:
         names = _Names("conv1", "bn1", "layer{}.{}", "downsample.0", "fc")
     else:
-        relative = _is_relative(shapes) and others.find_relative(shapes)
-        others.refuse(where, f"a network that {relative}" if relative else others.explain(shapes))
+        others.refuse(where, others.explain(shapes))
     return _Reader(shapes, names, where).read()
-
-
-def _is_relative(shapes):
-    return any(re.match(r"(layer1\.0|stages\.0\.blocks\.0)\.", name) for name in shapes)
 
 
 @dataclass(frozen=True)

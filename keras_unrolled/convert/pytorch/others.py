@@ -9,28 +9,31 @@ from keras_unrolled import checks
 # counts.
 OTHERS = (
     (r"^(rpn|roi_heads|backbone\.body|head\.classification_head)\.", "a detection model"),
-    (r"^backbone\.(conv1|layer1)\..*", "the backbone of a larger model (segmentation, detection)"),
-    (r"^(aux_)?classifier\.\d+\.(weight|convs)|^decode_head\.", "a model of another kind than ResNet "
-     "(segmentation, or a network with a stack of dense layers)"),
-    (r"^resnet\.(embedder|encoder)\.", "a ResNet in the layout of Hugging Face's transformers: take "
-     "the same network from timm, as hf://timm/resnet50.a1_in1k"),
-    (r"^visual\.|attnpool\.", "an image encoder of CLIP"),
-    (r"relative_position_bias_table|^layers\.\d+\.blocks\.\d+\.attn", "a Swin transformer"),
+    (r"^backbone\.(conv1|layer1)\.", "the backbone of a larger model, for segmentation or detection"),
+    (r"^decode_head\.", "a segmentation model"),
+    (r"^resnet\.(embedder|encoder)\.", "a ResNet in the layout of Hugging Face's transformers (take "
+     "the same network from timm, as hf://timm/resnet50.a1_in1k)"),
+    (r"^visual\.|attnpool\.|^head\.pos_embed", "an image encoder of CLIP"),
+    (r"^layer1\.0\.conv1\.0\.", "a network for video"),
+    (r"relative_position_bias_table", "a Swin transformer or a relative of it"),
     (r"(^|\.)(cls_token|class_token|pos_embed|pos_embedding|patch_embed)", "a vision transformer"),
-    (r"\.attn\.|\.self_attention\.|\.self_attn\.|\.attention\.self\.", "a transformer"),
-    (r"^(features\.)?denseblock|^features\.denseblock", "a DenseNet"),
-    (r"^Mixed_|^Conv2d_1a", "an Inception net"),
-    (r"\.(conv_dw|dwconv)\.weight|^features\.\d+\.\d+\.block\.\d+\.layer_scale|\.layer_scale$",
-     "a network with depthwise convolutions (EfficientNet, MobileNet, ConvNeXt)"),
-    (r"^conv_stem\.|^features\.\d+\.\d+\.(block|conv)\.", "an EfficientNet or a MobileNet"),
-    (r"^(stem\.conv\.weight|trunk_output\.|s1\.b1\.)|^stem\.0\.weight", "a RegNet or a relative"),
+    (r"\.attn\.(qkv|proj)\.|\.self_attention\.|\.self_attn\.|\.attention\.self\.", "a transformer"),
+    (r"^(features\.)?denseblock", "a DenseNet"),
+    (r"^Mixed_|^Conv2d_1a|^inception3a\.", "an Inception net"),
+    (r"\.gain$", "a net without normalization (NF-ResNet, NFNet)"),
+    (r"^features\.\d+\.squeeze\.", "a SqueezeNet"),
+    (r"^features\.\d+\.\d+\.layer_scale|^stages\.\d+\.blocks\.\d+\.(conv_dw|gamma)", "a ConvNeXt"),
+    (r"^conv_stem\.|^features\.\d+\.(\d+\.)?(block|conv\.\d)\b|^layers\.\d+\.\d+\.layers\.",
+     "an EfficientNet, a MobileNet or a relative of them"),
+    (r"\.(conv_dw|dwconv)\.", "a network with depthwise convolutions"),
+    (r"^(trunk_output\.|s1\.b1\.)", "a RegNet"),
     (r"^features\.\d+\.(weight|bias)$", "a VGG or an AlexNet"),
-    (r"^layers\.\d+\.|^blocks\.\d+\.", "a stack of blocks that is no ResNet"),
+    (r"^(layers|blocks)\.\d+\.", "a stack of blocks that is no ResNet"),
 )  # fmt: skip
 
 # Why a relative of ResNet cannot be converted, likewise.
 RELATIVES = (
-    (r"\.(se|eca|attn|ca|sa|se_module|conv_attn)\.|\.fc[12]\.", "has attention in its blocks"),
+    (r"\.(se|eca|attn|ca|sa|se_module|conv_attn)\.|^layer\d+\.\d+\.fc[12]\.", "has attention in its blocks"),
     (r"^conv1\.\d|^stem\.conv1\.", "has a stem of three convolutions (ResNet-D and others)"),
     (r"\.downsample\.2\.", "averages in its shortcuts before it projects (ResNet-D)"),
 )  # fmt: skip
@@ -42,6 +45,9 @@ def explain(names):
     for pattern, what in OTHERS:
         if any(re.search(pattern, name) for name in names):
             return what
+    relative = find_relative(names)
+    if relative and any(name.startswith(("layer1.", "stages.")) for name in names):
+        return f"a network that {relative}"
     shown = ", ".join(names[:4]) or "none at all"
     return f"a network with the weights {shown}{', ...' if len(names) > 4 else ''}"
 
