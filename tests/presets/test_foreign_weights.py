@@ -34,7 +34,7 @@ def expected(state, images):
 
 
 def difference(model, images, expected):
-    found = np.asarray(model(images, training=False))
+    found = keras.ops.convert_to_numpy(model(images, training=False))
     return np.abs(found - expected).max() / np.abs(expected).max()
 
 
