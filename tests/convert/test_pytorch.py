@@ -198,7 +198,6 @@ def stretched(state, name, shape):
         (lambda s: without(s, "bn1.weight"), "pre-activated net without a last normalization"),
         (lambda s: stretched(s, "bn1.weight", (16,)), "pre-activated net, of which timm's"),
     ],
-    ids=str,
 )
 def test_weights_that_do_not_fit_are_rejected(change, message):
     with pytest.raises(InputError, match=message):
