@@ -23,8 +23,9 @@ import tensorflow as tf
 from benchmarks import language
 from keras_unrolled import models
 from keras_unrolled.data.crops import AREA, ASPECT
+from keras_unrolled.data.image_batches import ImageBatches
 from keras_unrolled.data.sources import read_class_folders
-from keras_unrolled.data.streams import crop_batches, image_batches
+from keras_unrolled.data.streams import crop_batches
 from keras_unrolled.engine import ImageRecipe
 from keras_unrolled.engine.optimizers import make_optimizer
 from keras_unrolled.engine.tensorflow.loop import STEPS_PER_CALL
@@ -142,7 +143,7 @@ def training_loop(rounds):
     optimizer = make_optimizer(recipe, steps)
     optimizer.build(models_[0].trainable_variables)
     run = make_step(models_[0], optimizer, recipe, tf.distribute.get_strategy())
-    stream = image_batches(
+    stream = ImageBatches(
         images,
         labels,
         batch_size=batch,

@@ -38,7 +38,7 @@ def run(run):
     )
 
     from keras_unrolled import data, evaluation
-    from keras_unrolled.data.streams import image_batches
+    from keras_unrolled.data.image_batches import ImageBatches
 
     train = data.load_cifar10(options.data_dir, "train")
     held: Any = None
@@ -48,7 +48,7 @@ def run(run):
         train = train.part("train", 0, SMOKE_EXAMPLES)
     job.check_batch(recipe, len(train))
     steps_per_epoch = len(train) // recipe.batch_size
-    stream = image_batches(
+    stream = ImageBatches(
         train.images,
         train.labels,
         batch_size=recipe.batch_size,
@@ -75,13 +75,14 @@ def run(run):
             steps_per_epoch=steps_per_epoch,
             workdir=run.workdir,
             evaluate=evaluate if held is not None else None,
-            initial_state={"commit": job.read_commit()},
+            initial_state=job.describe_origin(),
             checkpoint_every=options.checkpoint_every,
             timeout=options.timeout if workers > 1 else None,
+            average=not options.train_only,
         ),
         strategy,
     )
-    if engine.is_chief(strategy):
+    if engine.is_chief(strategy) and not options.train_only:
         reports = [*([held] if held else []), data.load_cifar10(options.data_dir, "test")]
         job.write_preset(
             run,

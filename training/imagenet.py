@@ -78,15 +78,16 @@ def run(run):
                 workdir=run.workdir,
                 preprocess=make_normalizer(job.build(recipe).preprocessor.image_converter),
                 evaluate=evaluate_held if held is not None else None,
-                initial_state={"commit": job.read_commit()},
+                initial_state=job.describe_origin(),
                 checkpoint_every=options.checkpoint_every or min(steps_per_epoch, CHECKPOINT_EVERY),
                 timeout=options.timeout if workers > 1 else None,
+                average=not options.train_only,
             ),
             strategy,
         )
     except tf.errors.InvalidArgumentError as error:
         report_broken_images(train, error)
-    if engine.is_chief(strategy):
+    if engine.is_chief(strategy) and not options.train_only:
         complete = sizes == (imagenet.IMAGES, imagenet.VALIDATION_IMAGES)
         job.write_preset(
             run,

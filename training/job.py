@@ -1,6 +1,7 @@
 """What the training programs share: the command line, and the preset of a finished run."""
 
 import argparse
+import os
 import shlex
 import subprocess
 import sys
@@ -143,6 +144,11 @@ def _make_parser(module, description):
         help="Seconds to wait for other workers (default: 600).",
     )
     add("--smoke", action="store_true", help="Try everything on a few examples, in a minute.")
+    add(
+        *("--train-only",),
+        action="store_true",
+        help="Stop when training has ended; the same command without it writes the preset.",
+    )
     add("--publish", metavar="hf://ORG/NAME", help="Publish the finished preset on the Hub.")
     return parser
 
@@ -179,14 +185,24 @@ def check_batch(recipe, count):
         )
 
 
+def describe_origin():
+    """What a run keeps in its state for the record: the commit and the hardware that it began on."""
+    from keras_unrolled import environment
+
+    return {"commit": read_commit(), "hardware": environment.hardware()}
+
+
 def read_commit():
-    """The commit of this checkout, with "+" if files differ from it; or None."""
+    """The commit of this checkout, with "+" if files differ from it.
+
+    Without a repository it is what the environment variable KERAS_UNROLLED_COMMIT says, or None.
+    """
     git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40"]
     try:
         done = subprocess.run([*git, "--dirty=+"], capture_output=True, text=True, check=True)
         return done.stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return None
+        return os.environ.get("KERAS_UNROLLED_COMMIT")
 
 
 def write_preset(run, model, state, *, dataset, trained_on, score, half=False, **training):
@@ -219,7 +235,7 @@ def write_preset(run, model, state, *, dataset, trained_on, score, half=False, *
         "commit": state["commit"],
         "seed": recipe.seed,
         "hours": round(state["hours"], 3),
-        "hardware": environment.hardware(),
+        "hardware": state.get("hardware") or environment.hardware(),
         **training,
     }
     facts = {"name": run.preset_name, "training": training, "half": half}

@@ -78,11 +78,13 @@ def run(run):
             objective=language_objective(recipe),
             evaluate=epochs.evaluate,
             after_epoch=epochs.after_epoch,
-            initial_state={"commit": job.read_commit()},
+            initial_state=job.describe_origin(),
             checkpoint_every=options.checkpoint_every,
         ),
         strategy,
     )
+    if options.train_only:
+        return
     model = epochs.load_best()
     half, precision = choose_precision(model, texts["valid"])
     job.write_preset(

@@ -8,36 +8,26 @@ one, and the other two mix within what one device sees, so that several devices 
 import keras
 import tensorflow as tf
 
-PAD = 4  # pixels: He et al. 2015, section 4.2
 LAYERS = 2  # operations per image: Cubuk et al. 2020, section 4.4
 RANGE = (0, 255)
 
 
-def pad_crop_flip(images, seed, first=0, batch=None, pad=PAD):
-    """Pads with the mirrored image, crops back at random, and flips half of the images.
+def crop_flip(images, draws, pad):
+    """Pads with the mirrored image, crops back and flips, as drawn for each image.
 
     A border of zeros would enter the statistics of batch normalization and is in no test image.
 
     Args:
         images: tensor `(n, height, width, channels)` of any dtype.
-        seed: int tensor of shape `(2,)`; the same seed gives the same result.
+        draws: int32 tensor `(n, 3)`, as `draws.crop_draws` makes them.
         pad: int, pixels on each side, fewer than the image has.
-        first: int or tensor, position of the first of these images in its batch.
-        batch: int, examples of the whole batch, None for n. A part of a batch is augmented as
-            it would be within the whole.
 
     Returns:
         A tensor of the same shape and dtype.
     """
-    count, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
-    seeds = tf.random.split(seed, 3)
-
-    def draw(i, most):
-        numbers = tf.random.stateless_uniform((batch or count, 1), seeds[i], 0, most, tf.int32)
-        return numbers[first : first + count]
-
-    top, left, flip = draw(0, 2 * pad + 1), draw(1, 2 * pad + 1), draw(2, 2)
+    height, width = images.shape[1], images.shape[2]
     padded = tf.pad(images, [(0, 0), (pad, pad), (pad, pad), (0, 0)], "REFLECT")
+    top, left, flip = draws[:, 0:1], draws[:, 1:2], draws[:, 2:3]
     rows = top + tf.range(height)
     columns = tf.range(width)
     columns = left + tf.where(flip == 1, width - 1 - columns, columns)

@@ -11,95 +11,52 @@ import tensorflow as tf
 
 from keras_unrolled import checks
 from keras_unrolled.data import augment
-from keras_unrolled.data.augment import PAD, pad_crop_flip
+from keras_unrolled.data.augment import crop_flip
 from keras_unrolled.data.crops import random_crop
 
 # Kinds of random draws; permutations of the epochs have seeds from 0 on.
 _CROP, _RAND_AUGMENT, _MIX = 0, 1, 2
 
 
-def image_batches(
-    images,
-    labels,
-    *,
-    batch_size,
-    total_steps,
-    seed,
-    shift_flip=True,
-    preprocess=lambda images: images,
-    pad=PAD,
-    rand_augment=0.0,
-    mixup=0.0,
-    cutmix=0.0,
-    classes=None,
-):
-    """Batches of images of one size, in memory or in a memory-mapped file.
-
-    Each epoch is a permutation of the examples; a last batch that would not be full is left out.
-    Permutation and augmentation are functions of seed, epoch and step alone.
-
-    Args:
-        images: uint8 array `(n, height, width, channels)`; a `np.memmap`, or anything else that
-            has a shape and is indexed by an array, stays where it is.
-        labels: int array `(n,)`.
-        batch_size: int.
-        total_steps: int, where the stream ends.
-        seed: int.
-        shift_flip: bool, whether to pad, crop at random and flip.
-        preprocess: function from uint8 images to the network's input.
-        pad: int, pixels to pad by.
-        rand_augment: float, magnitude of RandAugment; 0 for none.
-        mixup, cutmix: float, alpha of mixup and CutMix; 0 for none.
-        classes: int, number of classes, needed where images are mixed.
-
-    Returns:
-        A stream of inputs and labels: int32 `(batch,)`, or float `(batch, classes)` where images
-        are mixed.
-    """
-    count, shape = len(images), images.shape[1:]
-    steps_per_epoch = count // batch_size
-    labels = tf.constant(labels, tf.int32)
-    operations = augment.make_operations(rand_augment) if rand_augment else None
-    in_memory = isinstance(images, np.ndarray) and not isinstance(images, np.memmap)
-    table = tf.constant(images) if in_memory else None
+def stream_images(batches, start, parts=1, worker=0, workers=1):
+    """The stream of an `ImageBatches`, from a step on."""
+    size = batches.batch_size // parts // workers
+    shape = batches.images.shape[1:]
+    labels = tf.constant(batches.labels)
+    augmented = batches.rand_augment
+    operations = augment.make_operations(augmented) if augmented else None
+    table = tf.constant(batches.images) if batches.in_memory else None
+    mixed = bool(batches.mixup or batches.cutmix)
+    if mixed:
+        _check_pairs(batches.batch_size, parts, workers)
 
     def take(chosen):
         if table is not None:
             return tf.gather(table, chosen)
-        return tf.numpy_function(lambda i: images[i], [chosen], tf.uint8, stateful=False)
+        return tf.numpy_function(lambda i: batches.images[i], [chosen], tf.uint8, stateful=False)
 
-    def piece(i, parts, worker, workers):
-        i = tf.cast(i, tf.int32)
-        step, part = i // parts, i % parts
-        epoch, position = step // steps_per_epoch, step % steps_per_epoch
-        size = batch_size // parts // workers
-        first = part * (batch_size // parts) + worker * size
-        order = tf.random.experimental.stateless_shuffle(tf.range(count), [seed, epoch])
-        begin = position * batch_size + first
-        chosen = order[begin : begin + size]
+    def piece(i):
+        step, part = i // parts, tf.cast(i % parts, tf.int32)
+        first = part * (batches.batch_size // parts) + worker * size
+        drawn = tf.numpy_function(batches.draw, [step], (tf.int32, tf.int32), stateful=False)
+        chosen, crops = (tensor[first : first + size] for tensor in drawn)
         x, y = take(chosen), tf.gather(labels, chosen)
         x.set_shape((size, *shape))
         y.set_shape((size,))
-        if shift_flip:
-            # A seed that no epoch's permutation has.
-            x = pad_crop_flip(x, tf.stack([seed, -1 - step]), first, batch_size, pad)
+        if batches.shift_flip:
+            crops.set_shape((size, 3))
+            x = crop_flip(x, crops, batches.pad)
         if operations is not None:
-            number = tf.cast(step, tf.int64) * batch_size + tf.cast(first, tf.int64)
-            x = _augment_each(x, seed, number, operations)
-        if mixup or cutmix:
-            mix_seed = _seed(seed, _MIX, tf.cast(step, tf.int64))
-            x, y = augment.mix_pairs(x, tf.one_hot(y, classes), mix_seed, mixup, cutmix)
-        return preprocess(x), y
+            number = step * batches.batch_size + tf.cast(first, tf.int64)
+            x = _augment_each(x, batches.seed, number, operations)
+        if mixed:
+            mix_seed = _seed(batches.seed, _MIX, step)
+            hot = tf.one_hot(y, batches.classes)
+            x, y = augment.mix_pairs(x, hot, mix_seed, batches.mixup, batches.cutmix)
+        return batches.preprocess(x), y
 
-    def stream(start, parts=1, worker=0, workers=1):
-        if mixup or cutmix:
-            _check_pairs(batch_size, parts, workers)
-        dataset = tf.data.Dataset.range(start * parts, total_steps * parts)
-        return dataset.map(
-            lambda i: piece(i, parts, worker, workers), num_parallel_calls=2, deterministic=True
-        ).prefetch(4)
-
-    return stream
+    dataset = tf.data.Dataset.range(start * parts, batches.total_steps * parts)
+    return dataset.map(piece, num_parallel_calls=2, deterministic=True).prefetch(4)
 
 
 def _augment_each(images, seed, number, operations):

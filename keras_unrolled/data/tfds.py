@@ -1,5 +1,6 @@
 """Data sets of TensorFlow Datasets."""
 
+import importlib.util
 import io
 import os
 import re
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_unrolled import checks
+from keras_unrolled.data import records
 from keras_unrolled.data.decoding import decode_image
 from keras_unrolled.data.examples import Examples
 
@@ -26,6 +28,12 @@ def load_cifar10(data_dir: str | Path | None, split: str) -> Examples:
     Raises:
         InputError: if the data set has not been prepared there.
     """
+    place = data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+    if not importlib.util.find_spec("tensorflow"):
+        folder = records.find_version(place, "cifar10")
+        if folder is None:
+            raise _not_prepared(place)
+        return records.load_small_images(folder, split)
     import tensorflow_datasets as tfds
 
     tfds.disable_progress_bar()
@@ -33,16 +41,19 @@ def load_cifar10(data_dir: str | Path | None, split: str) -> Examples:
         builder = tfds.builder("cifar10", data_dir=data_dir and str(Path(data_dir).expanduser()))
         tables = builder.as_dataset(split=split, batch_size=-1)
     except (AssertionError, FileNotFoundError, tfds.core.DatasetNotFoundError) as error:
-        place = data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
-        raise checks.InputError(
-            f"Expected CIFAR-10 as TFDS prepares it, in {place}/cifar10/3.0.2. Found none. "
-            'Prepare it on a machine with a network: python -c "import tensorflow_datasets as t; '
-            "t.builder('cifar10', data_dir='DIR').download_and_prepare()\", and pass "
-            "--data-dir DIR."
-        ) from error
+        raise _not_prepared(place) from error
     table = tfds.as_numpy(tables)
     names = tuple(builder.info.features["label"].names)
     return Examples(table["image"], table["label"].astype("int64"), names, split)
+
+
+def _not_prepared(place):
+    return checks.InputError(
+        f"Expected CIFAR-10 as TFDS prepares it, in {place}/cifar10/3.0.2. Found none. "
+        'Prepare it on a machine with a network: python -c "import tensorflow_datasets as t; '
+        "t.builder('cifar10', data_dir='DIR').download_and_prepare()\", and pass "
+        "--data-dir DIR."
+    )
 
 
 class TFDSImages:

@@ -36,6 +36,8 @@ class Job:
         initial_state: dict that the state of a new run starts with.
         checkpoint_every: optional int, steps between checkpoints; None means one epoch.
         timeout: optional seconds after which a call of several steps is considered hung.
+        average: whether averaged weights and their batch statistics are put into the model at the
+            end, if the recipe has them.
         title: what the progress bar calls an epoch.
     """
 
@@ -54,6 +56,7 @@ class Job:
     initial_state: dict[str, Any] = field(default_factory=dict)
     checkpoint_every: int | None = None
     timeout: float | None = None
+    average: bool = True
     title: str = "epoch"
 
     def __post_init__(self):

@@ -30,7 +30,7 @@ class Log:
         self.writer = None
         if worker:
             return
-        if importlib.util.find_spec("tensorboard"):
+        if all(map(importlib.util.find_spec, ("tensorboard", "tensorflow"))):
             import tensorflow as tf
 
             self.writer = tf.summary.create_file_writer(str(Path(workdir) / "tensorboard"))

@@ -1,6 +1,7 @@
 """Losses of image classifiers."""
 
 import keras
+from keras import ops
 
 
 def make_losses(recipe):
@@ -17,7 +18,7 @@ def make_losses(recipe):
         return lambda y, logits: keras.losses.categorical_crossentropy(y, logits, **options)
     # Wightman et al. 2021, section 2: each of the mixed classes is a label of its own.
     return lambda y, logits: keras.losses.binary_crossentropy(
-        keras.ops.cast(y > 0.2, y.dtype), logits, **options
+        ops.cast(y > 0.2, y.dtype), logits, **options
     )
 
 
@@ -31,5 +32,35 @@ def weigh(losses, targets, class_weights):
     """
     if class_weights is None:
         return losses
-    weights = keras.ops.convert_to_tensor(class_weights, dtype=losses.dtype)
-    return losses * keras.ops.cast(keras.ops.matmul(targets, weights), losses.dtype)
+    weights = ops.convert_to_tensor(class_weights, dtype=losses.dtype)
+    return losses * ops.cast(ops.matmul(targets, weights), losses.dtype)
+
+
+def classification(recipe, class_weights=None):
+    """The objective of a classifier, as a step takes one.
+
+    Args:
+        recipe: an `ImageRecipe`.
+        class_weights: list of float, one per class, or None for equal weights.
+
+    Returns:
+        A function of (model, images, labels) that returns the share of these examples in the
+        batch's loss and in its hits. Labels are int `(n,)`, or float `(n, classes)` of a mixture.
+    """
+    losses_of = make_losses(recipe)
+
+    def objective(model, images, labels):
+        logits = model(images, training=True)
+        if len(labels.shape) == 2:
+            targets = ops.cast(labels, logits.dtype)
+            labels = ops.argmax(labels, -1)
+        else:
+            targets = ops.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
+        losses = weigh(losses_of(targets, logits), targets, class_weights)
+        hits = ops.equal(ops.argmax(logits, -1), ops.cast(labels, "int32"))
+        return (
+            ops.sum(losses) / recipe.batch_size,
+            ops.sum(ops.cast(hits, losses.dtype)) / recipe.batch_size,
+        )
+
+    return objective

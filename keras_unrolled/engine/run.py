@@ -13,12 +13,12 @@ def make_strategy(replicas=None, *, kind="auto", timeout=600.0):
 
     Raises:
         InputError: as `engine.tensorflow.strategy.make_strategy` and
-            `engine.jax.sharding.make_distribution`, and for another backend.
+            `engine.jax.sharding.make_mesh`, and for another backend.
     """
     if _backend() == "jax":
-        from keras_unrolled.engine.jax.sharding import make_distribution
+        from keras_unrolled.engine.jax.sharding import make_mesh
 
-        return make_distribution(replicas, kind=kind)
+        return make_mesh(replicas, kind=kind)
     from keras_unrolled.engine.tensorflow import strategy
 
     return strategy.make_strategy(replicas, kind=kind, timeout=timeout)
@@ -58,9 +58,7 @@ def _import_loop():
 def count_replicas(strategy) -> int:
     """The number of devices of a strategy, over all workers."""
     if _backend() == "jax":
-        from keras_unrolled.engine.jax import sharding
-
-        return sharding.count_replicas(strategy)
+        return strategy.devices.size
     return strategy.num_replicas_in_sync
 
 

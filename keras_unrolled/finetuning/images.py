@@ -14,8 +14,9 @@ from keras_unrolled.data import ImageFiles, TFDSImages
 from keras_unrolled.data.broken import hash_images
 from keras_unrolled.data.crops import make_normalizer
 from keras_unrolled.data.decoding import decode_image
+from keras_unrolled.data.image_batches import ImageBatches
 from keras_unrolled.data.sources import FileSource, RecordSource, Subset
-from keras_unrolled.data.streams import crop_batches, image_batches
+from keras_unrolled.data.streams import crop_batches
 from keras_unrolled.progress import progress
 
 LARGEST_CACHED = 64  # pixels, up to which images are resized once; larger ones are read each epoch
@@ -96,7 +97,7 @@ def open_images(examples, parts, converter, augmentation, folder) -> TrainingIma
     train, held = (Selected(cached, part) for part in parts)
 
     def make_stream(recipe, steps_per_epoch):
-        return image_batches(
+        return ImageBatches(
             train,
             labels,
             batch_size=recipe.batch_size,

@@ -22,7 +22,7 @@ def main(workdir, out):
     import numpy as np
 
     from keras_unrolled import data
-    from keras_unrolled.data.streams import image_batches
+    from keras_unrolled.data.image_batches import ImageBatches
     from training.job import build
 
     recipe = ImageRecipe(
@@ -43,7 +43,7 @@ def main(workdir, out):
         seed=7,
     )
     sample = data.load_sample()  # a thousand images of CIFAR-10
-    stream = image_batches(
+    stream = ImageBatches(
         sample.images,
         sample.labels,
         batch_size=recipe.batch_size,

@@ -25,7 +25,7 @@ def main(replicas, dtype, out, *settings):
 
     import keras
 
-    from keras_unrolled.data.streams import image_batches
+    from keras_unrolled.data.image_batches import ImageBatches
     from training.job import build as build_network
 
     keras.config.set_floatx("float64" if dtype == "float64" else "float32")
@@ -51,15 +51,13 @@ def main(replicas, dtype, out, *settings):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (32, 12, 12, 3)).astype("uint8")
     labels = rng.integers(0, 10, 32)
-    import tensorflow as tf
-
-    stream = image_batches(
+    stream = ImageBatches(
         images,
         labels,
         batch_size=16,
         total_steps=20,
         seed=5,
-        preprocess=lambda x: tf.cast(x, dtype) / 255,
+        preprocess=lambda x: keras.ops.cast(x, dtype) / 255,
     )
 
     def build():

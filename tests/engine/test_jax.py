@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import keras
@@ -35,7 +36,7 @@ def initial(tmp_path_factory):
     return path
 
 
-def run(out, initial, replicas=1, **env):
+def run(out, initial, replicas=1, settings=(), **env):
     command = [
         sys.executable,
         str(WORKER),
@@ -43,6 +44,7 @@ def run(out, initial, replicas=1, **env):
         "float32",
         str(out),
         "learning_rate=0.05",
+        *settings,
     ]
     env = {**os.environ, "INITIAL_WEIGHTS": str(initial), **env}
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=500)
@@ -52,10 +54,13 @@ def run(out, initial, replicas=1, **env):
 
 
 @pytest.mark.slow
-def test_jax_on_one_and_two_devices_equals_tensorflow(initial, tmp_path):
-    expected = run(tmp_path / "tensorflow.npz", initial)
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_jax_on_one_and_two_devices_equals_tensorflow(initial, tmp_path, accumulate):
+    settings = [f"accumulate={accumulate}"]
+    expected = run(tmp_path / "tensorflow.npz", initial, 1, settings)
     for devices in (1, 2):
-        found = run(tmp_path / f"jax{devices}.npz", initial, devices, **jax_env(devices))
+        env = jax_env(devices)
+        found = run(tmp_path / f"jax{devices}.npz", initial, devices, settings, **env)
         assert found["replicas"] == devices
         assert found.keys() == expected.keys()
         for name in expected.keys() - {"replicas"}:
@@ -112,18 +117,14 @@ def test_non_finite_loss_ends_the_run_with_code_3(tfds_dir, tmp_path):
 @pytest.mark.parametrize(
     ("options", "job_options", "message"),
     [
-        ({"accumulate": 2}, {}, "accumulate=1"),
         ({"synchronize": False}, {}, "synchronize=true"),
         ({"batch_size": 15}, {}, "divides by 2"),
-        ({}, {"objective": len}, "an image classifier"),
         ({}, {"timeout": 5.0}, "a single process"),
     ],
+    ids=["synchronize", "batch", "timeout"],
 )
 def test_what_this_engine_cannot_do_is_rejected(tmp_path, options, job_options, message):
-    class Two:
-        class device_mesh:  # noqa: N801
-            devices = np.zeros(2)
-
+    two = types.SimpleNamespace(devices=np.zeros(2))
     job = Job(
         recipe=ImageRecipe(network={}, **options),
         build=None,
@@ -133,10 +134,10 @@ def test_what_this_engine_cannot_do_is_rejected(tmp_path, options, job_options, 
         **job_options,
     )
     with pytest.raises(InputError, match=message):
-        loop.train(job, Two())
+        loop.train(job, two)
     assert not (tmp_path / "run").exists()
 
 
 def test_other_strategies_are_rejected():
     with pytest.raises(InputError, match="auto, one or mirrored on JAX"):
-        sharding.make_distribution(kind="tpu")
+        sharding.make_mesh(kind="tpu")

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from keras_unrolled import InputError
-from keras_unrolled.data.streams import image_batches
+from keras_unrolled.data.image_batches import ImageBatches
 from keras_unrolled.engine import ImageRecipe, Job, NonFiniteLossError, checkpoint
 from keras_unrolled.engine.objectives import make_losses, weigh
 from keras_unrolled.engine.optimizers import make_optimizer
@@ -89,7 +89,7 @@ def make_recipe(**options):
 def data(recipe, preprocess=lambda x: tf.cast(x, "float32") / 255):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (48, 12, 12, 3)).astype("uint8")
-    return image_batches(
+    return ImageBatches(
         images,
         rng.integers(0, 10, 48),
         batch_size=recipe.batch_size,

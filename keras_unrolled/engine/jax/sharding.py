@@ -1,12 +1,16 @@
-"""Where a run computes on JAX: one device, or all devices of one machine."""
+"""Where a run computes on JAX: a mesh of one device, or of all devices of one machine."""
 
-import keras
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from keras_unrolled import checks
 
+AXIS = "batch"
 
-def make_distribution(replicas=None, *, kind="auto"):
-    """A `keras.distribution.DataParallel` over devices of this machine, or None for one device.
+
+def make_mesh(replicas=None, *, kind="auto"):
+    """A `jax.sharding.Mesh` over devices of this machine, with one axis, "batch".
 
     Args:
         replicas: int or None; None takes every device.
@@ -20,10 +24,7 @@ def make_distribution(replicas=None, *, kind="auto"):
             f"Expected --strategy auto, one or mirrored on JAX. Received: {kind!r}. Several "
             "machines and TPUs train on TensorFlow: unset KERAS_BACKEND."
         )
-    import tensorflow as tf
-
-    tf.config.set_visible_devices([], "GPU")  # it only reads the data
-    devices = keras.distribution.list_devices()
+    devices = jax.local_devices()
     replicas = 1 if kind == "one" else len(devices) if replicas is None else replicas
     checks.whole("replicas", replicas, least=1, most=1024)
     if replicas > len(devices):
@@ -31,11 +32,14 @@ def make_distribution(replicas=None, *, kind="auto"):
             f"Expected at least {replicas} devices. JAX finds {len(devices)}. Ask for fewer "
             "replicas."
         )
-    if replicas == 1:
-        return None
-    return keras.distribution.DataParallel(devices=devices[:replicas], auto_shard_dataset=False)
+    return Mesh(np.array(devices[:replicas]), (AXIS,))
 
 
-def count_replicas(distribution):
-    """The number of devices of a distribution."""
-    return 1 if distribution is None else distribution.device_mesh.devices.size
+def replicated(mesh):
+    """The sharding of what every device holds whole."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def divided(mesh, axis):
+    """The sharding of arrays whose axis with this number is divided among the devices."""
+    return NamedSharding(mesh, PartitionSpec(*[None] * axis, AXIS))

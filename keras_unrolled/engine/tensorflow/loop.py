@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_unrolled.engine import checkpoint
 from keras_unrolled.engine.log import Log
+from keras_unrolled.engine.objectives import classification
 from keras_unrolled.engine.optimizers import make_optimizer
 from keras_unrolled.engine.progress import make_bar, show
 from keras_unrolled.engine.run_state import (
@@ -22,7 +23,7 @@ from keras_unrolled.engine.run_state import (
 )
 from keras_unrolled.engine.stopping import Stopped, StopRequest, WorkersGoneError, check_finite
 from keras_unrolled.engine.tensorflow.rendezvous import watchdog
-from keras_unrolled.engine.tensorflow.step import classification, make_step
+from keras_unrolled.engine.tensorflow.step import make_step
 from keras_unrolled.engine.tensorflow.strategy import find_worker
 from keras_unrolled.models.batch_statistics import (
     normalizations,
@@ -78,7 +79,7 @@ def train(job, strategy):
     state = checkpoint.restore(job.workdir, run.variables, recipe, job.identity) or new_state(job)
     if not is_finished(state, job):
         run.take_steps(state)
-    if recipe.ema:
+    if recipe.ema and job.average:
         optimizer.finalize_variable_values(model.trainable_variables)
         run.recompute_statistics(state)
     return model, state

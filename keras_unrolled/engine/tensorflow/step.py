@@ -2,29 +2,8 @@
 
 import tensorflow as tf
 
-from keras_unrolled.engine.objectives import make_losses, weigh
+from keras_unrolled.engine.objectives import classification
 from keras_unrolled.engine.optimizers import l2_coefficients
-
-
-def classification(recipe, class_weights=None):
-    """The objective of a classifier, as `make_step` takes one."""
-    losses_of = make_losses(recipe)
-
-    def objective(model, images, labels):
-        logits = model(images, training=True)
-        if labels.shape.rank == 2:  # of a mixture
-            targets = tf.cast(labels, logits.dtype)
-            labels = tf.argmax(labels, -1)
-        else:
-            targets = tf.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
-        losses = weigh(losses_of(targets, logits), targets, class_weights)
-        hits = tf.equal(tf.argmax(logits, -1, output_type=labels.dtype), labels)
-        return (
-            tf.reduce_sum(losses) / recipe.batch_size,
-            tf.reduce_sum(tf.cast(hits, losses.dtype)) / recipe.batch_size,
-        )
-
-    return objective
 
 
 def make_step(model, optimizer, recipe, strategy, *, preprocess=None, objective=None):
