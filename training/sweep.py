@@ -138,7 +138,9 @@ def _stop(active):
 def _end(run):
     run.seconds += time.monotonic()
     code = run.process.returncode
-    if code:
+    if code == -signal.SIGTERM:  # before its first step
+        run.status = "stopped, to be resumed"
+    elif code:
         run.status = f"failed with exit code {code}: see {run.folder / 'run.log'}"
     else:
         stopped = b"stopped at step" in (run.folder / "run.log").read_bytes()[-500:]
