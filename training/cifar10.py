@@ -75,7 +75,7 @@ def run(run):
             steps_per_epoch=steps_per_epoch,
             workdir=run.workdir,
             evaluate=evaluate if held is not None else None,
-            initial_state=job.describe_origin(),
+            initial_state={"commit": job.read_commit()},
             checkpoint_every=options.checkpoint_every,
             timeout=options.timeout if workers > 1 else None,
             average=not options.train_only,

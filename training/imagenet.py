@@ -78,7 +78,7 @@ def run(run):
                 workdir=run.workdir,
                 preprocess=make_normalizer(job.build(recipe).preprocessor.image_converter),
                 evaluate=evaluate_held if held is not None else None,
-                initial_state=job.describe_origin(),
+                initial_state={"commit": job.read_commit()},
                 checkpoint_every=options.checkpoint_every or min(steps_per_epoch, CHECKPOINT_EVERY),
                 timeout=options.timeout if workers > 1 else None,
                 average=not options.train_only,

@@ -185,24 +185,19 @@ def check_batch(recipe, count):
         )
 
 
-def describe_origin():
-    """What a run keeps in its state for the record: the commit and the hardware that it began on."""
-    from keras_unrolled import environment
-
-    return {"commit": read_commit(), "hardware": environment.hardware()}
-
-
 def read_commit():
-    """The commit of this checkout, with "+" if files differ from it.
+    """The commit of this checkout, with "+" if files differ from it, or None.
 
-    Without a repository it is what the environment variable KERAS_UNROLLED_COMMIT says, or None.
+    The environment variable KERAS_UNROLLED_COMMIT says it where the files are a copy.
     """
+    if commit := os.environ.get("KERAS_UNROLLED_COMMIT"):
+        return commit
     git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40"]
     try:
         done = subprocess.run([*git, "--dirty=+"], capture_output=True, text=True, check=True)
         return done.stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return os.environ.get("KERAS_UNROLLED_COMMIT")
+        return None
 
 
 def write_preset(run, model, state, *, dataset, trained_on, score, half=False, **training):
@@ -222,7 +217,6 @@ def write_preset(run, model, state, *, dataset, trained_on, score, half=False, *
     Returns:
         The `Record`.
     """
-    from keras_unrolled import environment
     from keras_unrolled.presets.loading import from_preset
     from keras_unrolled.presets.saving import save_preset
 
@@ -235,7 +229,7 @@ def write_preset(run, model, state, *, dataset, trained_on, score, half=False, *
         "commit": state["commit"],
         "seed": recipe.seed,
         "hours": round(state["hours"], 3),
-        "hardware": state.get("hardware") or environment.hardware(),
+        **describe_machines(state),
         **training,
     }
     facts = {"name": run.preset_name, "training": training, "half": half}
@@ -266,6 +260,22 @@ def write_preset(run, model, state, *, dataset, trained_on, score, half=False, *
         print(f"curves: {draw_log(run.workdir, record.name)}")
     print(f"preset: {folder}")
     return record
+
+
+def describe_machines(state):
+    """The record's entries for the machines that a run has been on, in order.
+
+    "versions" is there only where the training's software differs from that which writes the record.
+    """
+    from keras_unrolled import environment
+
+    here = {"hardware": environment.hardware(), "versions": environment.software_versions()}
+    machines = state.get("machines", [here])  # a run that ended before machines were noted
+    entries = {"hardware": "; then ".join(dict.fromkeys(m["hardware"] for m in machines))}
+    versions = [m["versions"] for m in machines]
+    if versions != [here["versions"]]:
+        entries["versions"] = versions
+    return entries
 
 
 def _describe(recipe, dataset):

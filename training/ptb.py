@@ -78,7 +78,7 @@ def run(run):
             objective=language_objective(recipe),
             evaluate=epochs.evaluate,
             after_epoch=epochs.after_epoch,
-            initial_state=job.describe_origin(),
+            initial_state={"commit": job.read_commit()},
             checkpoint_every=options.checkpoint_every,
         ),
         strategy,

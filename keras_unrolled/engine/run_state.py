@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from keras_unrolled import environment
+
 
 def new_state(job) -> dict[str, Any]:
     """The state of a run before its first step, a JSON-able dict."""
@@ -57,3 +59,13 @@ def start_epoch(state):
 def is_finished(state, job) -> bool:
     """Whether a run has no more steps to take."""
     return state["step"] >= job.total_steps or state.get("finished", False)
+
+
+def note_machine(state) -> None:
+    """Adds this machine and its software to those that a run has been on, for the record."""
+    machine = {
+        "hardware": environment.hardware(),
+        "versions": environment.software_versions(),
+    }
+    if machine not in state.setdefault("machines", []):
+        state["machines"].append(machine)

@@ -19,6 +19,7 @@ from keras_unrolled.engine.run_state import (
     add_steps,
     is_finished,
     new_state,
+    note_machine,
     start_epoch,
     summarize_epoch,
 )
@@ -56,6 +57,7 @@ def train(job, mesh):
     run = _Run(job, mesh, job.build())
     state = checkpoint.restore(job.workdir, run.variables, recipe, job.identity) or new_state(job)
     if not is_finished(state, job):
+        note_machine(state)
         run.take_steps(state)
     if recipe.ema and job.average:
         run.optimizer.finalize_variable_values(run.model.trainable_variables)

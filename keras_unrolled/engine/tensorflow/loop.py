@@ -18,6 +18,7 @@ from keras_unrolled.engine.run_state import (
     add_steps,
     is_finished,
     new_state,
+    note_machine,
     start_epoch,
     summarize_epoch,
 )
@@ -78,6 +79,7 @@ def train(job, strategy):
     run = _Run(job, strategy, model, optimizer)
     state = checkpoint.restore(job.workdir, run.variables, recipe, job.identity) or new_state(job)
     if not is_finished(state, job):
+        note_machine(state)
         run.take_steps(state)
     if recipe.ema and job.average:
         optimizer.finalize_variable_values(model.trainable_variables)
