@@ -8,7 +8,7 @@ from keras_unrolled import checks
 from keras_unrolled.presets import layout
 from keras_unrolled.presets.hub_answers import Unavailable, Unreachable, check_token, failures
 from keras_unrolled.presets.hub_download import download, make_hasher
-from keras_unrolled.presets.hub_listing import COMMIT, HASH, NAMES, Stated, ask
+from keras_unrolled.presets.hub_listing import COMMIT, HASH, NAMES, Stated, ask, is_of_a_preset
 
 __all__ = ["SCHEME", "failures", "fetch", "is_address", "parse", "suggest", "verify_snapshot"]
 
@@ -186,7 +186,11 @@ def verify_snapshot(folder, name, token=None):
     Raises:
         InputError: for the first file that differs or cannot be compared.
     """
-    paths = [folder / file for file in sorted(NAMES) if (folder / file).is_file()]
+    paths = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and is_of_a_preset(path.relative_to(folder).as_posix())
+    ]
     digests = {path: path.resolve().name for path in paths}
     if not (folder / layout.RECORD).is_file() and not all(map(HASH.fullmatch, digests.values())):
         listing = ask(name, folder.name, f"the hashes of {name}", token)

@@ -19,8 +19,10 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 # The files of a preset and of a checkpoint of timm; nothing else of a repository is looked at.
 NAMES = {layout.RECORD, *layout.REQUIRED, *layout.OPTIONAL, "model.safetensors"}
+# KerasHub divides large weights.
+PARTS = re.compile(r"model\.weights\.json|model_[0-9]{5}\.weights\.h5")
+MOST_FILES = 50
 MOST_BYTES = 10**10  # of all of them: 2**31 weights of float32, the most that is built
-MOST_GOLDEN = 2**28
 MOST_LISTING = 2**25  # bytes that describe a repository, of a hundred thousand files
 MOST_SECONDS = 60  # for this description
 
@@ -81,11 +83,21 @@ def ask(name, revision, wanted, token=None):
     stated = {}
     for row in rows:
         file = _get(row, "rfilename")
-        if isinstance(file, str) and file in NAMES:
+        if isinstance(file, str) and is_of_a_preset(file):
             stated[file] = _read_row(file, row, wanted)
+    if len(stated) > MOST_FILES:
+        raise checks.InputError(
+            f"Expected a preset in {wanted}, of at most {MOST_FILES} files. The Hub states {len(stated):,}. "
+            "Nothing was downloaded. Check the name."
+        )
     if sum(entry.size for entry in stated.values()) > MOST_BYTES:
         raise _too_large("the files", sum(entry.size for entry in stated.values()), wanted)
     return Listing(commit, stated)
+
+
+def is_of_a_preset(file):
+    """Whether a file of this name may be one of a preset."""
+    return file in NAMES or PARTS.fullmatch(file) is not None
 
 
 def _read(answer, wanted):
@@ -115,7 +127,7 @@ def _read_row(file, row, wanted):
 def _most(file):
     if file.endswith(".json"):
         return files.MOST_JSON
-    return MOST_GOLDEN if file == layout.GOLDEN else MOST_BYTES
+    return layout.MOST_GOLDEN if file == layout.GOLDEN else MOST_BYTES
 
 
 def _get(value, key) -> Any:

@@ -1,13 +1,16 @@
-"""A small Hub in this process, for tests of single answers."""
+"""A small Hub in this process, for tests of single answers; and small presets to damage."""
 
 import os
 
 import huggingface_hub.constants
 import pytest
 
-from keras_unrolled import InputError
+import keras_unrolled as ku
+from keras_unrolled import InputError, models
 from keras_unrolled.presets import hub
 from tests.hub_server import running_hub
+from tests.models.test_character_lm import TEXT, TINY
+from tests.nets import randomize
 
 FILES = {
     "task.json": b"{}",
@@ -62,3 +65,16 @@ def refusal(server, fault, **options):
     server.fault = None
     assert str(error.value).isprintable()
     return str(error.value)
+
+
+@pytest.fixture(scope="session")
+def saved_presets(tmp_path_factory):
+    """Two presets as bytes: of images and of a language."""
+    root = tmp_path_factory.mktemp("hostile")
+    images = models.highway(8, dataset="cifar", num_classes=3, labels=["a", "b", "c"])
+    randomize(images)
+    tokenizer = models.CharacterTokenizer.learn(TEXT.replace("\n", " <eos> ").split())
+    language = models.character_lm(tokenizer=tokenizer, **TINY)
+    for name, model in (("images", images), ("language", language)):
+        ku.save_preset(model, root / name, name="small")
+    return root

@@ -45,7 +45,7 @@ def test_file_with_a_name_that_leads_elsewhere_is_not_fetched(small_hub, name):
 
 @pytest.mark.parametrize(
     ("name", "size"),
-    [("task.json", 2**24 + 1), ("golden.npz", 2**28 + 1), ("model.weights.h5", 10**10 + 1)],
+    [("task.json", 2**24 + 1), ("golden.npz", 2**25 + 1), ("model.weights.h5", 10**10 + 1)],
 )
 def test_file_larger_than_any_presets_is_not_downloaded(small_hub, name, size):
     def change(data):
@@ -64,6 +64,14 @@ def test_sum_of_the_files_is_bounded(small_hub):
     assert "12,000,000,009 bytes for the files" in refusal(
         small_hub, hub_faults.changed_listing(change)
     )
+
+
+def test_number_of_files_is_bounded(small_hub):
+    def change(data):
+        names = [f"model_{i:05}.weights.h5" for i in range(51)]
+        data["siblings"] += [{"rfilename": n, "size": 1, "blobId": "a" * 40} for n in names]
+
+    assert "of at most 50 files" in refusal(small_hub, hub_faults.changed_listing(change))
 
 
 def test_names_are_those_that_a_preset_has():
