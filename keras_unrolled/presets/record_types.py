@@ -8,7 +8,7 @@ from typing import Any
 from keras_unrolled import checks
 from keras_unrolled.presets.integrity import is_within
 
-NUMBER = (int, float)
+NUMBER, TEXT = (int, float), (str, None)
 MOST_DEPTH = 20  # of dicts and lists in each other
 MOST_CHARACTERS = 10_000
 # Type of each entry, None for those that may be missing.
@@ -34,25 +34,26 @@ _TYPES: dict[str, Any] = {
     "papers": tuple,
     "dataset": (str, None),
 }
-# Types in the dicts; each entry may be missing or None, and there may be others.
+# Types in the dicts; each entry may be missing, and there may be others.
 _INNER: dict[str, dict[str, Any]] = {
     "source": {
-        **dict.fromkeys(("name", "repository", "revision", "gating", "license"), str),
+        **dict.fromkeys(("name", "repository", "revision", "gating", "license"), TEXT),
         "files": dict,
         "metrics": (list, tuple),
     },
     "training": {
-        **dict.fromkeys(("command", "dataset", "split", "commit", "hardware"), str),
+        **dict.fromkeys(("command", "dataset", "split", "commit", "hardware"), TEXT),
         "hours": NUMBER,
         "recipe": dict,
     },
     "preprocessing": {
-        "image_size": (list, tuple),
+        "image_size": (list, tuple, None),
         "crop_fraction": NUMBER,
         "interpolation": str,
     },
     "network": {
-        **dict.fromkeys(("gating", "block_type", "normalization", "activation_order"), str),
+        **dict.fromkeys(("gating", "block_type", "activation_order"), str),
+        "normalization": TEXT,
         **dict.fromkeys(("stackwise_num_blocks", "stackwise_num_filters"), (list, tuple)),
         **dict.fromkeys(("filter_widths", "num_filters"), (list, tuple)),
         **dict.fromkeys(("num_layers", "character_dim", "num_characters", "units"), int),
@@ -67,6 +68,7 @@ _METRIC: dict[str, Any] = {
     "value": NUMBER,
     "origin": str,
 }
+_SURROGATES = re.compile("[\ud800-\udfff]")  # which no file can hold
 # Neither moves a terminal's cursor nor fails to be written.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -76,14 +78,15 @@ def check_types(record):
     for key, kind in _TYPES.items():
         value = getattr(record, key)
         _check(f"`{key}`", value, kind)
-        _check_depth(key, value)
+        _check_values(key, value)
         if isinstance(value, str) and (len(value) > MOST_CHARACTERS or _CONTROLS.search(value)):
             what = f"at most {MOST_CHARACTERS:,} characters, without control characters"
             raise _unexpected(f"`{key}`", what, value)
     for key, entries in _INNER.items():
         for name, kind in entries.items():
-            value = getattr(record, key).get(name)
-            if value is not None:
+            entry = getattr(record, key)
+            if name in entry:
+                value = entry[name]
                 _check(f"`{key}`, {name}", value, kind)
                 if isinstance(value, (list, tuple)) and name != "metrics":
                     _check_numbers(f"`{key}`, {name}", value)
@@ -160,11 +163,16 @@ def _check_numbers(what, values):
         _check(f"every entry of {what}", value, int)
 
 
-def _check_depth(key, value):
-    """Rejects what is nested so deeply that copying or printing it would fail."""
+def _check_values(key, value):
+    """Rejects what is nested so deeply that printing it would fail, and texts that cannot be written."""
     level = [value]
     for _ in range(MOST_DEPTH):
         inner = [v for v in level if isinstance(v, (dict, list, tuple))]
+        texts = [v for v in level if isinstance(v, str)]
+        texts += [text for v in inner if isinstance(v, dict) for text in v]
+        for text in texts:
+            if _SURROGATES.search(str(text)):
+                raise _unexpected(f"`{key}`", "text that can be written", text)
         level = [x for v in inner for x in (v.values() if isinstance(v, dict) else v)]
     if level:
         raise _unexpected(f"`{key}`", f"nested at most {MOST_DEPTH} times", value)
