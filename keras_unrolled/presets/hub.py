@@ -15,7 +15,7 @@ __all__ = ["SCHEME", "failures", "fetch", "is_address", "parse", "suggest", "ver
 SCHEME = "hf://"
 # Which files of an earlier version `publishing` deletes.
 PATTERNS = ["*.json", "*.weights.h5", "*.npz", "model.safetensors"]
-_WEB = re.compile(r"https?://(www\.)?(huggingface\.co|hf\.co)/")
+_WEB = re.compile(r"https?://(www\.)?(huggingface\.co|hf\.co)/", re.I)
 _PART = r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
 # As the Hub's client has it: each becomes a folder's name.
 _NAME = re.compile(rf"(?!.*(\.\.|--))(?!.*\.git$){_PART}/{_PART}")
@@ -31,7 +31,8 @@ def is_address(text):
 
 def suggest(text):
     """A sentence for a text of the form `org/name` that is no folder, or an empty string."""
-    name = re.sub(r"^(huggingface\.co|hf\.co)/", "", text)
+    # A path has one slash where the address had two.
+    name = re.sub(r"^(hf:/|(https?:/)?(www\.)?(huggingface\.co|hf\.co)/)", "", text)
     if not _NAME.fullmatch(name.partition("@")[0]):
         return ""
     return f"For a repository on the Hub, write {SCHEME}{name}."

@@ -186,7 +186,8 @@ def test_golden_arrays_come_back_as_they_were_written(saved_presets):
 # === Folders ===
 def test_own_configuration_is_not_parsed_before_its_hash_is_compared(saved_presets, tmp_path):
     folder = copy(saved_presets / "images", tmp_path / "small", forget=False)
-    for text in ("[" * 100_000, '{"architecture": "resnet18"}', "9" * 10_000, "NaN"):
+    foreign = '{"architecture": "resnet18"}', '{"registered_name": "keras_hub>ResNetBackbone"}'
+    for text in ("[" * 100_000, *foreign, "9" * 10_000, "NaN"):
         (folder / "config.json").write_text(text)
         refused(folder, r"config\.json to have the size")
 
