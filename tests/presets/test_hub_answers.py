@@ -213,9 +213,9 @@ def test_file_system_without_links_is_served(small_hub, monkeypatch):
 
 
 @pytest.mark.slow
-def test_two_hundred_odd_answers_leave_no_traceback_and_no_file_elsewhere(tmp_path):
+def test_odd_answers_leave_no_traceback_and_no_file_elsewhere(tmp_path):
     script = Path(__file__).parent / "hub_fuzz.py"
-    count = int(os.environ.get("KERAS_UNROLLED_FUZZ", 200))
+    count = round(200 * float(os.environ.get("KERAS_UNROLLED_FUZZ", 0.1)))  # 1 for all of them
     done = subprocess.run(
         [sys.executable, str(script), str(tmp_path), "2", str(count)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
