@@ -1,12 +1,12 @@
 """Reading of weight files, each compared with the network first."""
 
-import h5py
 import keras
 import numpy as np
 
 from keras_unrolled import checks
+from keras_unrolled.models.weight_files import read_shapes
 
-MOST_ARRAYS = 100_000  # of a file; a network of 2,000 blocks has half as many
+__all__ = ["load_into", "read_shapes"]
 
 
 def load_into(load, path, shapes, variables):
@@ -30,59 +30,3 @@ def load_into(load, path, shapes, variables):
                 f"Expected finite weights in {path}. Found NaN or infinity in "
                 f"{variable.path}. The file is damaged or its training failed: take another."
             )
-
-
-def read_shapes(path):
-    """The shapes of every variable in a file of weights.
-
-    A file can declare arrays of any size without holding them. Here each must be in the file, whole and
-    uncompressed as Keras writes it, so that their shapes tell what loading will allocate.
-
-    Raises:
-        InputError: if the file is missing, cannot be read, declares what it does not hold, or links
-            to other files.
-    """
-    if not path.is_file():
-        raise checks.InputError(
-            f"Expected weights in {path}. Found no such file. Restore it, or pass "
-            "load_weights=False for random weights."
-        )
-    shapes, total = [], 0
-
-    def visit(name, node):
-        nonlocal total
-        if isinstance(node, h5py.Group):
-            _check_links(node)
-        elif isinstance(node, h5py.Dataset):
-            _check_array(name, node)
-            shapes.append(list(node.shape))
-            total += node.nbytes
-            if len(shapes) > MOST_ARRAYS:
-                raise ValueError(f"more than {MOST_ARRAYS:,} arrays")
-
-    try:
-        with h5py.File(path, "r") as file:
-            _check_links(file)
-            file.visititems(visit)
-        if total > path.stat().st_size:
-            raise ValueError(f"it declares {total:,} bytes and has {path.stat().st_size:,}")
-    except Exception as error:
-        raise checks.InputError(
-            f"Expected an HDF5 file of weights in {path}. Found one that cannot be read "
-            f"({str(error)[:200]}). Restore it."
-        ) from error
-    return shapes
-
-
-def _check_links(group):
-    for name in group:
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            raise ValueError(f"{name[:100]!r} is a link to elsewhere")
-
-
-def _check_array(name, array):
-    # bfloat16 is two bytes of no type.
-    is_number = array.dtype.kind in "fiu" or array.dtype.str == "|V2"
-    is_whole = array.id.get_storage_size() == array.nbytes
-    if not is_number or not is_whole or array.external or array.is_virtual or array.shape is None:
-        raise ValueError(f"{name[:100]!r} is not an array of numbers that are all in the file")
