@@ -59,8 +59,8 @@ def real(argument: str, value: Any, *, least: float, most: float, below: bool = 
         most: largest value allowed; with `below`, the first value not allowed.
         below: whether `most` itself is rejected.
     """
-    ok = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not ok or not least <= value <= most or (below and value == most):
+    ok = isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most
+    if not ok or not math.isfinite(value) or (below and value == most):
         bound = f"below {most:g}" if below else f"at most {most:g}"
         raise InputError(
             f"Expected `{argument}` to be a number of at least {least:g} and {bound}. "

@@ -10,6 +10,7 @@ import keras
 import keras_hub
 
 from keras_unrolled import checks, models
+from keras_unrolled.convert import keras_files
 
 NAMES = {"ResNet50": 50, "ResNet101": 101, "ResNet152": 152}
 SUFFIXES = (".keras", ".h5")
@@ -103,12 +104,12 @@ def from_keras_applications(
 
 
 def _check_class(model):
-    """Raises `InputError` for models that another function takes."""
+    """Raises `InputError` for models, or their registered names, that another function takes."""
     for cls, advice in (
         (models.ImageClassifier, "keras.saving.load_model gives it as it is"),
         (keras_hub.models.ResNetImageClassifier, "convert.from_keras_hub takes the loaded model"),
     ):
-        if isinstance(model, cls):
+        if isinstance(model, cls) or model == keras.saving.get_registered_name(cls):
             raise checks.InputError(
                 f"Expected {', '.join(NAMES)} of keras.applications. Received a {cls.__name__}, "
                 f"which is none of them: {advice}."
@@ -158,10 +159,14 @@ def _open(source, weights):
             f"them. {checks.did_you_mean(text, NAMES) or 'Check the path.'}"
         )
     try:
-        if path.suffix == ".h5":
+        config, shapes = keras_files.read(path)
+        if config is None:
             with h5py.File(path, "r") as file:
-                if "model_config" not in file.attrs:
-                    return _from_weights(file, path)
+                return _from_weights(file, path)
+        _check_class(config.get("registered_name"))
+        names = keras_files.list_layers(config)
+        _depth(config["config"].get("name", path.name), names)
+        keras_files.check_network(config, shapes)
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except checks.InputError:
         raise

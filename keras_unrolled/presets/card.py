@@ -11,6 +11,12 @@ HUB_DATASETS = {
     "imagenet2012": "ILSVRC/imagenet-1k",
     "ptb": "ptb-text-only/ptb_text_only",
 }
+# What a sentence is made of; a record that was written by hand may lack some of it.
+IMAGE_NETWORK = {"stackwise_num_blocks", "stackwise_num_filters", "block_type", "gating"}
+IMAGE_NETWORK |= {"normalization", "activation_order"}
+TEXT_NETWORK = {"filter_widths", "num_filters", "num_layers", "gating", "character_dim", "units"}
+TEXT_NETWORK |= {"num_recurrent_layers", "num_characters", "vocabulary_size"}
+TRAINING = {"hours", "dataset", "split", "hardware", "commit", "seed"}
 UNITS = {IMAGES: "images", TEXT: "words"}  # what a score is an average over
 
 
@@ -40,7 +46,7 @@ def describe(record: Record) -> str:
 
 def _describe_images(record):
     network, preprocessing = record.network, record.preprocessing
-    if network:
+    if network.keys() >= IMAGE_NETWORK:
         yield (
             f"- Network: {sum(network['stackwise_num_blocks'])} {network['block_type']} blocks, "
             f"gating {network['gating']}, stages of "
@@ -48,10 +54,10 @@ def _describe_images(record):
             f"{network['normalization'] or 'none'}, {network['activation_order']}-activation."
         )
     if preprocessing:
-        sides = " x ".join(map(str, preprocessing["image_size"] or ("any", "any")))
+        sides = " x ".join(map(str, preprocessing.get("image_size") or ("any", "any")))
         yield (
-            f"- Input: {sides} pixels, {preprocessing['interpolation']}, crop fraction "
-            f"{preprocessing['crop_fraction']}."
+            f"- Input: {sides} pixels, {preprocessing.get('interpolation')}, crop fraction "
+            f"{preprocessing.get('crop_fraction')}."
         )
     classes = "the 1,000 of ImageNet-1k" if record.label_set else ", ".join(record.labels)
     yield f"- Classes: {classes or 'not named'}."
@@ -59,6 +65,8 @@ def _describe_images(record):
 
 def _describe_language(record):
     network = record.network
+    if not network.keys() >= TEXT_NETWORK:
+        return
     widths = "/".join(map(str, network["filter_widths"]))
     count = network["num_layers"]
     plural = "s" if count > 1 else ""
@@ -77,7 +85,7 @@ def _describe_language(record):
 def _describe_source(record):
     source = record.source
     if source:
-        address = f"hf://{source['repository']}" if "repository" in source else source["name"]
+        address = f"hf://{source['repository']}" if source.get("repository") else source.get("name")
         files = source.get("files", {}).items()
         hashes = "; ".join(f"{name} sha256 {entry['sha256']}" for name, entry in files)
         yield (
@@ -88,7 +96,7 @@ def _describe_source(record):
 
 def _describe_training(record):
     training = record.training
-    if "hours" in training:
+    if training.keys() >= TRAINING:
         yield (
             f"- Trained on {training['dataset']}, {training['split']}, in "
             f"{training['hours']:.2f} hours on {training['hardware']}, from commit "

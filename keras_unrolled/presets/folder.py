@@ -8,9 +8,14 @@ from keras_unrolled import checks, files, models
 from keras_unrolled.models.character_tokenizer import check_tokenizer
 from keras_unrolled.models.limits import at_most
 from keras_unrolled.presets import integrity, layout
+from keras_unrolled.presets.configuration import check_task
 from keras_unrolled.presets.weights import load_into, read_shapes
 
-IMAGE, TEXT = map(keras.saving.get_registered_name, (models.ImageClassifier, models.CharacterLM))
+CLASSES = {
+    keras.saving.get_registered_name(cls): cls
+    for cls in (models.ImageClassifier, models.CharacterLM)
+}
+TEXT = keras.saving.get_registered_name(models.CharacterLM)
 
 
 def class_names(record):
@@ -36,15 +41,16 @@ def load_folder(folder, record, head, load_weights, policy):
     """
     _check_files(folder, record, load_weights)
     task = files.read_json(folder / layout.TASK)
-    kind = checks.one_of(
-        f"registered_name in {folder / layout.TASK}", task.get("registered_name"), (IMAGE, TEXT)
-    )
-    shapes = {}
-    if load_weights:
-        names = (layout.BACKBONE_WEIGHTS, layout.HEAD_WEIGHTS)
-        shapes = {name: read_shapes(folder / name) for name in names}
+    kind = task.get("registered_name")
+    kind = kind[:100] if isinstance(kind, str) else f"a {type(kind).__name__}"
+    checks.one_of(f"registered_name in {folder / layout.TASK}", kind, CLASSES)
+    shapes = {
+        name: read_shapes(folder / name)
+        for name in (layout.BACKBONE_WEIGHTS, layout.HEAD_WEIGHTS)
+        if load_weights or (folder / name).is_file()
+    }
     try:
-        model = _build(folder, task, kind, head, shapes, policy)
+        model = _build(folder, record, check_task(task, CLASSES[kind]), head, shapes, policy)
     except checks.InputError:
         raise
     except Exception as error:  # whatever a damaged configuration leads to
@@ -64,12 +70,7 @@ def _check_files(folder, record, load_weights):
     needed = [layout.TASK]
     needed += [layout.BACKBONE_WEIGHTS, layout.HEAD_WEIGHTS] if load_weights else []
     if record is not None:
-        missing = [name for name in needed if name not in record.files]
-        if missing:
-            raise checks.InputError(
-                f"Expected the record in {folder} to list {', '.join(needed)}. It does not list "
-                f"{', '.join(missing)}. Restore the record."
-            )
+        _check_listed(folder, record, needed)
         integrity.verify(folder, record)
     elif (folder / layout.GOLDEN).exists():
         raise checks.InputError(
@@ -78,8 +79,17 @@ def _check_files(folder, record, load_weights):
         )
 
 
-def _build(folder, task, kind, head, shapes, policy):
-    """The network of a configuration, with random weights."""
+def _check_listed(folder, record, needed):
+    missing = [name for name in needed if name not in record.files]
+    if missing:
+        raise checks.InputError(
+            f"Expected the record in {folder} to list {', '.join(needed)}. It does not list "
+            f"{', '.join(missing)}. Restore the record."
+        )
+
+
+def _build(folder, record, task, head, shapes, policy):
+    """The network of a checked configuration, with random weights."""
     config = task["config"]
     config["backbone"]["config"]["dtype"] = keras.dtype_policies.serialize(policy)
     if head is None and config.get("labels") and len(config["labels"]) != config["num_classes"]:
@@ -87,21 +97,57 @@ def _build(folder, task, kind, head, shapes, policy):
             f"Expected one label for each of {config['num_classes']!r} classes in "
             f"{folder / layout.TASK}. Found {len(config['labels'])} labels. Restore the file."
         )
+    is_text = task["registered_name"] == TEXT
+    if shapes:
+        _check_shapes(folder, config, is_text, head is None, shapes)
     if head is not None:
         config |= head
-    elif kind == IMAGE and shapes and [config["num_classes"]] not in shapes[layout.HEAD_WEIGHTS]:
-        raise checks.InputError(
-            f"Expected weights for the {config['num_classes']!r} classes of {folder / layout.TASK} "
-            f"in {folder / layout.HEAD_WEIGHTS}. Found others. Restore the folder."
-        )
-    # No more is allocated than the file can fill.
-    limit = (folder / layout.BACKBONE_WEIGHTS).stat().st_size if shapes else None
+    # No more is allocated than the files can fill.
+    limit = sum((folder / name).stat().st_size for name in shapes) if shapes else None
     with at_most(limit):
         model = keras.saving.deserialize_keras_object(task)
-    if kind == TEXT and model.preprocessor is not None:
+    if is_text and model.preprocessor is not None:
+        vocabulary = f"{layout.VOCABULARY}/{model.preprocessor.tokenizer.FILE}"
+        if record is not None:
+            _check_listed(folder, record, [vocabulary])
+        files.read_json(folder / vocabulary)  # not larger than it may be
         model.preprocessor.tokenizer.load_assets(folder / layout.VOCABULARY)
         check_tokenizer(model.preprocessor.tokenizer, model.backbone, model.vocabulary_size)
     return model
+
+
+def _check_shapes(folder, config, is_text, with_head, shapes):
+    """Rejects a configuration that the files have no weights for, before its arrays are made."""
+    wanted, depth = _list_large(config["backbone"]["config"], is_text)
+    heads = [[config["vocabulary_size" if is_text else "num_classes"]]] if with_head else []
+    for name, arrays in ((layout.BACKBONE_WEIGHTS, wanted), (layout.HEAD_WEIGHTS, heads)):
+        missing = [array for array in arrays if array not in shapes.get(name, arrays)]
+        if missing:
+            raise checks.InputError(
+                f"Expected an array of shape {str(missing[0])[:100]} in {folder / name}, for the "
+                f"configuration in {folder / layout.TASK}. Found none. The file belongs to another "
+                "network: restore the folder."
+            )
+    found = len(shapes.get(layout.BACKBONE_WEIGHTS, range(depth)))
+    if depth > found:
+        raise checks.InputError(
+            f"Expected weights of {depth:,} blocks or layers, as in {folder / layout.TASK}, in "
+            f"{folder / layout.BACKBONE_WEIGHTS}. Found {found:,} arrays. The file belongs to another "
+            "network: restore the folder."
+        )
+
+
+def _list_large(backbone, is_text):
+    """Shapes of the arrays that no limit of weights covers, and the number of blocks or layers."""
+    if not is_text:  # its kernels are counted: see `models.limits`
+        return [], sum(backbone["stackwise_num_blocks"])
+    units, layers = backbone["units"], backbone["num_layers"]
+    features, size = sum(backbone["num_filters"]), backbone["character_dim"]
+    arrays = [[backbone["num_characters"], size], [features, 4 * units], [units, 4 * units]]
+    arrays += [[features, features]] if layers else []
+    for width, count in zip(backbone["filter_widths"], backbone["num_filters"]):
+        arrays.append([width, size, count])
+    return arrays, layers + backbone["num_recurrent_layers"]
 
 
 def _load_weights(model, folder, shapes, with_head):

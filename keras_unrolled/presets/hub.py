@@ -1,36 +1,48 @@
 """Presets from the Hugging Face Hub: one consistent version, verified before it is opened."""
 
-import hashlib
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 from keras_unrolled import checks
-from keras_unrolled.files import fingerprint
+from keras_unrolled.presets import layout
+from keras_unrolled.presets.hub_answers import Unavailable, Unreachable, check_token, failures
+from keras_unrolled.presets.hub_download import download, make_hasher
+from keras_unrolled.presets.hub_listing import COMMIT, HASH, NAMES, Stated, ask, is_of_a_preset
+
+__all__ = ["SCHEME", "failures", "fetch", "is_address", "parse", "suggest", "verify_snapshot"]
 
 SCHEME = "hf://"
-# The files of a preset; nothing else of a repository is downloaded.
+# Which files of an earlier version `publishing` deletes.
 PATTERNS = ["*.json", "*.weights.h5", "*.npz", "model.safetensors"]
-COMMIT = re.compile(r"[0-9a-f]{40}")
+_WEB = re.compile(r"https?://(www\.)?(huggingface\.co|hf\.co)/", re.I)
+_PART = r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
+# As the Hub's client has it: each becomes a folder's name.
+_NAME = re.compile(rf"(?!.*(\.\.|--))(?!.*\.git$){_PART}/{_PART}")
+_REVISION = re.compile(
+    r"(?!.*(\.\.|@\{|\.lock(/|$)))(?=.{1,200}$)\w[\w.+#=@-]*(/[\w+#=@-][\w.+#=@-]*)*", re.A
+)
 
 
-def failures():
-    """The exceptions that the Hub's client raises for failures of the Hub and the network.
+def is_address(text):
+    """Whether a text is meant as a repository's address: `hf://...` or its page's."""
+    return text.startswith(SCHEME) or _WEB.match(text) is not None
 
-    Those of its HTTP library, whose name has changed between versions, are found by the base
-    class of the client's own exceptions.
-    """
-    from huggingface_hub import errors
 
-    ancestors = errors.HfHubHTTPError.__mro__
-    library = [c for c in ancestors if c.__module__.startswith(("httpx", "requests"))]
-    return (errors.OfflineModeIsEnabled, OSError, *library[:1])
+def suggest(text):
+    """A sentence for a text of the form `org/name` that is no folder, or an empty string."""
+    # A path has one slash where the address had two.
+    name = re.sub(r"^(hf:/|(https?:/)?(www\.)?(huggingface\.co|hf\.co)/)", "", text)
+    if not _NAME.fullmatch(name.partition("@")[0]):
+        return ""
+    return f"For a repository on the Hub, write {SCHEME}{name}."
 
 
 def parse(uri, revision=None):
-    """Splits `hf://org/name@revision`.
+    """Splits `hf://org/name@revision` or `https://huggingface.co/org/name/tree/revision`.
 
     Args:
-        uri: string that starts with `hf://`.
+        uri: string, for which `is_address` is true.
         revision: optional string, the revision given in addition to the address.
 
     Returns:
@@ -39,16 +51,27 @@ def parse(uri, revision=None):
     Raises:
         InputError: if it is not such an address, or names two revisions.
     """
-    name, _, inside = uri.removeprefix(SCHEME).partition("@")
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or (inside == "" and "@" in uri):
+    if web := _WEB.match(uri):
+        path = re.split(r"[?#]", uri[web.end() :], maxsplit=1)[0].rstrip("/")
+        name, is_tree, inside = path.partition("/tree/")
+        inside, is_whole = unquote(inside), not is_tree or inside
+    else:
+        name, at, inside = uri.removeprefix(SCHEME).partition("@")
+        is_whole = not at or inside
+    if not _NAME.fullmatch(name) or not is_whole or (inside and not _REVISION.fullmatch(inside)):
         raise checks.InputError(
             "Expected a repository as hf://org/name or hf://org/name@revision. "
-            f"Received: {uri!r}. Write for instance hf://ada/flowers@v1."
+            f"Received: {_show(uri)}. Write for instance hf://ada/flowers@v1."
         )
     if inside and revision and inside != revision:
         raise checks.InputError(
             f"Expected one revision. Received two: {inside!r} in the address and revision="
-            f"{revision!r}. Leave one out."
+            f"{_show(revision)}. Leave one out."
+        )
+    if revision and not (isinstance(revision, str) and _REVISION.fullmatch(revision)):
+        raise checks.InputError(
+            f"Expected a branch, tag or commit. Received: revision={_show(revision)}. Write for "
+            'instance revision="v1".'
         )
     return name, inside or revision
 
@@ -58,10 +81,11 @@ def fetch(uri, *, revision=None, token=None, local_files_only=False, sizes=None)
 
     All files belong to one commit, even if another one is pushed meanwhile. The client's settings
     apply:
-    HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE, HF_TOKEN.
+    HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE, HF_TOKEN. If the Hub does not answer, what the cache has of
+    this revision is used.
 
     Args:
-        uri: string, `hf://org/name` or `hf://org/name@revision`.
+        uri: string, `hf://org/name`, `hf://org/name@revision` or the address of its page.
         revision: optional string, a branch, tag or commit; the default is "main".
         token: optional string, for a private repository.
         local_files_only: bool, whether to use the cache only.
@@ -74,69 +98,75 @@ def fetch(uri, *, revision=None, token=None, local_files_only=False, sizes=None)
 
     Raises:
         InputError: if there is no such repository or revision, if it may not be read, if it is
-            not cached and the Hub cannot be reached, or if a file differs from what the Hub
-            stated.
+            not cached and the Hub cannot be reached or does not answer as a Hub, or if a file differs
+            from what the Hub stated.
     """
+    name, revision = parse(uri, revision)
+    check_token(token)
+    wanted = f"{name} at revision {revision!r}" if revision else name
+    revision = revision or "main"
+    folder = _find_cached(name, revision)
+    if folder and sizes and COMMIT.fullmatch(revision):
+        if all((folder / file).is_file() for file in sizes):
+            local_files_only = True
+        else:
+            folder = None
+    if not local_files_only:
+        try:
+            listing = ask(name, revision, wanted, token)
+        except Unavailable as error:
+            if folder is None and isinstance(error, Unreachable):
+                raise _not_cached(wanted, f" ({error.reason})") from error
+            if folder is None:
+                raise
+        else:
+            _check_listing(listing, name, wanted, sizes or {})
+            folder = download(name, listing, revision, token)
+    if folder is None:
+        raise _not_cached(wanted)
+    verify_snapshot(folder, name, token)
+    return folder
+
+
+def _find_cached(name, revision):
+    """The folder that the cache has for a revision, or None."""
     import huggingface_hub
     from huggingface_hub import errors
 
-    name, revision = parse(uri, revision)
-    at = f" at revision {revision!r}" if revision else ""
-    options = {"revision": revision, "token": token, "allow_patterns": PATTERNS}
-    if sizes and COMMIT.fullmatch(revision or "") and not local_files_only:
-        try:
-            folder = Path(huggingface_hub.snapshot_download(name, local_files_only=True, **options))
-            local_files_only = all((folder / file).is_file() for file in sizes)
-        except errors.LocalEntryNotFoundError:
-            pass
     try:
-        if sizes and not local_files_only:
-            _compare_sizes(name, sizes, options)
-        folder = huggingface_hub.snapshot_download(
-            name, local_files_only=local_files_only, **options
+        folder = Path(
+            huggingface_hub.snapshot_download(
+                name, revision=revision, local_files_only=True, allow_patterns=sorted(NAMES)
+            )
         )
-    except errors.RepositoryNotFoundError as error:
+    except (errors.LocalEntryNotFoundError, OSError, ValueError):
+        return None
+    # `refs/` may say anything.
+    is_snapshot = folder.parent.name == "snapshots" and COMMIT.fullmatch(folder.name)
+    return folder if is_snapshot and folder.is_dir() else None
+
+
+def _not_cached(wanted, reason=""):
+    return checks.InputError(
+        f"Expected {wanted} in the local cache, since the Hub cannot be reached or must "
+        f"not be used{reason}. It is missing or incomplete. Connect and try again, or copy the "
+        "preset's folder to this machine and load it."
+    )
+
+
+def _check_listing(listing, name, wanted, sizes):
+    """Rejects a repository without a preset's files, or with others than those on record."""
+    if not listing.files:
         raise checks.InputError(
-            f"Expected a repository {name} on the Hub. Found none, or a private one that this "
-            "token may not read. Check the name, or pass token=..."
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise checks.InputError(
-            f"Expected {name}{at}. The repository has no such branch, tag or commit. "
-            "Check the revision."
-        ) from error
-    except failures() as error:
-        away = (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled)
-        if isinstance(error, away) or not isinstance(error, OSError):  # no connection at all
-            raise checks.InputError(
-                f"Expected {name}{at} in the local cache, since the Hub cannot be reached or must "
-                "not be used. It is missing or incomplete. Connect and try again, or copy the "
-                "preset's folder to this machine and load it."
-            ) from error
-        raise checks.InputError(
-            f"Expected to download {name}{at}. It failed: {str(error).splitlines()[0]} "
-            "Try again later; the part that was downloaded is kept."
-        ) from error
-    if not Path(folder).is_dir():
-        raise checks.InputError(
-            f"Expected a preset in {name}{at}: files such as {', '.join(PATTERNS)}. Found none of "
-            "them. Check the name: the repository contains something else."
+            f"Expected a preset in {wanted}: files such as {', '.join(sorted(NAMES))}. Found "
+            "none of them. Check the name: the repository contains something else."
         )
-    verify_snapshot(Path(folder), name, token)
-    return Path(folder)
-
-
-def _compare_sizes(name, sizes, options):
-    import huggingface_hub
-
-    api = huggingface_hub.HfApi(token=options["token"])
-    info = api.model_info(name, revision=options["revision"], files_metadata=True)
-    stated = {file.rfilename: file.size for file in info.siblings or ()}
     for file, size in sizes.items():
-        if stated.get(file) != size:
+        stated = listing.files.get(file)
+        if stated is None or stated.size != size:
             raise checks.InputError(
                 f"Expected {file} of {name} to have the {size:,} bytes of its record. The Hub "
-                f"states {stated.get(file, 'no such file')!r}. Nothing was downloaded: the "
+                f"states {stated.size if stated else 'no such file'!r}. Nothing was downloaded: the "
                 "repository holds another version, or the record is damaged."
             )
 
@@ -144,8 +174,8 @@ def _compare_sizes(name, sizes, options):
 def verify_snapshot(folder, name, token=None):
     """Compares every file of a cached snapshot with the hash that the Hub stated for it.
 
-    The client stores each file under that hash, sha256 for a large file and git's sha1 for a small
-    one, and never compares them. On a file system without links there is no such name: a
+    Each file is stored under that hash, sha256 for a large file and git's sha1 for a small
+    one. On a file system without links there is no such name: a
     preset's record has the hashes then, and for others the Hub is asked again.
     A file that differs is removed from the cache, so that the next attempt downloads it again.
 
@@ -157,49 +187,40 @@ def verify_snapshot(folder, name, token=None):
     Raises:
         InputError: for the first file that differs or cannot be compared.
     """
-    paths = sorted(p for p in folder.rglob("*") if p.is_file())
-    stated = {path: path.resolve().name for path in paths}
-    if not (folder / "record.json").is_file() and not all(map(_is_hash, stated.values())):
-        stated = _ask_for_hashes(folder, name, token)
+    paths = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and is_of_a_preset(path.relative_to(folder).as_posix())
+    ]
+    digests = {path: path.resolve().name for path in paths}
+    if not (folder / layout.RECORD).is_file() and not all(map(HASH.fullmatch, digests.values())):
+        listing = ask(name, folder.name, f"the hashes of {name}", token)
+        digests = {folder / file: stated.digest for file, stated in listing.files.items()}
+        if unknown := [path.name for path in paths if path not in digests]:
+            raise checks.InputError(
+                f"Expected the Hub to state a hash of {', '.join(unknown)} in {name}. It states none. "
+                f"Delete {folder} and try again."
+            )
     for path in paths:
-        wanted = stated.get(path, path.name)
-        if not _is_hash(wanted):
+        wanted = digests[path]
+        if not HASH.fullmatch(wanted):
             continue  # the record has the hashes
-        if len(wanted) == 64:
-            digest = fingerprint(path)["sha256"]
-        else:  # a small file
-            data = path.read_bytes()
-            digest = hashlib.sha1(
-                b"blob %d\0" % len(data) + data, usedforsecurity=False
-            ).hexdigest()
-        if digest != wanted:
+        hasher = make_hasher(Stated(path.stat().st_size, wanted))
+        with open(path, "rb") as file:
+            while part := file.read(2**20):
+                hasher.update(part)
+        if hasher.hexdigest() != wanted:
             blob = path.resolve()
             path.unlink()
-            blob.unlink(missing_ok=True)
+            if blob.parent == folder.resolve().parents[1] / "blobs":
+                blob.unlink(missing_ok=True)
             raise checks.InputError(
-                f"Expected {path.name} with the hash {wanted} that the Hub states. "
-                f"Received a file with {digest}. It was damaged during the download or on the disk and "
+                f"Expected {path.name} with the hash {wanted} that the Hub states. Received a file "
+                f"with {hasher.hexdigest()}. It was damaged during the download or on the disk and "
                 "has been removed from the cache: try again."
             )
 
 
-def _is_hash(name):
-    return re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", name) is not None
-
-
-def _ask_for_hashes(folder, name, token):
-    """The hash of each file of a snapshot, as the Hub states it now."""
-    import huggingface_hub
-
-    try:
-        api = huggingface_hub.HfApi(token=token)
-        info = api.model_info(name, revision=folder.name, files_metadata=True)
-    except failures() as error:
-        raise checks.InputError(
-            f"Expected the Hub to state the hashes of {name}, since this file system keeps no "
-            f"links that would. It did not: {str(error).splitlines()[0]} Connect and try again."
-        ) from error
-    return {
-        folder / file.rfilename: file.lfs.sha256 if file.lfs else file.blob_id
-        for file in info.siblings or ()
-    }
+def _show(value):
+    text = repr(value)
+    return text if len(text) <= 120 else f"{text[:100]}... ({len(text):,} characters)"

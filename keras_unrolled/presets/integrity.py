@@ -1,16 +1,19 @@
 """Comparison of a preset's files with the hashes of its record."""
 
-from pathlib import Path, PurePosixPath
+import re
+from pathlib import Path
 
 from keras_unrolled import checks
 from keras_unrolled.files import fingerprint
 
+# Of a name, between slashes: what every file system can hold, without drives and streams.
+PART = re.compile(r"(?!\.{1,2}$)[^\x00-\x1f\x7f\\/:*?\"<>|\ud800-\udfff]{1,80}")
+
 
 def is_within(name):
     """Whether a file's name leads into its preset's folder and nowhere else."""
-    parts = PurePosixPath(name).parts
-    plain = "/".join(parts) == name and not name.startswith("/") and "\\" not in name
-    return plain and 0 < len(parts) <= 3 and ".." not in parts
+    parts = name.split("/")
+    return len(parts) <= 3 and all(PART.fullmatch(part) for part in parts)
 
 
 def verify(folder, record):
@@ -31,7 +34,7 @@ def verify_files(folder, files, owner):
         owner: string, whose files they are, for the message.
 
     Raises:
-        InputError: for the first file that is missing or differs.
+        InputError: for the first file that is missing, cannot be read or differs.
     """
     for name, facts in files.items():
         path = Path(folder) / name
@@ -40,9 +43,14 @@ def verify_files(folder, files, owner):
                 f"Expected {name} of {owner} in {folder}. Found no such "
                 "file. Restore the folder from where it came."
             )
-        found = {"size": path.stat().st_size}
-        if found["size"] == facts["size"]:
-            found = fingerprint(path)
+        try:
+            found = {"size": path.stat().st_size}
+            if found["size"] == facts["size"]:
+                found = fingerprint(path)
+        except OSError as error:
+            raise checks.InputError(
+                f"Expected to read {path}. It failed: {error}. Restore the file, or its permissions."
+            ) from error
         for what in ("size", "sha256"):
             if what in found and found[what] != facts[what]:
                 raise checks.InputError(

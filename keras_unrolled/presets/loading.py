@@ -36,9 +36,10 @@ def from_preset(
     """Loads a preset: a classifier of uint8 images of any size, or a language model.
 
     Args:
-        preset: the name of a preset; the path of a preset's folder; `hf://org/name` or
-            `hf://org/name@revision` of a repository on the Hugging Face Hub, which may be
-            one of timm's residual nets, as in "hf://timm/resnet50.a1_in1k"; a folder in
+        preset: the name of a preset; the path of a preset's folder; `hf://org/name`,
+            `hf://org/name@revision` or the address of the page of a repository on the Hugging Face
+            Hub, which may be one of timm's residual nets, as in "hf://timm/resnet50.a1_in1k" or
+            "https://huggingface.co/timm/resnet50.a1_in1k"; a folder in
             timm's layout or of KerasHub's `ResNetImageClassifier`; a `.keras` or `.h5` file of
             `keras.applications`; or the state dict of a ResNet of PyTorch, as a `.safetensors`
             file or, with torch installed, as a `.pth`, `.pt` or `.th` file. The functions of
@@ -125,7 +126,8 @@ def _load(folder, record, head, load_weights, policy):
         if record is not None and record.network["gating"] != model.backbone.gating:
             model = convert.regate(model, record.network["gating"])
         return _replace_head(model, head)
-    if folder.is_dir() and not convert.keras_hub.is_keras_hub(folder):
+    # What has a record is this package's: nothing is opened before its hash is compared.
+    if folder.is_dir() and (record is not None or not convert.keras_hub.is_keras_hub(folder)):
         _reject_loose_weights(folder)
         return load_folder(folder, record, head, load_weights, policy)
     model = _convert(folder, policy)

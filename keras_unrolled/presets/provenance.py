@@ -96,8 +96,10 @@ def describe_source(address: str, place: Path, record: Record | None) -> dict[st
         "repository" and "revision".
     """
     source: dict[str, Any] = {"gating": "residual", "license": "unknown"}
-    if address.startswith(hub.SCHEME):
-        source |= {"repository": hub.parse(address)[0], "revision": place.name}
+    if hub.is_address(address):
+        repository, _ = hub.parse(address)
+        name = repository.rpartition("/")[2]
+        source |= {"repository": repository, "revision": place.name, "name": name}
     if record is not None:
         return source | _describe_record(record)
     if place.is_file():

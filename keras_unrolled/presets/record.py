@@ -2,13 +2,12 @@
 
 import dataclasses
 import json
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from keras_unrolled import checks
 from keras_unrolled.files import read_json, write_text
-from keras_unrolled.presets.integrity import is_within
+from keras_unrolled.presets.record_types import check_file_names, check_metrics, check_types
 
 FILE = "record.json"
 IMAGES, TEXT = "image-classification", "text-generation"  # as the Hub calls them
@@ -18,37 +17,6 @@ PAPERS = (
     "https://arxiv.org/abs/1505.00387",  # Srivastava et al. 2015, Highway
     "https://arxiv.org/abs/1512.03385",  # He et al. 2015, Residual
 )
-# Key and type of what a metric must tell, and of what a record may hold.
-_METRIC: dict[str, Any] = {
-    "dataset": str,
-    "split": str,
-    "n": int,
-    "metric": str,
-    "value": (int, float),
-    "origin": str,
-}
-_TYPES: dict[str, Any] = {
-    "name": str,
-    "task": str,
-    "description": str,
-    "origin": str,
-    "parameters": int,
-    "macs": (int, type(None)),
-    "network": dict,
-    "preprocessing": dict,
-    "labels": tuple,
-    "label_set": (str, type(None)),
-    "metrics": tuple,
-    "files": dict,
-    "source": dict,
-    "training": dict,
-    "repository": (str, type(None)),
-    "revision": (str, type(None)),
-    "versions": dict,
-    "license": str,
-    "papers": tuple,
-    "dataset": (str, type(None)),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,31 +79,11 @@ class Record:
     dataset: str | None = None
 
     def __post_init__(self):
+        check_types(self)
         checks.one_of("origin", self.origin, ORIGINS)
         checks.one_of("task", self.task, (IMAGES, TEXT))
-        for key, kind in _TYPES.items():
-            value = getattr(self, key)
-            if not isinstance(value, kind) or isinstance(value, bool):
-                kinds = kind if isinstance(kind, tuple) else (kind,)
-                names = " or ".join(k.__name__.replace("NoneType", "null") for k in kinds)
-                raise checks.InputError(
-                    f"Expected `{key}` of a record to be of type {names}. "
-                    f"Received: {key}={value!r}. Restore the record."
-                )
-        for metric in (*self.metrics, *self.source.get("metrics", ())):
-            _check_metric(metric)
-        for files in (self.files, self.source.get("files", {})):
-            for name, facts in files.items():
-                if (
-                    not is_within(name)
-                    or not isinstance(facts, dict)
-                    or not re.fullmatch(r"[0-9a-f]{64}", str(facts.get("sha256")))
-                    or not isinstance(facts.get("size"), int)
-                ):
-                    raise checks.InputError(
-                        "Expected a record's files to be names within it, each with sha256 and "
-                        f"size. Received: {name!r}: {facts!r}. Restore the record."
-                    )
+        check_metrics(self)
+        check_file_names(self)
         needs = {
             "regated": [("source", "repository or name", {"repository", "name"})],
             "recipe only": [("training", "command", {"command"})],
@@ -201,24 +149,14 @@ class Record:
         if not required <= data.keys() or not data.keys() <= names:
             raise checks.InputError(
                 f"Expected a record in {path}, with {', '.join(sorted(required))}. Found the "
-                f"keys {', '.join(sorted(data))}. Restore the file."
+                f"keys {', '.join(sorted(data))[:500]}. Restore the file."
             )
         for key in ("labels", "metrics", "papers"):
             if isinstance(data.get(key), list):
                 data[key] = tuple(data[key])
-        if "dataset" not in data:  # records of version 0.1 before it was a field
-            scores = [*data.get("metrics", ()), *data.get("source", {}).get("metrics", ())]
-            data["dataset"] = data.get("training", {}).get("dataset") or next(
-                (row.get("dataset") for row in scores if isinstance(row, dict)), None
-            )
-        return cls(**data)
-
-
-def _check_metric(metric):
-    known = isinstance(metric, dict)
-    if not known or not all(isinstance(metric.get(k), t) for k, t in _METRIC.items()):
-        lacking = "" if not known or metric.get("origin") else ", one without how it was measured"
-        raise checks.InputError(
-            f"Expected a metric with {', '.join(_METRIC)}. Received{lacking}: {metric!r}. "
-            "Complete it, or leave the figure out."
-        )
+        if "dataset" in data:
+            return cls(**data)
+        record = cls(**data)  # of version 0.1 before it was a field
+        scores = [*record.metrics, *(record.source.get("metrics") or ())]
+        dataset = record.training.get("dataset") or next((row["dataset"] for row in scores), None)
+        return dataclasses.replace(record, dataset=dataset)

@@ -19,7 +19,7 @@ def resolve(preset, *, weights=True, revision=None, token=None, local_files_only
     Args:
         preset: path of a preset's folder, of a folder in the layout of timm or KerasHub, or of a
             file of weights of PyTorch or keras.applications; the name of a preset; or
-            `hf://org/name`.
+            `hf://org/name` or the address of its page, `https://huggingface.co/org/name`.
         weights: bool; without, a name's record is enough and nothing is fetched.
         revision: optional string, a repository's branch, tag or commit.
         token: optional string, for a private repository.
@@ -34,31 +34,21 @@ def resolve(preset, *, weights=True, revision=None, token=None, local_files_only
             fetched.
     """
     text = str(preset)
-    folder = Path(text).expanduser()
     options = {"token": token, "local_files_only": local_files_only}
-    if text.startswith(hub.SCHEME):
-        folder = hub.fetch(text, revision=revision, **options)
+    if hub.is_address(text):
+        place = hub.fetch(text, revision=revision, **options)
     elif revision:
         raise checks.InputError(
             "Expected a revision for a repository only. Received: revision="
             f"{revision!r} for {text!r}. Leave it out, or load hf://org/name."
         )
-    if folder.is_dir():
-        path = folder / layout.RECORD
-        return folder, records.Record.read(path) if path.exists() else None
-    if folder.is_file():
-        return folder, None
+    else:
+        place = _find_path(text)
+    if place is not None:
+        path = place / layout.RECORD
+        return place, records.Record.read(path) if place.is_dir() and path.exists() else None
     if text not in all_presets():
-        close = checks.did_you_mean(text, all_presets())
-        if folder.suffix and not close:  # no name has a dot
-            raise checks.InputError(
-                f"Expected weights in {text}. Found no such file or folder. Check the path."
-            )
-        raise checks.InputError(
-            f"Expected the name of a preset, a preset's folder or hf://org/name. Received: {text!r}, "
-            f"which is none of them. {close or 'Check the spelling.'} keras-unrolled list shows all "
-            f"{len(all_presets())} names."
-        )
+        raise _unknown(text)
     record = all_presets()[text]
     shipped = paths.zoo() / "checkpoints" / text
     if shipped.is_dir():
@@ -86,6 +76,39 @@ def resolve(preset, *, weights=True, revision=None, token=None, local_files_only
     raise checks.InputError(
         f"Expected a preset with weights. {text!r} has not been trained yet. Train it with "
         f"`{record.training['command']}`, or build it with random weights (in Python: load_weights=False)."
+    )
+
+
+def _find_path(text):
+    """The folder or file that a text names, or None."""
+    try:
+        path = Path(text).expanduser()
+        return path if path.is_dir() or path.is_file() else None
+    except PermissionError as error:
+        raise checks.InputError(
+            f"Expected to read {text}. It failed: {error}. Correct the permissions."
+        ) from error
+    except (OSError, RuntimeError):  # too long for a path; no such user
+        return None
+
+
+def _unknown(text):
+    """The error for a text that names nothing."""
+    from keras_unrolled import convert  # and Keras
+
+    hint = hub.suggest(text)
+    close = "" if hint else checks.did_you_mean(text, all_presets())
+    shown = repr(text) if len(text) <= 200 else f"{text[:100]!r}... ({len(text):,} characters)"
+    suffixes = (*convert.state_dict.SUFFIXES, *convert.keras_applications.SUFFIXES)
+    # No name has a dot, but that of a repository may.
+    if text.endswith(suffixes) or (Path(text).suffix and not close and not hint):
+        return checks.InputError(
+            f"Expected weights in {shown}. Found no such file or folder. Check the path."
+        )
+    return checks.InputError(
+        f"Expected the name of a preset, a preset's folder or hf://org/name. Received: {shown}, "
+        f"which is none of them. {hint or close or 'Check the spelling.'} keras-unrolled list shows "
+        f"all {len(all_presets())} names."
     )
 
 

@@ -7,7 +7,9 @@ import numpy as np
 
 from keras_unrolled import checks
 from keras_unrolled.presets import golden, layout, regated
+from keras_unrolled.presets.catalog import all_presets
 from keras_unrolled.presets.loading import from_preset
+from keras_unrolled.presets.resolve import resolve
 
 # Backends and processors add in different orders; a wrong weight differs by far more.
 RELATIVE, ABSOLUTE = 1e-3, 1e-4
@@ -28,21 +30,25 @@ def verify(preset: str | Path, **hub_options: Any) -> dict[str, Any]:
         InputError: if a file differs from the record, if there is nothing to compare with,
             or if an output differs by more than 1e-3 relative and 1e-4 absolute.
     """
-    folder, record = regated.find_folder(preset, **hub_options)
+    # Only a name stands for a checkpoint of another library that is to be converted.
+    is_named = str(preset) in all_presets() and not Path(preset).exists()
+    find = regated.find_folder if is_named else resolve
+    folder, record = find(preset, **hub_options)
     if record is None or layout.GOLDEN not in record.files:
         raise checks.InputError(
             f"Expected a record with {layout.GOLDEN} in {folder}. Found none: the preset was saved by "
             "something else. Load it with `from_preset` and save it again with `save_preset`."
         )
     model = from_preset(folder, dtype="float32")
-    with np.load(folder / layout.GOLDEN, allow_pickle=False) as file:
-        expected_outputs = dict(file)
-    inputs = {k: expected_outputs.pop(k) for k in golden.INPUTS if k in expected_outputs}
+    inputs, expected_outputs = golden.read(folder / layout.GOLDEN, model)
     outputs = golden.outputs(model, inputs)
-    if not inputs or outputs.keys() != expected_outputs.keys():
+    if {k: v.shape for k, v in outputs.items()} != {
+        k: v.shape for k, v in expected_outputs.items()
+    }:
         raise checks.InputError(
             f"Expected golden outputs of {record.name} in {folder / layout.GOLDEN}: {', '.join(outputs)}. Found "
-            f"{', '.join(expected_outputs)}. The file belongs to another network: restore it."
+            f"{', '.join(expected_outputs)}, or others of these names. The file belongs to another "
+            "network: restore it."
         )
     differences = {}
     for name, expected in expected_outputs.items():

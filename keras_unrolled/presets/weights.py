@@ -1,10 +1,12 @@
 """Reading of weight files, each compared with the network first."""
 
-import h5py
 import keras
 import numpy as np
 
 from keras_unrolled import checks
+from keras_unrolled.models.weight_files import read_shapes
+
+__all__ = ["load_into", "read_shapes"]
 
 
 def load_into(load, path, shapes, variables):
@@ -28,27 +30,3 @@ def load_into(load, path, shapes, variables):
                 f"Expected finite weights in {path}. Found NaN or infinity in "
                 f"{variable.path}. The file is damaged or its training failed: take another."
             )
-
-
-def read_shapes(path):
-    """The shapes of every variable in a file of weights."""
-    if not path.is_file():
-        raise checks.InputError(
-            f"Expected weights in {path}. Found no such file. Restore it, or pass "
-            "load_weights=False for random weights."
-        )
-    shapes = []
-
-    def visit(_, node):
-        if isinstance(node, h5py.Dataset):
-            shapes.append(list(node.shape))
-
-    try:
-        with h5py.File(path, "r") as file:
-            file.visititems(visit)
-    except Exception as error:
-        raise checks.InputError(
-            f"Expected an HDF5 file of weights in {path}. Found one that cannot be read "
-            f"({error}). Restore it."
-        ) from error
-    return shapes

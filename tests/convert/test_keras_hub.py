@@ -211,6 +211,17 @@ def test_missing_and_damaged_weights_are_rejected(folder, name):
         ku.from_preset(folder)
 
 
+@pytest.mark.parametrize("name", ["model.weights.h5", "task.weights.h5"])
+def test_array_that_is_declared_but_not_there_is_not_allocated(folder, name):
+    names = []
+    with h5py.File(folder / name, "r+") as file:
+        file.visititems(lambda path, node: names.append(path) if hasattr(node, "shape") else None)
+        del file[names[0]]
+        file.create_dataset(names[0], (10**6, 10**6), "float32", chunks=(1, 1000))
+    with pytest.raises(InputError, match="not an array of numbers that are all in the file"):
+        ku.from_preset(folder)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 import keras_unrolled as ku
-from keras_unrolled import InputError, models
-from keras_unrolled.presets import hub
+from keras_unrolled import models
 from tests.hub_server import running_hub, sha256
 from tests.nets import randomize
 
@@ -299,18 +298,3 @@ class TestNamedPresets:
         assert "Expected timm/resnet50.a1_in1k" in error
         assert "the Hub cannot be reached" in error
         assert seconds < 2
-
-
-@pytest.mark.parametrize("uri", ["hf://", "hf://name", "hf://a/b/c", "hf://a/b@", "hf://a b/c"])
-def test_invalid_address_is_rejected(uri):
-    with pytest.raises(InputError, match="hf://org/name@revision"):
-        hub.parse(uri)
-
-
-def test_address_names_one_revision():
-    assert hub.parse("hf://a/b@v1") == ("a/b", "v1")
-    assert hub.parse("hf://a/b", "v1") == hub.parse("hf://a/b@v1", "v1") == ("a/b", "v1")
-    with pytest.raises(InputError, match="Expected one revision"):
-        hub.parse("hf://a/b@v1", "v2")
-    with pytest.raises(InputError, match="for a repository only"):
-        ku.from_preset("resnet_bn_cifar10", revision="v2")

@@ -191,5 +191,5 @@ def test_code_in_a_configuration_is_not_run(others, tmp_path):
     layer = keras.layers.Lambda(lambda x, touch=open, at=str(tmp_path / "ran"): touch(at, "w"))
     serialized = keras.saving.serialize_keras_object(layer)
     edit(others / "task.json", lambda task: task["config"].update(preprocessor=serialized))
-    refused(others, "Expected the configuration of a classifier")
+    refused(others, "Expected a keras_unrolled>ImageClassifierPreprocessor")
     assert not (tmp_path / "ran").exists()

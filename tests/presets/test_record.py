@@ -1,8 +1,11 @@
 """The schema of a record: what it refuses, and that it comes back as it was written."""
 
+import json
+
 import pytest
 
 from keras_unrolled import InputError
+from keras_unrolled.presets import card, summary
 from keras_unrolled.presets.record import Record
 
 METRIC = {"dataset": "d", "split": "test", "n": 5, "metric": "accuracy", "value": 0.5}
@@ -64,3 +67,70 @@ def test_record_knows_whether_weights_exist():
     assert Record(**{**GOOD, "origin": "regated", "source": SOURCE}).has_weights
     recipe = {"origin": "recipe only", "training": {"command": "c"}, "files": {}, "metrics": ()}
     assert not Record(**{**GOOD, **recipe}).has_weights
+
+
+ODD = [None, True, 7, -1, 2**70, 0.5, float("nan"), "x", "\x1b[2J", "\ud800", [], [1], [[]], [None]]
+ODD += [{}, {"x": 1}, {"metrics": 3}, {"files": []}, {"metrics": [None]}, {"files": {"x": 1}}]
+FULL = {
+    **GOOD,
+    "labels": ["a"],
+    "papers": ["p"],
+    "versions": {"keras": "3"},
+    "network": {
+        "gating": "full",
+        "stackwise_num_blocks": [1, 2],
+        "stackwise_num_filters": [3, 4],
+        "block_type": "basic",
+        "normalization": None,
+        "activation_order": "post",
+    },
+    "preprocessing": {"image_size": [32, 32], "crop_fraction": 1.0},
+    "source": {**SOURCE, "metrics": [{**METRIC, "origin": "o"}], "files": {}, "license": "MIT"},
+    "training": {"command": "c", "dataset": "d", "hours": 1.5, "recipe": {"epochs": 3}, "seed": 0},
+}
+
+
+def places(value, path=()):
+    """Every path to an entry of a JSON value."""
+    for key in value if isinstance(value, dict) else range(len(value)):
+        yield (*path, key)
+        if isinstance(value[key], (dict, list)):
+            yield from places(value[key], (*path, key))
+
+
+@pytest.mark.parametrize("place", list(places(json.loads(json.dumps(FULL)))), ids=str)
+def test_entry_of_another_type_is_refused_or_harmless(tmp_path, place):
+    for value in ODD:
+        data = json.loads(json.dumps(FULL))
+        *way, last = place
+        inner = data
+        for key in way:
+            inner = inner[key]
+        inner[last] = value
+        (tmp_path / "record.json").write_text(json.dumps(data))
+        try:
+            record = Record.read(tmp_path / "record.json")
+        except InputError:
+            continue
+        texts = [record.to_json(), repr(record), summary.summarize(record)]
+        texts += [summary.list_fields(record), summary.make_table([record]), card.describe(record)]
+        "".join(texts[-3:-1]).encode()  # as printing does
+
+
+def test_record_nested_without_end_is_refused(tmp_path):
+    for depth in (25, 900, 100_000):
+        text = json.dumps(FULL).replace('"c"', "[" * depth + "]" * depth)
+        (tmp_path / "record.json").write_text(text)
+        with pytest.raises(InputError, match=r"nested at most 20 times|of type str|Expected JSON"):
+            Record.read(tmp_path / "record.json")
+
+
+def test_data_set_of_a_former_record_is_found(tmp_path):
+    for data, expected in (
+        (FULL, "d"),
+        ({**FULL, "training": {}}, "d"),
+        ({**FULL, "training": {}, "metrics": [], "source": {}}, None),
+        ({**FULL, "dataset": "mine"}, "mine"),
+    ):
+        (tmp_path / "record.json").write_text(json.dumps(data))
+        assert Record.read(tmp_path / "record.json").dataset == expected

@@ -4,11 +4,11 @@ import contextlib
 import warnings
 from pathlib import Path
 
-import h5py
 import keras_hub
 
 from keras_unrolled import checks, files
 from keras_unrolled.convert.keras_hub.network import build
+from keras_unrolled.models.weight_files import read_shapes
 
 PREFIX = "keras_hub>"
 CLASSIFIER, BACKBONE = f"{PREFIX}ResNetImageClassifier", f"{PREFIX}ResNetBackbone"
@@ -84,18 +84,7 @@ def _count_arrays(path):
         raise checks.InputError(
             f"Expected weights in {path}. Found no such file. Is the folder complete?"
         )
-    arrays = []
-    try:
-        with h5py.File(path, "r") as file:
-            file.visititems(
-                lambda _, node: arrays.append(node.name) if hasattr(node, "shape") else None
-            )
-    except Exception as error:
-        raise checks.InputError(
-            f"Expected an HDF5 file of weights in {path}. Found one that cannot be read "
-            f"({error}). Restore it."
-        ) from error
-    return len(arrays)
+    return len(read_shapes(path))
 
 
 def _load_weights(load, path):

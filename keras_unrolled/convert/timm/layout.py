@@ -37,10 +37,19 @@ REFUSED = (
     (r"^resnet(v2_)?\d+[cst]", "its stem has three convolutions"),
 )  # fmt: skip
 EPSILON = 1e-5
+MOST_SIDE = 4_096  # pixels of an image; the largest of timm's is a quarter of it
+MOST_DEPTH = 20  # of dicts and lists in each other
+# A folder with one of these is a preset of KerasHub or of this package, whatever else it has.
+OTHERS = ("record.json", "task.json")
 
 
 def is_timm(folder):
-    """Whether a folder holds a checkpoint of timm: a configuration with an architecture."""
+    """Whether a folder holds a checkpoint of timm: a configuration with an architecture.
+
+    A preset's own configuration is not opened, for its hash has not been compared yet.
+    """
+    if any((Path(folder) / name).exists() for name in OTHERS):
+        return False
     try:
         return "architecture" in _read_json(Path(folder) / CONFIG)
     except (OSError, ValueError):
@@ -48,12 +57,27 @@ def is_timm(folder):
 
 
 def _read_json(path):
+    if not path.is_file():
+        raise FileNotFoundError(path)
     if path.stat().st_size > files.MOST_JSON:
         raise ValueError(f"{path.stat().st_size:,} bytes")
-    config = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("lists in lists, without end") from error
     if not isinstance(config, dict):
         raise ValueError(f"a {type(config).__name__}")
+    if _is_deep(config):  # printing it could fail
+        raise ValueError(f"entries nested more than {MOST_DEPTH} times")
     return config
+
+
+def _is_deep(value):
+    level = [value]
+    for _ in range(MOST_DEPTH):
+        inner = [v for v in level if isinstance(v, (dict, list))]
+        level = [x for v in inner for x in (v.values() if isinstance(v, dict) else v)]
+    return bool(level)
 
 
 def read_config(folder):
@@ -74,41 +98,42 @@ def read_config(folder):
     path = Path(folder) / CONFIG
     try:
         config = _read_json(path)
-        name = config["architecture"]
         given = config.get("pretrained_cfg", config)
-        classes = config["num_classes"]
+        channels, *size = given["input_size"]
+        changed = dict(config.get("model_args") or {})
+        name, classes = str(config["architecture"]), config["num_classes"]
         preprocessing = {
-            "image_size": given["input_size"][1:],
+            "image_size": size,
             "crop_fraction": given["crop_pct"],
             "interpolation": given["interpolation"],
             "crop_to_aspect_ratio": given.get("crop_mode", "center") != "squash",
             "mean": [float(x) for x in given["mean"]],
             "std": [float(x) for x in given["std"]],
         }
-        labels = config.get("label_names")
-        license = given.get("license") or "unknown"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        labels, license = config.get("label_names"), given.get("license") or "unknown"
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise checks.InputError(
             f"Expected timm's configuration in {path}: architecture, num_classes, and "
             "pretrained_cfg with input_size, crop_pct, interpolation, mean and std. Found "
-            f"something else ({error!r}). Restore the file."
+            f"something else ({repr(error)[:200]}). Restore the file."
         ) from error
     if name not in ARCHITECTURES:
         raise checks.InputError(
-            f"Expected one of {', '.join(ARCHITECTURES)}. Received: {name!r}, which cannot be "
-            f"converted: {_why(str(name))}. Choose one of the former."
+            f"Expected one of {', '.join(ARCHITECTURES)}. Received: {name[:100]!r}, which cannot be "
+            f"converted: {_why(name[:100])}. Choose one of the former."
         )
     usual = {"in_chans": 3, "num_classes": classes, "global_pool": "avg"}
-    changed = {k: v for k, v in config.get("model_args", {}).items() if usual.get(k) != v}
-    if changed or config.get("global_pool", "avg") != "avg" or given["input_size"][0] != 3:
+    changed = {k: v for k, v in changed.items() if usual.get(k) != v}
+    if changed or config.get("global_pool", "avg") != "avg" or channels != 3:
         raise checks.InputError(
             f"Expected {name} as timm builds it, for three channels and with average pooling. "
-            f"Received other settings: {changed or config.get('global_pool')!r}. Choose a "
+            f"Received other settings: {str(changed or config.get('global_pool'))[:200]!r}. Choose a "
             "checkpoint without them."
         )
-    checks.one_of("interpolation", preprocessing["interpolation"], ("bilinear", "bicubic"))
     checks.one_of("crop_mode", given.get("crop_mode", "center"), ("center", "squash"))
     checks.whole("num_classes", classes, least=2, most=100_000)
+    _check_preprocessing(preprocessing)
+    _check_texts(path, labels, license)
     if labels is None and classes == 1000:
         labels = models.imagenet_labels()
     return {
@@ -119,6 +144,33 @@ def read_config(folder):
         "preprocessing": preprocessing,
         "license": license,
     }
+
+
+def _check_preprocessing(preprocessing):
+    """Rejects sizes and numbers that no image could be prepared with."""
+    checks.one_of("interpolation", preprocessing["interpolation"], ("bilinear", "bicubic"))
+    checks.real("crop_pct", preprocessing["crop_fraction"], least=0.01, most=1)
+    size, mean, std = (preprocessing[key] for key in ("image_size", "mean", "std"))
+    for what, values, count in (("input_size", [3, *size], 3), ("mean", mean, 3), ("std", std, 3)):
+        if len(values) != count:
+            raise checks.InputError(
+                f"Expected `{what}` of {count} numbers. Received {len(values)}. Restore the file."
+            )
+    for side in size:
+        checks.whole("input_size", side, least=1, most=MOST_SIDE)
+    for value in mean:
+        checks.real("mean", value, least=-1e3, most=1e3)
+    for value in std:  # images are divided by it
+        checks.real("std", value, least=1e-6, most=1e3)
+
+
+def _check_texts(path, labels, license):
+    is_list = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
+    if not isinstance(license, str) or not (labels is None or is_list):
+        raise checks.InputError(
+            f"Expected names of classes in a list, and the name of a license, in {path}. Found others: "
+            f"{str(labels)[:100]}, {str(license)[:100]}. Restore the file."
+        )
 
 
 def network(block_type, blocks, order):

@@ -1,0 +1,80 @@
+"""Files of weights: what they hold, found out before anything of that size is allocated."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from keras_unrolled import checks
+
+MOST_ARRAYS = 100_000  # of a file; a network of 2,000 blocks has half as many
+
+
+def read_shapes(path: Path) -> list[list[int]]:
+    """The shapes of every variable in a file of weights, which tell what loading will allocate.
+
+    Raises:
+        InputError: if the file is missing, cannot be read, declares what it does not hold, or links
+            to other files.
+    """
+    if not path.is_file():
+        raise checks.InputError(
+            f"Expected weights in {path}. Found no such file. Restore it, or pass "
+            "load_weights=False for random weights."
+        )
+    try:
+        return list_shapes(path)
+    except Exception as error:
+        raise checks.InputError(
+            f"Expected an HDF5 file of weights in {path}. Found one that cannot be read "
+            f"({str(error)[:200]}). Restore it."
+        ) from error
+
+
+def list_shapes(source: Any) -> list[list[int]]:
+    """The shapes of every array in an HDF5 file.
+
+    A file can declare arrays of any size without holding them. Here each must be in the file, whole and
+    uncompressed as Keras writes it.
+
+    Args:
+        source: path of the file, or the file opened in binary mode.
+
+    Raises:
+        Exception: of whatever kind, if it cannot be read, or declares more than it holds.
+    """
+    shapes, total = [], 0
+
+    def visit(name, node):
+        nonlocal total
+        if isinstance(node, h5py.Group):
+            _check_links(node)
+        elif isinstance(node, h5py.Dataset):
+            _check_array(name, node)
+            shapes.append(list(node.shape))
+            total += node.nbytes
+            if len(shapes) > MOST_ARRAYS:
+                raise ValueError(f"more than {MOST_ARRAYS:,} arrays")
+
+    with h5py.File(source, "r") as file:
+        _check_links(file)
+        file.visititems(visit)
+    size = source.seek(0, os.SEEK_END) if hasattr(source, "seek") else os.path.getsize(source)
+    if total > size:
+        raise ValueError(f"it declares {total:,} bytes and has {size:,}")
+    return shapes
+
+
+def _check_links(group):
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise ValueError(f"{name[:100]!r} is a link to elsewhere")
+
+
+def _check_array(name, array):
+    # bfloat16 is two bytes of no type.
+    is_number = array.dtype.kind in "fiu" or array.dtype.str == "|V2"
+    is_whole = array.id.get_storage_size() == array.nbytes
+    if not is_number or not is_whole or array.external or array.is_virtual or array.shape is None:
+        raise ValueError(f"{name[:100]!r} is not an array of numbers that are all in the file")
