@@ -271,7 +271,9 @@ def describe_machines(state):
 
     here = {"hardware": environment.hardware(), "versions": environment.software_versions()}
     machines = state.get("machines", [here])  # a run that ended before machines were noted
-    entries = {"hardware": "; then ".join(dict.fromkeys(m["hardware"] for m in machines))}
+    entries: dict[str, Any] = {
+        "hardware": "; then ".join(dict.fromkeys(m["hardware"] for m in machines))
+    }
     versions = [m["versions"] for m in machines]
     if versions != [here["versions"]]:
         entries["versions"] = versions
