@@ -20,8 +20,8 @@ from tests.nets import randomize
 pytestmark = pytest.mark.slow
 
 WORKER = Path(__file__).with_name("finetune_worker.py")
-KILLS = 10
-OPTIONS = ["epochs=24", "batch_size=16", "learning_rate=0.001", "patience=20", "balance=true"]
+KILLS = 6
+OPTIONS = ["epochs=14", "batch_size=16", "learning_rate=0.001", "patience=20", "balance=true"]
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def list_epochs(partial):
     return sum(steps)
 
 
-def test_ten_kills_change_nothing(files, tmp_path):
+def test_kills_change_nothing(files, tmp_path):
     finish(start(files, tmp_path / "whole"))
     rng, out = random.Random(5), tmp_path / "broken"
     partial = tmp_path / "broken.partial"
