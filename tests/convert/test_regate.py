@@ -30,10 +30,9 @@ def relative_difference(a, b, x):
     return np.abs(a - b).max() / np.abs(a).max()
 
 
-@pytest.mark.parametrize("gating", first_fast("coupled", "full", "c_only", "t_only"))
-@pytest.mark.parametrize(
-    "options",
-    [
+@pytest.fixture(
+    scope="module",
+    params=[
         {},
         {"activation_order": "pre"},
         {"block_type": "bottleneck"},
@@ -48,19 +47,37 @@ def relative_difference(a, b, x):
     ],
     ids=str,
 )
-def test_function_stays_the_same(gating, options, rng):
+def old(request):
+    """A Residual net in float64."""
+    return make(dtype="float64", **request.param)
+
+
+@pytest.fixture(scope="module")
+def narrow():
+    """A Residual net in float32."""
+    return make()
+
+
+GATINGS = first_fast("coupled", "full", "c_only", "t_only")
+
+
+@pytest.mark.parametrize("gating", GATINGS)
+def test_function_stays_the_same(gating, old, rng):
     x = rng.normal(size=(4, 12, 12, 3))
-    old = make(dtype="float64", **options)
     new = regate(old, gating)
     assert new.backbone.gating == gating
     assert new.labels == old.labels
     assert relative_difference(old, new, x) < 1e-9
-    assert relative_difference(make(**options), regate(make(**options), gating), x) < 1e-4
 
 
-def test_conversion_gives_the_same_weights_every_time():
-    old = make()
-    first, second = (regate(old, "full") for _ in range(2))
+@pytest.mark.parametrize("gating", GATINGS)
+def test_function_stays_the_same_in_float32(gating, narrow, rng):
+    x = rng.normal(size=(4, 12, 12, 3))
+    assert relative_difference(narrow, regate(narrow, gating), x) < 1e-4
+
+
+def test_conversion_gives_the_same_weights_every_time(narrow):
+    first, second = (regate(narrow, "full") for _ in range(2))
     for a, b in zip(first.weights, second.weights, strict=True):
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
 
@@ -97,50 +114,37 @@ def test_trained_preset_keeps_its_answers():
         np.testing.assert_array_equal(scores.argmax(-1), expected.argmax(-1))
 
 
-@pytest.fixture(scope="module")
-def test_set(tfds_dir):
-    """All test images, and what the trained Residual net says of them."""
-    images = data.load_cifar10(tfds_dir, "test").images
-    return images, evaluation.predict(ku.from_preset("resnet_bn_cifar10"), images)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("gating", ["coupled", "full", "c_only", "t_only"])
-def test_every_test_image_is_classified_as_before(gating, test_set):
-    images, expected = test_set
-    found = evaluation.predict(ku.from_preset("resnet_bn_cifar10", gating=gating), images)
+def test_every_test_image_is_classified_as_before(tfds_dir):
+    images = data.load_cifar10(tfds_dir, "test").images
+    old = ku.from_preset("resnet_bn_cifar10")
+    expected = evaluation.predict(old, images)
+    found = evaluation.predict(regate(old, "full"), images)
     assert np.abs(found - expected).max() / np.abs(expected).max() < 1e-4
     np.testing.assert_array_equal(found.argmax(-1), expected.argmax(-1))
 
 
 @pytest.mark.slow
 def test_fine_tuning_moves_the_gates_and_keeps_the_accuracy(tfds_dir, tmp_path):
-    test = data.load_cifar10(tfds_dir, "test[:2000]")
+    test = data.load_cifar10(tfds_dir, "test[:500]")
     base = tmp_path / "base"
-    ku.save_preset(ku.from_preset("resnet_bn_cifar10", gating="full"), base)
+    ku.save_preset(ku.from_preset("resnet_bn_cifar10", gating="coupled"), base)
     model = ku.from_preset(base)
-    blocks = [block for stage in model.backbone.stages for block in stage]
-    gates = [gate for block in blocks for gate in (block.transform_gate, block.carry_gate)]
+    gates = [block.transform_gate for stage in model.backbone.stages for block in stage]
     assert all(gate.is_constant() for gate in gates)
     accuracy = evaluation.accuracy(evaluation.predict(model, test.images), test.labels)
-    train = data.load_cifar10(tfds_dir, "train[:2000]")
-    options = {"epochs": 9, "batch_size": 32, "learning_rate": 1e-4}
-    finetune(base, train, tmp_path / "tuned", **options)
+    train = data.load_cifar10(tfds_dir, "train[:1000]")
+    finetune(base, train, tmp_path / "tuned", epochs=3, batch_size=32, learning_rate=1e-3)
     model = ku.from_preset(tmp_path / "tuned")
-    gates = [
-        gate
-        for stage in model.backbone.stages
-        for block in stage
-        for gate in (block.transform_gate, block.carry_gate)
-    ]
+    gates = [block.transform_gate for stage in model.backbone.stages for block in stage]
     assert not any(gate.is_constant() for gate in gates)
     # The gates depend on their input now.
-    found = model.backbone.forward_intermediates(model.preprocessor(test.images[:200]))
-    openings = [np.asarray(x) for name, x in found.items() if name.endswith("_gate")]
-    assert len(openings) == 18
+    found = model.backbone.forward_intermediates(model.preprocessor(test.images[:100]))
+    openings = [np.asarray(x) for name, x in found.items() if name.endswith("transform_gate")]
+    assert len(openings) == 9
     assert min(opening.std() for opening in openings) > 1e-5
     tuned = evaluation.accuracy(evaluation.predict(model, test.images), test.labels)
-    assert tuned >= accuracy - 0.05  # with a new head
+    assert tuned >= accuracy - 0.1  # with a new head that has seen a thousand images
 
 
 def test_networks_that_cannot_be_regated_are_rejected():

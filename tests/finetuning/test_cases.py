@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from keras_unrolled import cli
+import keras_unrolled as ku
+from keras_unrolled import cli, data, models
 from tests.conftest import ROOT
 
 SCRIPT = ROOT.parent / "shared" / "cases" / "make_cases.py"
@@ -23,15 +24,24 @@ def cases(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def preset(tmp_path_factory):
+    """A small net: what goes wrong with data does so before the network sees them."""
+    model = models.resnet(8, dataset="cifar", labels=list(data.load_sample().names))
+    folder = tmp_path_factory.mktemp("preset") / "small"
+    ku.save_preset(model, folder)
+    return folder
+
+
 def call(capsys, *arguments):
     code = cli.main([str(a) for a in arguments])
     out, err = capsys.readouterr()
     return code, json.loads(out) if code == 0 else out, err
 
 
-def finetune(capsys, data, out):
-    options = ["--epochs", "2", "--head-only", "--json"]
-    return call(capsys, "finetune", "resnet_bn_cifar10", "--data", data, "--out", out, *options)
+def finetune(capsys, preset, data, out):
+    options = ["--epochs", "1", "--head-only", "--json"]
+    return call(capsys, "finetune", preset, "--data", data, "--out", out, *options)
 
 
 @pytest.mark.parametrize(
@@ -54,8 +64,8 @@ def finetune(capsys, data, out):
         ("csv/tabs.tsv", 2, 4),
     ],
 )
-def test_data_are_fine_tuned_on(cases, capsys, tmp_path, name, classes, held):
-    code, result, err = finetune(capsys, cases / name, tmp_path / "out")
+def test_data_are_fine_tuned_on(cases, preset, capsys, tmp_path, name, classes, held):
+    code, result, err = finetune(capsys, preset, cases / name, tmp_path / "out")
     assert code == 0, err
     assert (len(result["classes"]), result["n"]) == (classes, held)
     assert result.get("test", {}).get("n") == (16 if name == "layouts/three_way" else None)
@@ -71,8 +81,8 @@ def test_data_are_fine_tuned_on(cases, capsys, tmp_path, name, classes, held):
         ("csv/blank_lines.csv", "Line 20"),
     ],
 )
-def test_data_are_rejected_before_the_training(cases, capsys, tmp_path, name, message):
-    code, _, err = finetune(capsys, cases / name, tmp_path / "out")
+def test_data_are_rejected_before_the_training(cases, preset, capsys, tmp_path, name, message):
+    code, _, err = finetune(capsys, preset, cases / name, tmp_path / "out")
     assert code == 2
     assert message in err
     assert list(tmp_path.iterdir()) == []

@@ -20,6 +20,8 @@ def run(backend, out):
         "OMP_WAIT_POLICY": "PASSIVE",
         "GOMP_SPINCOUNT": "0",
         "JAX_PLATFORMS": "cpu",
+        # JAX compiles every operation of every network, which would take twice as long
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",
     }
     done = subprocess.run(
         [sys.executable, str(WORKER), str(out)], env=env, capture_output=True, text=True

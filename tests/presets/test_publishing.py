@@ -10,9 +10,10 @@ import h5py
 import numpy as np
 import pytest
 import yaml
+from huggingface_hub import constants
 
 import keras_unrolled as ku
-from keras_unrolled import InputError, data, models, paths
+from keras_unrolled import InputError, cli, data, models, paths
 from keras_unrolled.files import fingerprint
 from keras_unrolled.presets import card, publishing
 from keras_unrolled.presets.weights import read_shapes
@@ -20,6 +21,9 @@ from tests.conftest import ROOT
 from tests.hub_server import running_hub
 from tests.nets import randomize
 from tests.presets.test_hub import Client
+
+# What the Hub's client asks of httpx when it uploads.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
 METRIC = {
     "dataset": "cifar10",
@@ -55,20 +59,43 @@ def server():
         yield server
 
 
-def publish(server, folder, *arguments, token="token-of-ada", uri="hf://ada/small"):
+def publish_elsewhere(server, folder, uri="hf://ada/small"):
+    """Publishes in another process, whose environment names the Hub."""
     env = {
         **os.environ,
         "HF_ENDPOINT": server.url,
         "HF_HOME": str(folder.parent / "publisher"),
-        "HF_TOKEN": token,
+        "HF_TOKEN": "token-of-ada",
         "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
     command = [sys.executable, "-m", "keras_unrolled", "publish", str(folder), uri, "--json"]
-    done = subprocess.run([*command, *arguments], env=env, capture_output=True, text=True)
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
     if done.returncode:
         return done.returncode, done.stderr
     return 0, json.loads(done.stdout)
+
+
+@pytest.fixture
+def publish(monkeypatch, capsys):
+    """A function that publishes in this process, where the client has read its environment."""
+
+    def publish(server, folder, *arguments, token="token-of-ada", uri="hf://ada/small"):
+        settings = {
+            "ENDPOINT": server.url,
+            "HUGGINGFACE_CO_URL_TEMPLATE": f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}",
+            "HF_HUB_CACHE": str(folder.parent / "publisher" / "hub"),
+            "HF_HUB_DISABLE_XET": True,
+            "HF_HUB_DISABLE_TELEMETRY": True,
+        }
+        for name, value in settings.items():
+            monkeypatch.setattr(constants, name, value)
+        monkeypatch.setenv("HF_TOKEN", token)
+        code = cli.main(["publish", str(folder), uri, "--json", *arguments])
+        out, err = capsys.readouterr()
+        return code, err if code else json.loads(out)
+
+    return publish
 
 
 @pytest.mark.slow
@@ -76,7 +103,7 @@ def test_published_preset_is_the_one_that_is_loaded(server, folder, saved, tmp_p
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
     # An earlier version left files that this one does not have.
     server.add("ada/small", {"old.weights.h5": b"old", "notes.md": b"the author's"})
-    code, found = publish(server, folder)
+    code, found = publish_elsewhere(server, folder)
     assert code == 0, found
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
     assert found["left_out"] == ["curves.png"]
@@ -91,7 +118,7 @@ def test_published_preset_is_the_one_that_is_loaded(server, folder, saved, tmp_p
 
 
 @pytest.mark.slow
-def test_dry_run_sends_nothing(server, folder):
+def test_dry_run_sends_nothing(server, folder, publish):
     code, found = publish(server, folder, "--dry-run", "--private")
     assert code == 0, found
     assert found["private"] is True
@@ -102,7 +129,7 @@ def test_dry_run_sends_nothing(server, folder):
 
 
 @pytest.mark.slow
-def test_publishing_without_rights_fails_and_creates_nothing(server, folder):
+def test_publishing_without_rights_fails_and_creates_nothing(server, folder, publish):
     code, error = publish(server, folder, token="token-of-bob")
     assert code == 2
     assert "Expected the Hub to accept ada/small" in error
@@ -111,7 +138,7 @@ def test_publishing_without_rights_fails_and_creates_nothing(server, folder):
 
 
 @pytest.mark.slow
-def test_hub_that_cannot_be_reached_is_reported(folder, server):
+def test_hub_that_cannot_be_reached_is_reported(folder, server, publish):
     server.url = "http://127.0.0.1:1"
     code, error = publish(server, folder)
     assert code == 2
@@ -120,7 +147,7 @@ def test_hub_that_cannot_be_reached_is_reported(folder, server):
 
 
 @pytest.mark.slow
-def test_damaged_preset_is_not_sent(server, folder):
+def test_damaged_preset_is_not_sent(server, folder, publish):
     data = bytearray((folder / "model.weights.h5").read_bytes())
     data[len(data) // 2] ^= 1
     (folder / "model.weights.h5").write_bytes(data)
@@ -131,7 +158,7 @@ def test_damaged_preset_is_not_sent(server, folder):
 
 
 @pytest.mark.slow
-def test_difference_after_publishing_is_reported(server, folder):
+def test_difference_after_publishing_is_reported(server, folder, publish):
     def spoil(handler, path):
         if handler.command == "GET" and "/objects/" in path:
             data = server.objects[path.rsplit("/", 1)[1]]
@@ -146,7 +173,7 @@ def test_difference_after_publishing_is_reported(server, folder):
 
 
 @pytest.mark.slow
-def test_commit_that_lands_meanwhile_is_not_overwritten(server, folder):
+def test_commit_that_lands_meanwhile_is_not_overwritten(server, folder, publish):
     server.add("ada/small", {"notes.md": b"the author's"})
 
     def land(handler, path):
@@ -165,7 +192,7 @@ def test_commit_that_lands_meanwhile_is_not_overwritten(server, folder):
 
 
 @pytest.mark.slow
-def test_optimizers_state_is_not_sent(server, folder, saved):
+def test_optimizers_state_is_not_sent(server, folder, saved, publish):
     model = ku.from_preset(folder)
     model.fit(np.load(saved[1]), np.array([0, 1, 2]), batch_size=3, verbose=0, shuffle=False)
     ku.save_preset(model, folder, overwrite=True)
@@ -279,7 +306,7 @@ def test_card_of_a_regated_preset_gives_the_sources_scores_as_the_sources():
 
 
 @pytest.mark.slow
-def test_repository_of_the_other_visibility_gets_nothing(server, folder):
+def test_repository_of_the_other_visibility_gets_nothing(server, folder, publish):
     server.add("ada/small", {"notes.md": b"the author's"})
     code, error = publish(server, folder, "--private")
     assert code == 2

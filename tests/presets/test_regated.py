@@ -1,15 +1,13 @@
 """The ImageNet presets: from a checkpoint of timm, verified and converted."""
 
 import json
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 
 import keras_unrolled as ku
-from keras_unrolled import InputError, convert, files, models
+from keras_unrolled import InputError, cli, convert, files, models
 from keras_unrolled.presets import record as records
 from keras_unrolled.presets import regated
 from tests.convert.test_timm import write_checkpoint
@@ -18,6 +16,7 @@ from tests.presets.test_hub import Client
 
 SOURCE = ku.load_record("highway_bn_imagenet").source
 VERIFY = {"KERAS_UNROLLED_TEST_VERIFY": "1"}  # keeps a converted copy
+SMALL = "timm/resnet18.a1_in1k"
 GATINGS = {
     "resnet_bn_imagenet": "residual",
     "highway_bn_imagenet": "coupled",
@@ -58,6 +57,21 @@ def changes(checkpoint):
     """Records that expect the test's weights in place of the published ones."""
     seen = {"model.safetensors": files.fingerprint(checkpoint[0] / "model.safetensors")}
     return {name: {"source": {**SOURCE, "files": seen}} for name in GATINGS}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("small") / "resnet18"
+    write_checkpoint(folder, "resnet18")
+    return folder
+
+
+@pytest.fixture
+def small_server(small):
+    """A server with a ResNet-18 of which no hash is recorded."""
+    with running_hub() as server:
+        server.add(SMALL, {path.name: path.read_bytes() for path in small.iterdir()})
+        yield server
 
 
 def relative(found, expected):
@@ -144,35 +158,38 @@ def test_two_processes_may_convert_the_same_preset_at_once(checkpoint, server, c
 
 
 @pytest.mark.slow
-def test_source_without_a_recorded_hash_is_checked_against_the_hub(checkpoint, server, tmp_path):
-    client = Client(tmp_path, checkpoint[1], server.url)
-    found = client.load("hf://timm/resnet50.a1_in1k", gating="c_only")
-    assert relative(found, checkpoint[2]) < 1e-4
+def test_source_without_a_recorded_hash_is_checked_against_the_hub(
+    checkpoint, small, small_server, tmp_path
+):
+    client = Client(tmp_path, checkpoint[1], small_server.url)
+    found = client.load(f"hf://{SMALL}", gating="c_only")
+    images = np.load(checkpoint[1])
+    assert relative(found, convert.from_timm(small).predict(images, verbose=0)) < 1e-4
     blob = next((tmp_path / "hf" / "hub").rglob("model.safetensors")).resolve()
     content = bytearray(blob.read_bytes())
     content[len(content) // 2] ^= 1
     blob.write_bytes(content)
-    error, _ = client.load("hf://timm/resnet50.a1_in1k", gating="c_only")
+    error, _ = client.load(f"hf://{SMALL}", gating="c_only")
     assert "Expected model.safetensors with the hash" in error
 
 
 @pytest.mark.slow
-def test_file_system_without_links_asks_the_hub_for_hashes(checkpoint, server, tmp_path):
-    client = Client(tmp_path, checkpoint[1], server.url)
-    expected = client.load("hf://timm/resnet50.a1_in1k")
+def test_file_system_without_links_asks_the_hub_for_hashes(checkpoint, small_server, tmp_path):
+    client = Client(tmp_path, checkpoint[1], small_server.url)
+    expected = client.load(f"hf://{SMALL}")
     for link in (tmp_path / "hf" / "hub").rglob("snapshots/*/*"):
         blob = link.resolve()
         link.unlink()
         blob.rename(link)
-    np.testing.assert_array_equal(client.load("hf://timm/resnet50.a1_in1k"), expected)
-    error, _ = client.load("hf://timm/resnet50.a1_in1k", endpoint="http://127.0.0.1:1")
-    assert "Expected to receive the hashes of timm/resnet50.a1_in1k" in error
+    np.testing.assert_array_equal(client.load(f"hf://{SMALL}"), expected)
+    error, _ = client.load(f"hf://{SMALL}", endpoint="http://127.0.0.1:1")
+    assert f"Expected to receive the hashes of {SMALL}" in error
     assert "Check the network and try again" in error
     weights = next((tmp_path / "hf" / "hub").rglob("snapshots/*/model.safetensors"))
     content = bytearray(weights.read_bytes())
     content[len(content) // 2] ^= 1
     weights.write_bytes(content)
-    error, _ = client.load("hf://timm/resnet50.a1_in1k")
+    error, _ = client.load(f"hf://{SMALL}")
     assert "Expected model.safetensors with the hash" in error
 
 
@@ -217,13 +234,6 @@ def test_records_of_imagenet_presets_claim_no_score_of_their_own():
         assert (record.origin, record.metrics, record.files) == ("recipe only", (), {})
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("small") / "resnet18"
-    write_checkpoint(folder, "resnet18")
-    return folder
-
-
 @pytest.mark.slow
 def test_folder_of_timm_loads_with_any_gating_and_any_head(small):
     images = np.random.default_rng(3).integers(0, 256, (2, 64, 80, 3)).astype("uint8")
@@ -241,14 +251,20 @@ def test_folder_of_timm_loads_with_any_gating_and_any_head(small):
         ku.from_preset(small, gating="cupled")
 
 
-def convert_on_disk(*arguments):
-    command = [sys.executable, "-m", "keras_unrolled", "convert", *map(str, arguments), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    return done.returncode, done.stdout if done.returncode == 0 else done.stderr
+@pytest.fixture
+def convert_on_disk(capsys):
+    """A function from arguments of the command to its code and what it printed."""
+
+    def convert_on_disk(*arguments):
+        code = cli.main(["convert", *map(str, arguments), "--json"])
+        out, err = capsys.readouterr()
+        return code, err if code else out
+
+    return convert_on_disk
 
 
 @pytest.mark.slow
-def test_command_converts_on_disk_and_back_to_timm(small, tmp_path):
+def test_command_converts_on_disk_and_back_to_timm(small, tmp_path, convert_on_disk):
     images = np.random.default_rng(3).integers(0, 256, (2, 64, 80, 3)).astype("uint8")
     expected = convert.from_timm(small).predict(images, verbose=0)
     code, found = convert_on_disk(small, "--out", tmp_path / "h", "--gating", "coupled")

@@ -1,9 +1,12 @@
 """The program that makes a preset, from its arguments to its preset's folder."""
 
+import functools
+
 import pytest
 from PIL import Image
 
 import keras_unrolled as ku
+from keras_unrolled import data
 from training import cifar10
 from training.recipes.cifar10 import CLASSIC
 
@@ -32,24 +35,26 @@ def test_networks_of_a_depth_have_one_size_and_one_recipe():
 
 
 @pytest.mark.slow
-def test_smoke_run_ends_with_a_preset_and_its_record(tmp_path, tfds_dir, capsys):
-    settings = ["--smoke", "--set", "network.depth=8", "holdout=5000", "--set", "seed=3"]
+def test_smoke_run_ends_with_a_preset_and_its_record(tmp_path, tfds_dir, capsys, monkeypatch):
+    # Three runs read the same images.
+    monkeypatch.setattr(data, "load_cifar10", functools.cache(data.load_cifar10))
+    settings = ["--smoke", "--set", "network.depth=8", "holdout=500", "--set", "seed=3"]
     assert run(tmp_path, *settings, data_dir=tfds_dir) == 0
     folder = tmp_path / "work" / "preset"
     record = ku.load_record(folder)
     assert record.name == "resnet_bn_cifar10_smoke"  # not a published name
     assert [(m["split"], m["n"]) for m in record.metrics] == [
-        ("train[45000:]", 5000),
+        ("train[49500:]", 500),
         ("test", 10_000),
     ]
-    assert record.training["recipe"]["holdout"] == 5000
+    assert record.training["recipe"]["holdout"] == 500
     assert record.training["seed"] == 3
     assert record.training["split"] == "train[:1000]"
     assert record.training["hardware"]
     # Enough to do it again, and nothing of this machine.
     assert record.training["command"] == (
         "python training/cifar10.py --preset resnet_bn_cifar10 --data-dir DIR --workdir DIR "
-        "--smoke --set network.depth=8 holdout=5000 seed=3"
+        "--smoke --set network.depth=8 holdout=500 seed=3"
     )
     assert str(tmp_path) not in (folder / "record.json").read_text()
     assert record.license == "Apache-2.0"
