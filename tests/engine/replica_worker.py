@@ -57,7 +57,9 @@ def main(replicas, dtype, out, *settings):
         batch_size=16,
         total_steps=20,
         seed=5,
-        preprocess=lambda x: keras.ops.cast(x, dtype) / 255,
+        preprocess=keras.layers.Rescaling(1 / 255, dtype=dtype),
+        mixup=recipe.mixup,
+        classes=10,
     )
 
     def build():

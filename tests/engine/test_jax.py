@@ -54,9 +54,12 @@ def run(out, initial, replicas=1, settings=(), **env):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_jax_on_one_and_two_devices_equals_tensorflow(initial, tmp_path, accumulate):
-    settings = [f"accumulate={accumulate}"]
+@pytest.mark.parametrize(
+    "settings",
+    [["accumulate=2"], ["mixup=0.3"]],  # images on the device, and sent by a pipeline
+    ids=["images on the device", "stream"],
+)
+def test_jax_on_one_and_two_devices_equals_tensorflow(initial, tmp_path, settings):
     expected = run(tmp_path / "tensorflow.npz", initial, 1, settings)
     for devices in (1, 2):
         env = jax_env(devices)
