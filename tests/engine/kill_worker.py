@@ -16,7 +16,7 @@ STEPS_PER_EPOCH, EPOCHS, EVERY = 15, 4, 2
 
 
 def main(workdir, out):
-    strategy = make_strategy(timeout=40)  # before TensorFlow has looked at its devices
+    strategy = make_strategy(timeout=100)  # before TensorFlow has looked at its devices
 
     import keras
     import numpy as np
@@ -58,7 +58,7 @@ def main(workdir, out):
         steps_per_epoch=STEPS_PER_EPOCH,
         workdir=workdir,
         checkpoint_every=EVERY,
-        timeout=40 if strategy.num_replicas_in_sync > 1 else None,
+        timeout=100 if strategy.num_replicas_in_sync > 1 else None,
     )
     model, state = train(job, strategy)
     weights = {f"{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(model.variables)}

@@ -28,7 +28,7 @@ def free_ports(count):
     return ports
 
 
-def wait_for(condition, process, seconds=120):
+def wait_for(condition, process, seconds=900):
     """Waits until the condition holds, checking every millisecond; False if the run has ended."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -28,7 +28,7 @@ def start(workdir, out, cluster=None):
 
 
 def finish(process, out):
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=900)
     assert process.returncode == 0, errors[-4000:]
     with np.load(out) as file:
         return dict(file)
@@ -86,7 +86,7 @@ def test_sigterm_saves_and_ends_the_run(unbroken, tmp_path):
     process = start(workdir, out)
     assert wait_for(lambda: checkpoint.list_steps(workdir), process)
     process.terminate()
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=400)
     assert "Stopped: stopped at step" in errors
     stopped = int(errors.rsplit("stopped at step ", 1)[1].split(",")[0])
     assert checkpoint.list_steps(workdir)[0] == stopped < STEPS
@@ -110,7 +110,7 @@ def test_killed_worker_ends_the_others_and_the_run_resumes(tmp_path):
     processes[1].kill()
     processes[1].communicate()
     # The other one does not wait for ever.
-    _, errors = processes[0].communicate(timeout=120)
+    _, errors = processes[0].communicate(timeout=500)
     assert processes[0].returncode != 0, errors[-2000:]
     assert 20 <= checkpoint.list_steps(broken)[0] < STEPS
     processes = start_both(broken)

@@ -60,7 +60,7 @@ def main(root, seed, count):
         os.environ |= {
             "HF_ENDPOINT": server.url,
             "HF_HOME": str(cache.parent),
-            "HF_HUB_DOWNLOAD_TIMEOUT": "1",
+            "HF_HUB_DOWNLOAD_TIMEOUT": "5",
             "HF_HUB_DISABLE_TELEMETRY": "1",
         }
         from keras_unrolled.checks import InputError
