@@ -10,6 +10,7 @@ zoo/results/runs.csv, whose other rows stay as they are; its record and log go t
 """
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from zoo.paired import answer, compare
 PAGE, CURVES = ROOT / "docs/results.md", ROOT / "docs/curves.png"
 # The most informative column of the logs, by data set; of images none are held out.
 SHOWN = {
-    "cifar10": ("CIFAR-10: loss in training", "loss"),
+    "cifar10": ("CIFAR-10{depth}: loss in training", "loss"),
     "ptb": ("Penn Treebank: validation perplexity", "valid_perplexity"),
 }
 
@@ -40,6 +41,11 @@ def list_trained():
     }
 
 
+def find_depth(name):
+    """The depth in the name of a preset that has another than its family's usual one, or ""."""
+    return re.sub(r"\D", "", name.split("_")[0])
+
+
 def fill_table(page, name, text):
     """A page with one of this program's tables replaced."""
     return fill(page, name, "zoo.compare", text)
@@ -48,11 +54,13 @@ def fill_table(page, name, text):
 def draw():
     """Draws docs/curves.png: a panel for each data set, a line for each preset."""
     gatings: dict[str, str] = {}
-    panels = {}
+    panels: dict[str, tuple[str, dict[str, Path]]] = {}
     for dataset, (title, column) in SHOWN.items():
-        logs = sorted((RESULTS / "logs").glob(f"*_{dataset}.csv"))
-        if logs:
-            panels[title] = column, {path.stem.removesuffix(f"_{dataset}"): path for path in logs}
+        logs = (RESULTS / "logs").glob(f"*_{dataset}.csv")
+        for path in sorted(logs, key=lambda path: (find_depth(path.stem), path.name)):
+            depth = find_depth(path.stem)
+            name = title.format(depth=f", {depth} layers" if depth else "")
+            panels.setdefault(name, (column, {}))[1][path.stem.removesuffix(f"_{dataset}")] = path
         gatings |= {
             record.name.removesuffix(f"_{dataset}"): record.network["gating"]
             for record in list_presets(dataset=dataset)
@@ -82,7 +90,10 @@ def compare_all(presets, runs, tfds, ptb):
             row = further_runs.make_row(dataset, run, presets[run.name], pair, ends)
             kept = further_runs.merge(kept, [row])
             further_runs.keep(Path(folder).parent, row)
-        page = fill_table(page, f"{dataset} order", order_table(dataset, own, rows))
+        for depth in sorted(set(map(find_depth, names))):
+            group = {name: own[name] for name in names if find_depth(name) == depth}
+            title = " ".join([dataset, *filter(None, [depth]), "order"])
+            page = fill_table(page, title, order_table(dataset, group, rows))
         page = fill_table(page, f"{dataset} claims", claims_table(dataset, rows))
         if any(row["dataset"] == dataset for row in kept):
             page = fill_table(page, f"{dataset} runs", further_runs.runs_table(dataset, kept))
