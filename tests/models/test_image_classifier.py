@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+import keras_unrolled
 from keras_unrolled import InputError, models
 from tests.nets import randomize
 
@@ -177,19 +178,57 @@ def test_unknown_arguments_are_rejected():
         models.ImageClassifier(small().backbone, 10, pooling="sum")
 
 
-def test_labels_are_a_list_of_different_names():
-    for labels, message in ((["a", "a"], "twice: 'a'"), ("ab", "the string 'ab'")):
-        with pytest.raises(InputError, match=message):
-            small(num_classes=2, labels=labels)
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["a", "a"], "twice: 'a'"),
+        (["a", "a\u00a0"], "twice: 'a', 'a.xa0'"),
+        (["caf\u00e9", "cafe\u0301"], "twice"),
+        ("ab", "the string 'ab'"),
+        (b"ab", "the bytes b'ab'"),
+        ({"a", "b"}, "the set {"),
+        ({"a": 0, "b": 1}, "the dict {"),
+        (["a", " "], "a name for each class. Received: ' '"),
+        (["a", None], "Received: None"),
+        (["a", b"b"], "Received: b'b'"),
+        (["a"], "Received 1 labels"),
+    ],
+)
+def test_labels_are_a_list_of_different_names(labels, message):
+    with pytest.raises(InputError, match=message):
+        small(num_classes=2, labels=labels)
+    with pytest.raises(InputError, match=message):
+        models.ImageClassifier.from_preset("resnet_bn_cifar10", num_classes=2, labels=labels)
+    with pytest.raises(InputError, match=message):
+        keras_unrolled.from_preset("resnet_bn_cifar10", num_classes=2, labels=labels)
 
 
-def test_images_from_0_to_1_are_warned_of(rng):
+@pytest.mark.parametrize(
+    "labels", [("a", "b"), np.array(["a", "b"]), range(2), ["hot dog", "Hot dog"]]
+)
+def test_sequences_of_names_and_numbers_are_labels(labels):
+    assert small(num_classes=2, labels=labels).labels == [str(label) for label in labels]
+
+
+def test_images_on_another_scale_are_warned_of(rng):
     model = small(num_classes=2)
     images = rng.uniform(size=(2, 32, 32, 3)).astype("float32")
-    with pytest.warns(UserWarning, match="scale of 0 to 255"):
-        model.predict(images, verbose=0)
-    model.predict(255 * images, verbose=0)
-    model.predict((255 * images).astype("uint8"), verbose=0)
+    labels = np.array([0, 1])
+    for use in (
+        lambda x: model.predict(x, verbose=0),
+        lambda x: model.evaluate(x, labels, verbose=0),
+        lambda x: model.fit(x=x, y=labels, shuffle=False, verbose=0),
+    ):
+        for same in (images, tf.constant(images)):
+            with pytest.warns(UserWarning, match="scale of 0 to 255.*from 0 to 1"):
+                use(same)
+        with pytest.warns(UserWarning, match="normalized already"):
+            use(4 * images - 2)
+        with pytest.raises(InputError, match=r"values up to .*\(uint16\)"):
+            use((60_000 * images).astype("uint16"))
+        use(255 * images)
+        use((255 * images).astype("uint8"))
+        use(np.zeros((2, 32, 32, 3), "uint8"))
 
 
 def wrap_in_a_model(model, size):
