@@ -65,10 +65,10 @@ def text_losses(
             "model.preprocessor.tokenizer.split(text)."
         )
     words = list(words)
-    other = next((w for w in words if not isinstance(w, str) or w.split() != [w]), None)
-    if other is not None:
+    others = [word for word in words if not isinstance(word, str) or word.split() != [word]]
+    if others:
         raise checks.InputError(
-            f"Expected a list of words. Received {other!r:.80}, which is no word. Divide texts with "
+            f"Expected a list of words. Received {others[0]!r:.80}, which is no word. Divide texts with "
             "model.preprocessor.tokenizer.split(text)."
         )
     if not words:

@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_unrolled import checks
 from keras_unrolled import progress as bars
-from keras_unrolled.models.inputs import check_scale
+from keras_unrolled.models.inputs import check_images
 
 BATCH_SIZE = 250
 DECODED = 16  # pictures in memory at once: one may have a hundred megabytes
@@ -28,9 +28,12 @@ def predict(model: Any, images: Any, *, progress: str | None = None) -> np.ndarr
         given in an array, a list or a file.
 
     Raises:
-        InputError: for images with more than 8 bits a value; of other scales it warns.
+        InputError: for no images, or of another shape, or of more than 8 bits a value; of other
+            scales it warns.
     """
-    check_scale(images)
+    if not len(images):
+        raise checks.InputError("Expected images to score. Received none. Pass one at least.")
+    check_images(images, model.backbone.image_shape[-1])
     network = keras.Model(model.inputs, model.outputs)
     network.compile(jit_compile=model.jit_compile)
     starts = range(0, len(images), BATCH_SIZE)

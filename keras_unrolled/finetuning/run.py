@@ -132,7 +132,7 @@ class Finetuning:
             "base": self.base,
             "base_weights": _hash_weights(folder),
             "data": fingerprint(self.examples, self.parts),
-            **({} if self.test is None else {"test": fingerprint(self.test, ())}),
+            **({} if self.test is None else {"test_data": fingerprint(self.test, ())}),
         }
         self.folders = {p.name: self.partial / p.name for p in list_phases(options)}
 

@@ -10,13 +10,14 @@ from keras_unrolled import checks
 from keras_unrolled.models.head_weights import HeadWeights
 from keras_unrolled.models.image_backbone import ImageBackbone
 from keras_unrolled.models.image_converter import ImageConverter
-from keras_unrolled.models.inputs import check_labels, check_scale
+from keras_unrolled.models.inputs import check_images, check_labels
+from keras_unrolled.preset_names import Named
 
 MOST_CLASSES = 1_000_000
 
 
 @keras.saving.register_keras_serializable(package="keras_unrolled")
-class ImageClassifierPreprocessor(keras_hub.models.ImageClassifierPreprocessor):
+class ImageClassifierPreprocessor(Named, keras_hub.models.ImageClassifierPreprocessor):
     """Turns raw images into the backbone's input; labels and weights pass through."""
 
     backbone_cls = ImageBackbone
@@ -92,23 +93,23 @@ class ImageClassifier(HeadWeights, keras_hub.models.ImageClassifier):
         super().compile(*args, jit_compile=jit_compile, **kwargs)
 
     def predict(self, x, *args, **kwargs):
-        """As Keras's. Images on another scale than 0 to 255 are warned of or rejected."""
-        self._check_scale(x)
+        """As Keras's. Images of another shape are rejected, those on another scale warned of."""
+        self._check_images(x)
         return super().predict(x, *args, **kwargs)
 
     def fit(self, x=None, *args, **kwargs):
-        """As Keras's. Images on another scale than 0 to 255 are warned of or rejected."""
-        self._check_scale(x)
+        """As Keras's. Images of another shape are rejected, those on another scale warned of."""
+        self._check_images(x)
         return super().fit(x, *args, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
-        """As Keras's. Images on another scale than 0 to 255 are warned of or rejected."""
-        self._check_scale(x)
+        """As Keras's. Images of another shape are rejected, those on another scale warned of."""
+        self._check_images(x)
         return super().evaluate(x, *args, **kwargs)
 
-    def _check_scale(self, x):
+    def _check_images(self, x):
         if self.preprocessor is not None:
-            check_scale(x)
+            check_images(x, self.backbone.image_shape[-1])
 
     def decode(self, scores: Any, top: int = 5) -> list[list[tuple[str, float]]]:
         """The most likely classes of each image, with their probabilities.

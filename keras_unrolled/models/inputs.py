@@ -67,20 +67,27 @@ def check_labels(labels: Any, num_classes: int | None = None) -> list[str]:
     return labels
 
 
-def check_scale(images: Any) -> None:
-    """Looks whether pixels are on the scale of 0 to 255 that a preprocessor takes.
+def check_images(images: Any, channels: int = 3) -> None:
+    """Looks whether images have the shape and the scale, 0 to 255, that a preprocessor takes.
 
     Warns of images that would be almost black: from 0 to 1, or normalized already.
 
     Args:
-        images: array or tensor, or a list of them; anything else, such as a `tf.data.Dataset`, is
-            not looked at.
+        images: array or tensor `(n, height, width, channels)`, or a list of arrays `(height, width,
+            channels)`; anything else, such as a `tf.data.Dataset`, is not looked at.
+        channels: int, of the network's images.
 
     Raises:
-        InputError: for images with more than 8 bits a value, which would be almost white.
+        InputError: for another shape, and for images with more than 8 bits a value, which would be
+            almost white.
     """
-    parts = images if isinstance(images, list) else [images]
+    is_list = isinstance(images, list)
+    parts = images if is_list else [images]
     parts = [np.asarray(p) for p in parts if keras.ops.is_tensor(p) or isinstance(p, np.ndarray)]
+    for part in parts:
+        _check_shape(part.shape, "" if is_list else "n, ", channels)
+        if not part.size:
+            raise checks.InputError("Expected images. Received none. Pass one at least.")
     parts = [part for part in parts if part.size and part.dtype.kind in "fiub"]
     if not parts:
         return
@@ -97,6 +104,22 @@ def check_scale(images: Any) -> None:
             f"{SCALE}Received values from {low:.2g} to {high:.2g}, as of images that are normalized "
             "already. The network's preprocessor does that: pass the images as they are."
         )
+
+
+def _check_shape(shape, batch, channels):
+    rank = 4 if batch else 3
+    if len(shape) == rank and shape[-1] == channels:
+        return
+    if len(shape) == 3 and rank == 4 and shape[-1] == channels:
+        advice = "Of a single image pass images[None]"
+    elif len(shape) == rank and shape[-3] == channels:
+        advice = "Move the channels to the end: np.moveaxis(images, -3, -1)"
+    else:
+        advice = "Convert the images, such as with Pillow's convert('RGB')"
+    raise checks.InputError(
+        f"Expected images ({batch}height, width, {channels}). Received the shape {tuple(shape)}. "
+        f"{advice}."
+    )
 
 
 def _warn(message):

@@ -59,3 +59,9 @@ def test_images_on_another_scale_are_warned_of_or_rejected(model, rng):
             evaluation.predict(model, wrong)
     with pytest.raises(InputError, match="Divide those of 16 bits by 257"):
         evaluation.predict(model, (65_535 * images).astype("uint16"))
+
+
+def test_no_images_are_rejected(model):
+    for none in ([], np.zeros((0, 32, 32, 3), "uint8")):
+        with pytest.raises(InputError, match="Received none"):
+            evaluation.predict(model, none)

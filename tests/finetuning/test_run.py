@@ -187,7 +187,7 @@ def test_run_is_not_resumed_with_another_test_part_or_preprocessing(preset, tmp_
         path.write_text(path.read_text().replace('"crop_fraction": 1.0', '"crop_fraction": 0.9'))
     after = identify()
     different = {key for key in before if before[key] != after[key]}
-    assert different == {"test" if change == "test" else "base_weights"}
+    assert different == {"test_data" if change == "test" else "base_weights"}
 
 
 def test_only_the_last_stages_change_and_options_are_recorded(preset, table, tmp_path):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 import keras_unrolled
-from keras_unrolled import InputError, models
+from keras_unrolled import InputError, evaluation, models
 from tests.nets import randomize
 
 
@@ -229,6 +229,26 @@ def test_images_on_another_scale_are_warned_of(rng):
         use(255 * images)
         use((255 * images).astype("uint8"))
         use(np.zeros((2, 32, 32, 3), "uint8"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: x[0], r"Of a single image pass images\[None\]"),
+        (lambda x: x[..., 0], "convert"),
+        (lambda x: np.concatenate([x, x[..., :1]], -1), r"shape \(2, 32, 32, 4\)"),
+        (lambda x: np.moveaxis(x, -1, 1), r"np\.moveaxis\(images, -3, -1\)"),
+        (lambda x: x[:0], "Received none"),
+    ],
+)
+def test_images_of_another_shape_are_rejected(change, message):
+    model, images = small(num_classes=2), np.full((2, 32, 32, 3), 9, "uint8")
+    with pytest.raises(InputError, match=message):
+        model.predict(change(images), verbose=0)
+    with pytest.raises(InputError, match=message):
+        evaluation.predict(model, change(images))
+    gray = small(num_classes=2, image_shape=(32, 32, 1))
+    assert gray.predict(images[..., :1], verbose=0).shape == (2, 2)
 
 
 def wrap_in_a_model(model, size):
