@@ -107,6 +107,21 @@ class ImageClassifier(HeadWeights, keras_hub.models.ImageClassifier):
         self._check_images(x)
         return super().evaluate(x, *args, **kwargs)
 
+    def export(self, filepath, *args, input_signature=None, **kwargs):
+        """As Keras's. With JAX the network's images need a known height and width.
+
+        Raises:
+            InputError: if they are not known, and JAX is the backend.
+        """
+        is_open = None in self.backbone.image_shape[:2] and input_signature is None
+        if is_open and keras.backend.backend() == "jax":
+            raise checks.InputError(
+                "Expected a network for images of a known size, to export it with JAX. Received one "
+                f"for {self.backbone.image_shape}. Load it with from_preset(..., image_shape=(height, "
+                "width, channels))."
+            )
+        return super().export(filepath, *args, input_signature=input_signature, **kwargs)
+
     def _check_images(self, x):
         if self.preprocessor is not None:
             check_images(x, self.backbone.image_shape[-1])

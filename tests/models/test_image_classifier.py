@@ -291,6 +291,14 @@ def test_exported_network_scores_an_image_alike_in_every_batch(tmp_path, rng):
             np.testing.assert_allclose(saved.serve(images[pair]), expected[pair], atol=1e-3)
 
 
+def test_export_with_jax_needs_a_known_size(tmp_path, monkeypatch):
+    model = small(num_classes=2, image_shape=(None, 32, 3))
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(InputError, match=r"Received one for \(None, 32, 3\)\. Load it with"):
+        model.export(tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+
+
 def test_keras_file_is_compiled_as_it_was_and_trains_on(tmp_path, rng):
     model = small(num_classes=2)
     images = rng.integers(0, 256, (8, 32, 32, 3)).astype("uint8")
