@@ -29,7 +29,23 @@ def find_folder(preset: Any) -> Any:
 
 
 class PresetsOfTask:
-    """A class attribute: the presets of a class's `task` with weights, by name."""
+    """A class attribute: the presets of a task with weights, by name.
+
+    Args:
+        task: optional string, as a record has it; None for the class's own.
+    """
+
+    def __init__(self, task: str | None = None):
+        self.task = task
 
     def __get__(self, instance: Any, owner: Any) -> dict[str, Any]:
-        return _listers[0](owner.task) if _listers else {}
+        return _listers[0](self.task or owner.task) if _listers else {}
+
+
+class Named:
+    """A class of KerasHub that is part of presets and loads itself by their names."""
+
+    @classmethod
+    def from_preset(cls, preset, *args, **kwargs):
+        """As KerasHub's, and for a preset's name; `keras_unrolled.from_preset` checks more."""
+        return super().from_preset(str(find_folder(preset)), *args, **kwargs)  # type: ignore[misc]

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_unrolled import checks, models
 from keras_unrolled.layers.mixing import GATINGS
+from keras_unrolled.models.inputs import check_images
 
 BATCH_SIZE = 250
 
@@ -38,6 +39,7 @@ def gate_openings(model: Any, images: Any) -> dict[str, tuple[float, float]]:
             "Expected images in an array (n, height, width, 3). Received a "
             f"{type(images).__name__}. Stack them with np.stack."
         )
+    check_images(images, model.backbone.image_shape[-1])
     rule = GATINGS[model.backbone.gating]
     fixed = {"one": 1.0, "zero": 0.0}
     sums: dict[str, np.ndarray] = {}

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from keras_unrolled import checks
 from keras_unrolled.files import replaced
 
 # One color for each gating, in every figure.
@@ -114,14 +115,14 @@ def plot_logs(panels: Any, path: str | Path, gatings: dict[str, str] | None = No
         ends, starts = [], []
         styles = _styles(list(runs), gatings or {})
         for name, log in runs.items():
-            with Path(log).open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
+            rows = _read_log(log, column)
             values = [float(row[column]) for row in rows]
             axis.plot(
                 [int(row["epoch"]) for row in rows],
                 values,
                 label=_plain(name),
                 linewidth=1.2,
+                marker="o" if len(rows) == 1 else None,  # a line of one point is not seen
                 **styles[name],
             )
             ends += [min(values), max(values)]
@@ -138,6 +139,18 @@ def plot_logs(panels: Any, path: str | Path, gatings: dict[str, str] | None = No
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
     return _save(figure, path)
+
+
+def _read_log(path, column):
+    """The rows of a run's log, one at least, which have a column."""
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not rows[0].get(column):
+        raise checks.InputError(
+            f"Expected the column {column} of one epoch or more in {path}. Found {len(rows)} epochs "
+            f"with {', '.join(rows[0]) if rows else 'nothing'}. Choose another column or log."
+        )
+    return rows
 
 
 def _styles(names, gatings):

@@ -146,29 +146,54 @@ def _make_csv(rows):
 def find_files(arguments):
     """The image files that a list of files, folders and glob patterns stands for.
 
+    Hidden files, those of the system and presets are left out; so are files of other kinds, which
+    are counted on standard error.
+
     Raises:
         InputError: for a folder without images and a pattern without a match.
     """
     from keras_unrolled.data.decoding import SUFFIXES, check_exists
+    from keras_unrolled.data.listing import count_kinds, is_image, walk
 
     paths = []
     for argument in arguments:
         place = Path(argument).expanduser()
         if place.is_dir():
-            matches = sorted(p for p in place.rglob("*") if p.suffix.lower() in SUFFIXES)
+            found = list(walk(place))
         elif not place.exists() and any(c in argument for c in "*?["):
-            found = map(Path, glob.glob(str(place), recursive=True))
-            matches = sorted(p for p in found if p.suffix.lower() in SUFFIXES)
+            found = _match(place)
         else:
-            matches = [place]
+            found = [place]
             check_exists(place)
+        matches = [place] if found == [place] else sorted(filter(is_image, found))
         if not matches:
             raise checks.InputError(
                 f"Expected image files ({', '.join(SUFFIXES)}) in {argument}. Found none. Check "
                 "the path."
             )
+        if len(matches) < len(found):
+            print(
+                f"keras-unrolled predict: {len(found) - len(matches):,} files in {argument} were left "
+                f"out: {count_kinds(set(found) - set(matches))}",
+                file=sys.stderr,
+            )
         paths += [str(path) for path in matches]
     return paths
+
+
+def _match(pattern):
+    """The files that a pattern stands for, and those in the folders that it does."""
+    from keras_unrolled.data.listing import is_system, walk
+
+    base, rest = Path(pattern.anchor), list(pattern.parts[pattern.anchor != "" :])
+    while len(rest) > 1 and (base / rest[0]).is_dir():  # a folder may be named "photos [1]"
+        base = base / rest.pop(0)
+    found: list[Path] = []
+    for name in glob.glob(str(Path(*rest)), root_dir=base, recursive=True):
+        if not any(is_system(part) for part in Path(name).parts):
+            path = base / name
+            found += walk(path) if path.is_dir() else [path]
+    return sorted(set(found))
 
 
 def run_generate(options):

@@ -148,7 +148,7 @@ def _compare_images(options, models):
         dataset = or_default(options.dataset, "sample")
         examples, dataset = load_images(
             dataset,
-            model.labels,
+            model,
             data_dir=options.data_dir,
             limit=options.limit,
             skip_broken=options.skip_broken,

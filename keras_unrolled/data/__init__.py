@@ -11,8 +11,9 @@
 from keras_unrolled.data.decoding import read_image
 from keras_unrolled.data.examples import Examples, align, split_indices
 from keras_unrolled.data.files import ImageFiles
-from keras_unrolled.data.folders import find_parts, load_folder
+from keras_unrolled.data.folders import load_folder
 from keras_unrolled.data.loading import Parts, load, load_parts
+from keras_unrolled.data.parts import find_parts
 from keras_unrolled.data.sample import load_sample
 from keras_unrolled.data.tables import load_csv
 from keras_unrolled.data.text import read_words

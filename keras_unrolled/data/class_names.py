@@ -4,12 +4,13 @@ import unicodedata
 from collections.abc import Iterable
 
 from keras_unrolled import checks
+from keras_unrolled.models.inputs import tidy
 
 SHOWN = 20  # names in a message
 
 
 def clean_name(name: str, place: str) -> str:
-    """A class's name without surrounding white space, in Unicode's composed form (NFC).
+    """A class's name as `tidy` has it.
 
     Args:
         name: string, as it is written.
@@ -18,10 +19,10 @@ def clean_name(name: str, place: str) -> str:
     Raises:
         InputError: for a name that is empty, not UTF-8, or has control characters.
     """
-    cleaned = unicodedata.normalize("NFC", name).strip()
+    cleaned = tidy(name)
     try:
         cleaned.encode()
-        readable = bool(cleaned) and all(unicodedata.category(c) != "Cc" for c in cleaned)
+        readable = bool(cleaned) and all(unicodedata.category(c) != "Cc" for c in name.strip())
     except UnicodeEncodeError:  # bytes of a file name in another encoding
         readable = False
     if not readable:
@@ -32,18 +33,27 @@ def clean_name(name: str, place: str) -> str:
 
 
 def describe_merged(names: Iterable[str]) -> list[str]:
-    """A note for each name that is written in several ways.
+    """Notes on names that are written in several ways, and on different ones that look alike.
 
     Args:
         names: the names as they are written, each once.
     """
     spellings: dict[str, list[str]] = {}
     for name in names:
-        spellings.setdefault(unicodedata.normalize("NFC", name).strip(), []).append(name)
-    return [
+        spellings.setdefault(tidy(name), []).append(name)
+    notes = [
         f"{', '.join(map(ascii, sorted(written)))} were taken as one class, {name!r}"
         for name, written in spellings.items()
         if len(written) > 1
+    ]
+    alike: dict[str, list[str]] = {}
+    for name in spellings:
+        folded = unicodedata.normalize("NFKC", name).casefold().replace("_", " ").strip("\"' ")
+        alike.setdefault(folded, []).append(name)
+    return notes + [
+        f"{', '.join(map(ascii, sorted(group)))} look alike and were taken as different classes"
+        for group in alike.values()
+        if len(group) > 1
     ]
 
 

@@ -26,6 +26,7 @@ FORMATS = {
 SUFFIXES = tuple(sorted(suffix for suffixes in FORMATS.values() for suffix in suffixes))
 MOST_PIXELS = 2**26  # of an image, which take 200 MB in memory
 ORIENTATION = 0x0112  # the EXIF tag
+PHOTOMETRIC, SAMPLE_FORMAT = 262, 339  # tags of TIFF
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -62,7 +63,9 @@ def check_exists(path: str | Path) -> None:
 def decode_image(file: str | Path | BinaryIO, name: Any) -> np.ndarray:
     """An encoded image as `read_image` gives it; `name` is what a message calls it."""
     with _opened(file, name) as image:
+        raw = _find_layout(image)
         image.load()
+        _check_depth(image, raw)
         orientation = read_orientation(image)
         image = _to_rgb(image)
         return np.asarray(image.transpose(_TURNS[orientation]) if orientation in _TURNS else image)
@@ -80,7 +83,9 @@ def check_image(path: str | Path) -> str | None:
         check_exists(path)
         with _opened(path, path) as image:
             image.draft("RGB", (64, 64))
+            raw = _find_layout(image)
             image.load()
+            _check_depth(image, raw)
             if image.mode not in ("RGB", "L"):
                 _to_rgb(image)
     except checks.InputError as error:
@@ -125,17 +130,40 @@ def read_orientation(image: Image.Image) -> int:
     return orientation if orientation in _TURNS else 1
 
 
+def _find_layout(image):
+    """Pillow's name of the pixels' layout in the file, such as "RGB;16B"; gone once it is loaded."""
+    arguments = image.tile[0][3] if image.tile else ""
+    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
+
+
+def _check_depth(image, raw):
+    """Rejects what Pillow reads as 8 bits without a word, but perhaps not as the right ones."""
+    is_cut = image.mode[0] not in "IF"
+    if is_cut and image.format == "TIFF" and 2 in image.tag_v2.get(SAMPLE_FORMAT, ()):
+        raise ValueError("pixels with a sign, whose range is unknown; save it with 8 bits")
+    if is_cut and "16" in raw:  # it has kept the upper 8 bits
+        extrema = image.getextrema()
+        extrema = extrema if isinstance(extrema[0], tuple) else (extrema,)
+        largest = max(high for band, (_, high) in zip(image.getbands(), extrema) if band != "A")
+        _reject_dark(f"{image.mode} of 16 bits", 256 * largest + 255 if largest else 0)
+
+
+def _reject_dark(mode, largest):
+    if 0 < largest < 4096:  # as dark a picture, or one of 12 bits: nothing tells which
+        raise ValueError(
+            f"mode {mode} with values up to {largest} of 65,535, perhaps of fewer bits; save it with "
+            "8 bits"
+        )
+
+
 def _to_rgb(image):
     """An image in RGB, if its values are known to be 8 or 16 bits deep."""
     deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")
     if deep:
         values = np.asarray(image).astype("int64")
-        largest = values.max(initial=0)
-        if 0 < largest < 4096:  # as dark a picture, or one of 12 bits: nothing tells which
-            raise ValueError(
-                f"mode {image.mode} with values up to {largest} of 65,535, perhaps of fewer bits; "
-                "save it with 8 bits"
-            )
+        if image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == 0:  # white is 0
+            values = 65_535 - values
+        _reject_dark(image.mode, values.max(initial=0))
         image = Image.fromarray(((values + 128) // 257).astype("uint8"))
     elif image.mode[0] in "IF":
         raise ValueError(f"mode {image.mode}, whose range is unknown; save it with 8 bits")

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 
 from keras_unrolled import checks
 from keras_unrolled.data.class_names import show_names
+from keras_unrolled.models.inputs import tidy
 
 
 @dataclass(frozen=True)
@@ -92,23 +92,33 @@ def _draw(text):
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
-def align(examples: Examples, labels: Sequence[str] | None) -> Examples:
+def align(
+    examples: Examples,
+    labels: Sequence[str] | None,
+    *,
+    count: int | None = None,
+    owner: str = "the network",
+) -> Examples:
     """Renumbers examples by a network's labels.
 
     Args:
         examples: `Examples`.
         labels: list of the network's class names, or None for a network without names. For a
             network that knows ImageNet-1k, classes may be named by WordNet's ids.
+        count: optional int, the network's number of classes, for one without names.
+        owner: string, what has these labels, for a message.
 
     Returns:
         `Examples` whose labels are indices into `labels`.
 
     Raises:
-        InputError: if a class is not among the network's.
+        InputError: if a class is not among the network's, or more than one of them has its name.
     """
-    if labels is None or list(examples.names) == list(labels):
+    if labels is None:
+        return examples if count is None else _align_numbers(examples, count)
+    if list(examples.names) == list(labels):
         return examples
-    labels = [unicodedata.normalize("NFC", label).strip() for label in labels]
+    labels = [tidy(label) for label in labels]
     if len(labels) == 1000 and all(re.fullmatch(r"n\d{8}", name) for name in examples.names):
         from keras_unrolled import models
 
@@ -116,16 +126,47 @@ def align(examples: Examples, labels: Sequence[str] | None) -> Examples:
             labels = models.imagenet_labels(synsets=True)
     names, notes = examples.names, examples.notes
     numbers = set(names).isdisjoint(labels) and all(re.fullmatch(r"\d{1,9}", n) for n in names)
-    if numbers and max(map(int, names)) < len(labels):
+    numbers = numbers and max(map(int, names)) < len(labels)
+    if numbers:
         names = tuple(labels[int(name)] for name in names)
         notes = (*notes, "the classes were taken as numbers of the network's classes, from 0")
     unknown = [name for name in names if name not in labels]
     if unknown:
         raise checks.InputError(
-            f"Expected the classes of the network: {show_names(labels)}. Found others in "
+            f"Expected the classes of {owner}: {show_names(labels)}. Found others in "
             f"the data: {show_names(unknown)}. Rename them, or fine-tune on the data first."
         )
-    places = np.array([labels.index(name) for name in names])
+    twice = [name for name in names if labels.count(name) > 1]
+    if twice and not numbers:
+        raise checks.InputError(
+            f"Expected classes that one class of {owner} is named as. Found {show_names(twice)}, which "
+            "several are. Name them by their numbers, or by the ids of WordNet (n01440764)."
+        )
+    places = np.array([int(n) for n in examples.names] if numbers else [*map(labels.index, names)])
     return dataclasses.replace(
         examples, labels=places[examples.labels], names=tuple(labels), notes=notes
+    )
+
+
+def _align_numbers(examples, count):
+    """`align` for a network of `count` classes without names."""
+    names = examples.names
+    if all(re.fullmatch(r"\d{1,9}", name) for name in names) and max(map(int, names)) < count:
+        places, note = np.array([int(name) for name in names]), "as numbers of its classes, from 0"
+    elif len(names) == count:
+        places, note = np.arange(count), f"in their order: {show_names(names)}"
+    else:
+        raise checks.InputError(
+            f"Expected {count:,} classes, or class numbers from 0, for a network of {count:,} classes "
+            f"without names. Found {show_names(names)}. Rename them to numbers."
+        )
+    numbered = {int(place): name for place, name in zip(places, names)}
+    return dataclasses.replace(
+        examples,
+        labels=places[examples.labels],
+        names=tuple(numbered.get(i, str(i)) for i in range(count)),
+        notes=(
+            *examples.notes,
+            f"the network's classes have no names; those of the data were taken {note}",
+        ),
     )

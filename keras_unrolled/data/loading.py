@@ -12,7 +12,8 @@ from keras_unrolled.data import tables
 from keras_unrolled.data.broken import check_images
 from keras_unrolled.data.examples import Examples, align, split_indices
 from keras_unrolled.data.files import ImageFiles
-from keras_unrolled.data.folders import find_parts, load_folder
+from keras_unrolled.data.folders import load_folder
+from keras_unrolled.data.parts import find_parts
 from keras_unrolled.data.tfds import load_tfds
 
 
@@ -108,17 +109,23 @@ def load_parts(
         return Parts(examples, *split_indices(examples, held_out, seed))
     _check_no_data_dir(source, data_dir)
     train = read(_with_notes(load_folder(folders["train"]), notes))
-    names = train.names
-    test = align(read(load_folder(folders["test"])), names) if "test" in folders else None
+
+    def align_part(name):
+        part = read(load_folder(folders[name], least=1))
+        return align(part, train.names, owner=f"the training part, {folders['train']}")
+
+    test = align_part("test") if "test" in folders else None
     if "validation" in folders:
-        held = align(read(load_folder(folders["validation"])), names)
+        held = align_part("validation")
     elif test is not None and not chooses:
         held, test = test, None
     else:
         return Parts(train, *split_indices(train, held_out, seed), test)
     both = dataclasses.replace(
         train,
-        images=ImageFiles([*train.images.paths, *held.images.paths], root=source),
+        images=ImageFiles(
+            [*train.images.paths, *held.images.paths], root=Path(str(source)).expanduser()
+        ),
         labels=np.concatenate([train.labels, held.labels]),
         split=str(source),
         notes=(*train.notes, *held.notes),

@@ -3,6 +3,8 @@
 import codecs
 import csv
 import io
+import os
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 
@@ -33,7 +35,7 @@ def load_csv(path: str | Path) -> Examples:
 
     Raises:
         InputError: if it cannot be read, a column or a file is missing, or there are fewer than
-            two classes.
+            two classes; or if a file has two labels. One that is named again is left out.
     """
     path = Path(path).expanduser()
     rows = list(_read_rows(path))
@@ -47,18 +49,35 @@ def load_csv(path: str | Path) -> Examples:
             f"{', '.join(missing[:3])}. Paths count from the folder of the table."
         )
     labels = [clean_name(label, f"{path}, line {number}") for number, _, label in rows]
+    kept = _find_distinct(path, files, labels, [number for number, _, _ in rows])
+    files, labels = [files[i] for i in kept], [labels[i] for i in kept]
     names = sorted(set(labels))
     if len(names) < 2:
         raise checks.InputError(
             f"Expected two classes or more in {path}. Found {len(names)}. Add images of others."
         )
+    repeated = len(rows) - len(kept)
+    notes = [f"{repeated:,} lines name a file again and were left out"] if repeated else []
     return Examples(
         ImageFiles(files, root=path.parent),
         np.array([names.index(label) for label in labels], "int64"),
         tuple(names),
         path.name,
-        tuple(describe_merged({label for _, _, label in rows})),
+        (*describe_merged({label for _, _, label in rows}), *notes),
     )
+
+
+def _find_distinct(path, files, labels, numbers):
+    """The places of all files but repeated ones, which would be trained on and held out."""
+    first: dict[str, int] = {}
+    for i, file in enumerate(files):
+        before = first.setdefault(os.path.realpath(file), i)
+        if labels[before] != labels[i]:
+            raise checks.InputError(
+                f"Expected one label for each file in {path}. {file} has {labels[before]!r} (line "
+                f"{numbers[before]}) and {labels[i]!r} (line {numbers[i]}). Remove one of the lines."
+            )
+    return list(first.values())
 
 
 def _read_rows(path: Path) -> Iterator[tuple[int, str, str]]:
@@ -128,8 +147,7 @@ def _read_text(path: Path) -> str:
 
 
 def _find_file(folder: Path, name: str) -> Path:
-    """The path of an image, whose parts may be divided by backslashes."""
-    path = folder / name
-    if "\\" in name and not path.exists():
-        return folder / PureWindowsPath(name).as_posix()
-    return path
+    """The path of an image, whose parts may be divided by backslashes or composed otherwise."""
+    names = [name, PureWindowsPath(name).as_posix()] if "\\" in name else [name]
+    forms = [n for n in names for n in (n, *(unicodedata.normalize(f, n) for f in ("NFC", "NFD")))]
+    return next((folder / form for form in forms if (folder / form).exists()), folder / names[-1])

@@ -25,11 +25,16 @@ def read_words(folder: str | Path, split: str) -> list[str]:
             "with train.txt, valid.txt and test.txt."
         )
     try:
-        text = path.read_bytes().decode()
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise checks.InputError(
             f"Expected UTF-8 in {path}. Byte {error.start:,} is not. Convert it: iconv -t utf-8."
         ) from error
+    if "\0" in text:
+        raise checks.InputError(
+            f"Expected UTF-8 in {path}. It has bytes of zero, as UTF-16 or a binary file. Convert it: "
+            "iconv -f utf-16 -t utf-8."
+        )
     from keras_unrolled.models.character_tokenizer import split_words
 
     words = split_words(text if text.endswith("\n") else text + "\n")

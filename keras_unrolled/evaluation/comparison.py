@@ -6,6 +6,8 @@ import numpy as np
 
 from keras_unrolled import checks
 
+FEWEST = 6  # sentences: 2 / 2**6 is below 0.05, 2 / 2**5 is not
+
 
 def compare_answers(first, second):
     """Two classifiers on the same images: the difference in accuracy, and McNemar's exact test.
@@ -20,9 +22,9 @@ def compare_answers(first, second):
         "p", of McNemar's exact two-sided test.
 
     Raises:
-        InputError: for arrays of unequal length, or empty ones.
+        InputError: for arrays of unequal length, empty ones, and others than of true and false.
     """
-    first, second = _same(np.asarray(first, bool), np.asarray(second, bool))
+    first, second = _same(_as_bool(first), _as_bool(second))
     n, ahead, behind = len(first), int((first & ~second).sum()), int((second & ~first).sum())
     apart, difference = ahead + behind, (ahead - behind) / len(first)
     both = int((first & second).sum())
@@ -89,11 +91,18 @@ def compare_losses(first, second, ends, draws=10_000, seed=0):
         interval, and "p", two-sided, not below `1 / draws`.
 
     Raises:
-        InputError: for arrays of unequal length, or empty ones.
+        InputError: for arrays of unequal length, losses that are not finite, and fewer than 6
+            sentences: however large the difference, so few may all lie on one side by chance.
     """
     first, second = _same(np.asarray(first, float), np.asarray(second, float))
-    ends, _ = _same(np.asarray(ends, bool), first)
+    ends, _ = _same(_as_bool(ends), first)
     starts = np.flatnonzero(np.concatenate([[True], ends[:-1]]))
+    if len(starts) < FEWEST or not np.isfinite([first, second]).all():
+        raise checks.InputError(
+            f"Expected finite losses of {FEWEST} sentences or more. Received {len(starts)} sentences, "
+            f"and {int((~np.isfinite([first, second])).sum())} losses that are not finite. Take a "
+            "longer text."
+        )
     sums = np.add.reduceat(first - second, starts)
     lengths = np.add.reduceat(np.ones(len(first)), starts)
     rng, logs = np.random.default_rng(seed), []
@@ -129,6 +138,17 @@ def adjust(values):
     adjusted = np.empty_like(values)
     adjusted[order] = np.minimum(stepped, 1)
     return adjusted.tolist()
+
+
+def _as_bool(right):
+    """An array of true and false, or of 0 and 1; classes are no such answers."""
+    right = np.asarray(right)
+    if right.dtype != bool and not (right.dtype.kind in "iuf" and np.isin(right, (0, 1)).all()):
+        raise checks.InputError(
+            "Expected where a network is right, an array of true and false. Received "
+            f"{right.dtype}: {right.ravel()[:5]}. Compare its answers with the labels first."
+        )
+    return right.astype(bool)
 
 
 def _same(first, second):

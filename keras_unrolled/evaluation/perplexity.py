@@ -22,6 +22,7 @@ def perplexity(model: Any, words: list[str], **options: Any) -> dict[str, Any]:
         A dict: "tokens", "perplexity", and "unknown", how many words count as `<unk>` that are not
         written so.
     """
+    words = words if isinstance(words, str) else list(words)
     losses, tokenizer = text_losses(model, words, **options), model.preprocessor.tokenizer
     unknown = sum(tokenizer.normalize(w) not in tokenizer.numbers and w != UNKNOWN for w in words)
     return {
@@ -56,11 +57,18 @@ def text_losses(
         float64 array `(len(words),)`, in nats.
 
     Raises:
-        InputError: for a text without words.
+        InputError: for a text without words, and for what is not divided into words.
     """
     if isinstance(words, str):
         raise checks.InputError(
             "Expected a list of words. Received a string. Divide it with "
+            "model.preprocessor.tokenizer.split(text)."
+        )
+    words = list(words)
+    others = [word for word in words if not isinstance(word, str) or word.split() != [word]]
+    if others:
+        raise checks.InputError(
+            f"Expected a list of words. Received {others[0]!r:.80}, which is no word. Divide texts with "
             "model.preprocessor.tokenizer.split(text)."
         )
     if not words:

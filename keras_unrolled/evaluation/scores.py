@@ -5,7 +5,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_unrolled import checks
 from keras_unrolled import progress as bars
+from keras_unrolled.models.inputs import check_images
 
 BATCH_SIZE = 250
 DECODED = 16  # pictures in memory at once: one may have a hundred megabytes
@@ -24,7 +26,14 @@ def predict(model: Any, images: Any, *, progress: str | None = None) -> np.ndarr
     Returns:
         float array `(n, num_classes)`. An image's scores do not depend on whether it is
         given in an array, a list or a file.
+
+    Raises:
+        InputError: for no images, or of another shape, or of more than 8 bits a value; of other
+            scales it warns.
     """
+    if not len(images):
+        raise checks.InputError("Expected images to score. Received none. Pass one at least.")
+    check_images(images, model.backbone.image_shape[-1])
     network = keras.Model(model.inputs, model.outputs)
     network.compile(jit_compile=model.jit_compile)
     starts = range(0, len(images), BATCH_SIZE)
@@ -48,6 +57,16 @@ def _prepare(model, images):
 
 
 def accuracy(scores: np.ndarray, labels: Any, top: int = 1) -> float:
-    """The share of rows of `scores`, `(n, num_classes)`, with `labels` among the `top` largest."""
+    """The share of rows of `scores`, `(n, num_classes)`, with `labels` among the `top` largest.
+
+    Raises:
+        InputError: unless there is one label, a class number, for each row, and one row at least.
+    """
+    scores, labels = np.asarray(scores), np.asarray(labels)
+    if scores.ndim != 2 or not len(scores) or labels.shape != scores.shape[:1]:
+        raise checks.InputError(
+            "Expected scores (n, num_classes) and a class number for each of the n rows. Received "
+            f"shapes {scores.shape} and {labels.shape}. Of one-hot labels pass labels.argmax(-1)."
+        )
     best = np.argsort(-scores, -1, kind="stable")[:, :top]
-    return float(np.mean((best == np.asarray(labels)[:, None]).any(-1)))
+    return float(np.mean((best == labels[:, None]).any(-1)))

@@ -1,6 +1,7 @@
 """Fine-tuning: a preset's network with a new head, trained on one's own images by the engine."""
 
 import dataclasses
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,7 @@ class Finetuning:
             "base": self.base,
             "base_weights": _hash_weights(folder),
             "data": fingerprint(self.examples, self.parts),
+            **({} if self.test is None else {"test_data": fingerprint(self.test, ())}),
         }
         self.folders = {p.name: self.partial / p.name for p in list_phases(options)}
 
@@ -257,7 +259,11 @@ def _rank(figures):
 
 
 def _hash_weights(folder):
-    """The hash of a base's weights, which must be the same on resume."""
-    names = (layout.BACKBONE_WEIGHTS, "model.safetensors")
-    path = next((folder / n for n in names if (folder / n).is_file()), folder)
-    return files.fingerprint(path)["sha256"] if path.is_file() else None
+    """A hash of a base's weights and configuration, which must be the same on resume."""
+    found = [folder]
+    if folder.is_dir():
+        kinds = (".json", ".h5", ".safetensors")  # any library's; the record has dates and scores
+        found = sorted(p for p in folder.iterdir() if p.name.endswith(kinds))
+        found = [p for p in found if p.name not in (layout.RECORD, "metadata.json")]
+    hashes = [f"{p.name} {files.fingerprint(p)['sha256']}" for p in found if p.is_file()]
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()

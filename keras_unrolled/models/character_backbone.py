@@ -7,6 +7,7 @@ from keras_unrolled import checks
 from keras_unrolled.layers.lstm import LSTM
 from keras_unrolled.layers.word_encoder import WordEncoder
 from keras_unrolled.models.limits import check_weight_count
+from keras_unrolled.preset_names import Named
 
 
 def make_dropout(rate, variational, dtype, name):
@@ -16,7 +17,7 @@ def make_dropout(rate, variational, dtype, name):
 
 
 @keras.saving.register_keras_serializable(package="keras_unrolled")
-class CharacterBackbone(keras_hub.models.Backbone):
+class CharacterBackbone(Named, keras_hub.models.Backbone):
     """A `WordEncoder` and a stack of LSTMs.
 
     Args:

@@ -13,12 +13,13 @@ from keras_unrolled.models.character_backbone import CharacterBackbone, make_dro
 from keras_unrolled.models.character_tokenizer import END, CharacterTokenizer, check_tokenizer
 from keras_unrolled.models.head_weights import HeadWeights
 from keras_unrolled.models.limits import check_weight_count
+from keras_unrolled.preset_names import Named
 
 READ = 12_000  # characters that are read at once where many words are
 
 
 @keras.saving.register_keras_serializable(package="keras_unrolled")
-class CharacterLMPreprocessor(keras_hub.models.CausalLMPreprocessor):
+class CharacterLMPreprocessor(Named, keras_hub.models.CausalLMPreprocessor):
     """Texts to numbers of words and characters, for training and for `generate`.
 
     Args:

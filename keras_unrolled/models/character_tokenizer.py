@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_unrolled import checks
 from keras_unrolled.models.character_backbone import CharacterBackbone
+from keras_unrolled.preset_names import Named
 
 END, UNKNOWN = "<eos>", "<unk>"
 # Characters' numbers: padding, start and end of a word, one that is not known, the end of a
@@ -21,7 +22,7 @@ PAD, START, STOP, OTHER, PERIOD = range(5)
 
 
 @keras.saving.register_keras_serializable(package="keras_unrolled")
-class CharacterTokenizer(keras_hub.tokenizers.Tokenizer):
+class CharacterTokenizer(Named, keras_hub.tokenizers.Tokenizer):
     """Words and their characters as numbers.
 
     Words are what white space divides; the end of a line is the word `<eos>`. What is not in

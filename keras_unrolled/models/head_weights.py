@@ -4,20 +4,15 @@ from typing import Any
 
 import keras
 
-from keras_unrolled.preset_names import PresetsOfTask, find_folder
+from keras_unrolled.preset_names import Named, PresetsOfTask
 
 
-class HeadWeights:
+class HeadWeights(Named):
     """Saves and loads a KerasHub task's own weights, without the optimizer's state."""
 
     presets = PresetsOfTask()
     backbone: Any
     optimizer: Any
-
-    @classmethod
-    def from_preset(cls, preset, *args, **kwargs):
-        """As KerasHub's, and for a preset's name; `keras_unrolled.from_preset` checks more."""
-        return super().from_preset(str(find_folder(preset)), *args, **kwargs)  # type: ignore[misc]
 
     def save_task_weights(self, filepath):
         """Saves the head's weights to a `.weights.h5` file, without the optimizer's state."""

@@ -10,12 +10,13 @@ from keras_unrolled.layers.mixing import GATINGS
 from keras_unrolled.layers.normalization import make_normalization
 from keras_unrolled.models.limits import check_weight_count, count_kernels
 from keras_unrolled.models.stem import Stem
+from keras_unrolled.preset_names import Named
 
 MOST_BLOCKS = 2_000
 
 
 @keras.saving.register_keras_serializable(package="keras_unrolled")
-class ImageBackbone(keras_hub.models.FeaturePyramidBackbone):
+class ImageBackbone(Named, keras_hub.models.FeaturePyramidBackbone):
     """Stem, stages of blocks, and in pre-activation a last norm and ReLU.
 
     Layers are named `stem`, `stage1_block1`, ..., `head_norm`, `head_relu`, whatever the

@@ -1,7 +1,5 @@
 """The image classifier and its preprocessor, on KerasHub's classes."""
 
-import warnings
-from collections import Counter
 from typing import Any
 
 import keras
@@ -12,12 +10,14 @@ from keras_unrolled import checks
 from keras_unrolled.models.head_weights import HeadWeights
 from keras_unrolled.models.image_backbone import ImageBackbone
 from keras_unrolled.models.image_converter import ImageConverter
+from keras_unrolled.models.inputs import check_images, check_labels
+from keras_unrolled.preset_names import Named
 
 MOST_CLASSES = 1_000_000
 
 
 @keras.saving.register_keras_serializable(package="keras_unrolled")
-class ImageClassifierPreprocessor(keras_hub.models.ImageClassifierPreprocessor):
+class ImageClassifierPreprocessor(Named, keras_hub.models.ImageClassifierPreprocessor):
     """Turns raw images into the backbone's input; labels and weights pass through."""
 
     backbone_cls = ImageBackbone
@@ -69,23 +69,7 @@ class ImageClassifier(HeadWeights, keras_hub.models.ImageClassifier):
         checks.one_of("pooling", pooling, ("avg", "max"))
         checks.real("dropout", dropout, least=0, most=1, below=True)
         if labels is not None:
-            if isinstance(labels, str):
-                raise checks.InputError(
-                    f"Expected a list of labels. Received the string {labels!r}. Write "
-                    'labels=["cat", "dog"].'
-                )
-            labels = [str(label) for label in labels]
-            twice = [label for label, count in Counter(labels).items() if count > 1]
-            if twice and num_classes != 1000:  # ImageNet-1k has two cranes and two maillots
-                raise checks.InputError(
-                    f"Expected a name of its own for each class. Received some twice: "
-                    f"{', '.join(map(repr, twice[:5]))}. Rename them."
-                )
-            if len(labels) != num_classes:
-                raise checks.InputError(
-                    f"Expected one label for each of {num_classes} classes. "
-                    f"Received {len(labels)} labels. Give as many, or none."
-                )
+            labels = check_labels(labels, num_classes)
         super().__init__(
             backbone,
             num_classes,
@@ -109,15 +93,38 @@ class ImageClassifier(HeadWeights, keras_hub.models.ImageClassifier):
         super().compile(*args, jit_compile=jit_compile, **kwargs)
 
     def predict(self, x, *args, **kwargs):
-        """As Keras's. Warns of images on a scale of 0 to 1, since 0 to 255 is expected."""
-        is_float = isinstance(x, np.ndarray) and x.dtype.kind == "f" and x.size
-        if self.preprocessor is not None and is_float and x.min() >= 0 and x.max() <= 1:
-            warnings.warn(
-                "Expected images on a scale of 0 to 255. Received floats from 0 to 1, which are "
-                "almost black. Multiply them by 255.",
-                stacklevel=2,
-            )
+        """As Keras's. Images of another shape are rejected, those on another scale warned of."""
+        self._check_images(x)
         return super().predict(x, *args, **kwargs)
+
+    def fit(self, x=None, *args, **kwargs):
+        """As Keras's. Images of another shape are rejected, those on another scale warned of."""
+        self._check_images(x)
+        return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        """As Keras's. Images of another shape are rejected, those on another scale warned of."""
+        self._check_images(x)
+        return super().evaluate(x, *args, **kwargs)
+
+    def export(self, filepath, *args, input_signature=None, **kwargs):
+        """As Keras's. With JAX the network's images need a known height and width.
+
+        Raises:
+            InputError: if they are not known, and JAX is the backend.
+        """
+        is_open = None in self.backbone.image_shape[:2] and input_signature is None
+        if is_open and keras.backend.backend() == "jax":
+            raise checks.InputError(
+                "Expected a network for images of a known size, to export it with JAX. Received one "
+                f"for {self.backbone.image_shape}. Load it with from_preset(..., image_shape=(height, "
+                "width, channels))."
+            )
+        return super().export(filepath, *args, input_signature=input_signature, **kwargs)
+
+    def _check_images(self, x):
+        if self.preprocessor is not None:
+            check_images(x, self.backbone.image_shape[-1])
 
     def decode(self, scores: Any, top: int = 5) -> list[list[tuple[str, float]]]:
         """The most likely classes of each image, with their probabilities.
@@ -181,15 +188,10 @@ class ImageClassifier(HeadWeights, keras_hub.models.ImageClassifier):
                 their number.
         """
         if kwargs.get("labels") is not None:
-            kwargs["labels"] = list(kwargs["labels"])
+            kwargs["labels"] = check_labels(kwargs["labels"], kwargs.get("num_classes"))
             kwargs.setdefault("num_classes", len(kwargs["labels"]))
         elif "num_classes" in kwargs:
             kwargs["labels"] = None
-        if "labels" in kwargs and len(kwargs["labels"] or ()) not in (0, kwargs["num_classes"]):
-            raise checks.InputError(
-                f"Expected one label for each of {kwargs['num_classes']} classes. Received "
-                f"{len(kwargs['labels'])} labels. Give as many, or none."
-            )
         return super().from_preset(preset, *args, **kwargs)
 
 

@@ -7,6 +7,7 @@ import keras_hub
 
 from keras_unrolled import checks
 from keras_unrolled.models.image_backbone import ImageBackbone
+from keras_unrolled.preset_names import Named
 
 MOST_PIXELS = 16_384  # of a side
 LARGEST_RESIZED = 2**22  # pixels that an image is resized to as a whole
@@ -121,7 +122,7 @@ def _half_to_even(margin):
 
 
 @keras.saving.register_keras_serializable(package="keras_unrolled")
-class ImageConverter(keras_hub.layers.ImageConverter):
+class ImageConverter(Named, keras_hub.layers.ImageConverter):
     """Resizes, crops the center and normalizes: `x * scale + offset`, channel by channel.
 
     Args:

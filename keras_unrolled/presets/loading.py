@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_unrolled import checks, convert, models
+from keras_unrolled.models.inputs import check_labels
 from keras_unrolled.presets import layout, provenance
 from keras_unrolled.presets import record as records
 from keras_unrolled.presets.backbone_options import (
@@ -78,7 +79,7 @@ def from_preset(
     check_options(options, inspect.signature(from_preset))
     biases = {name: options.pop(name) for name in BIASES if name in options}
     if labels is not None:
-        labels = list(labels)
+        labels = check_labels(labels, num_classes)
         num_classes = len(labels) if num_classes is None else num_classes
     head = None if num_classes is None else {"num_classes": num_classes, "labels": labels}
     folder, record = resolve(

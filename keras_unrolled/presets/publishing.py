@@ -37,7 +37,8 @@ def upload_preset(
         revision: optional string, the branch to commit to; the default is "main".
         token: optional string; the default is that of the Hub's client.
         commit_message: optional string.
-        dry_run: bool, whether to check only and report what would be sent.
+        dry_run: bool, whether to check only and report what would be sent. If the Hub cannot be
+            asked whether there is a repository, "private" is what was asked for.
 
     Returns:
         A dict: "repository", "revision", "private", "files" (from path to size in bytes),
@@ -50,6 +51,8 @@ def upload_preset(
             does not accept or store it.
     """
     name, revision = hub.parse(uri, revision)
+    if private is not None:
+        checks.flag("private", private)
     folder, record = regated.find_folder(preset)
     missing = layout.REQUIRED - (record.files.keys() if record else set())
     if record is None or missing:
@@ -79,7 +82,7 @@ def upload_preset(
         ),
     }
     if dry_run:
-        return plan
+        return {**plan, "private": _plan_visibility(name, private, token)}
     commit = _send(name, sent, private, revision, token, commit_message or f"Publish {record.name}")
     return {**plan, **commit}
 
@@ -97,13 +100,7 @@ def _send(name, sent, private, revision, token, message):
     api = huggingface_hub.HfApi(token=token)
     try:
         api.create_repo(name, private=private, exist_ok=True)
-        is_private = bool(api.model_info(name).private)
-        if private is not None and is_private != private:
-            raise checks.InputError(
-                f"Expected {name} to be {_visibility(private)}. It exists and is "
-                f"{_visibility(is_private)}; nothing was sent. Change its visibility on the Hub, or "
-                "publish to another repository."
-            )
+        is_private = _check_visibility(name, api.model_info(name).private, private)
         if revision not in (None, "main"):
             api.create_branch(name, branch=revision, exist_ok=True)
         operations: list = [
@@ -144,8 +141,27 @@ def _send(name, sent, private, revision, token, message):
     return {"private": is_private, "commit": done.oid, "url": done.commit_url}
 
 
-def _visibility(private):
-    return "private" if private else "public"
+def _plan_visibility(name, private, token):
+    """Whether a repository is private, or would be; what was asked for if the Hub cannot tell."""
+    import huggingface_hub
+
+    try:
+        found = huggingface_hub.HfApi(token=token).model_info(name).private
+    except hub.failures():  # there is none yet, or the Hub is not reached
+        return bool(private)
+    return _check_visibility(name, found, private)
+
+
+def _check_visibility(name, found, private):
+    """Whether a repository is private, as the Hub states it, if that is what was asked for."""
+    names = {True: "private", False: "public"}
+    if not isinstance(found, bool) or (private is not None and found != private):
+        raise checks.InputError(
+            f"Expected {name} to be {names.get(private, 'private or public')}. It exists and is "
+            f"{names.get(found, 'neither, as the Hub answers')}; nothing was sent. Change its "
+            "visibility on the Hub, or publish to another repository."
+        )
+    return found
 
 
 def _sha256(content):

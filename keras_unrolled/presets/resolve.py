@@ -144,10 +144,14 @@ def load_record(preset: str | Path) -> Record:
 
 
 def _find_named(preset):
-    """The folder of a preset's name, or None for anything else."""
-    if preset in all_presets() and not Path(preset).exists():
-        return resolve(preset)[0]
-    return None
+    """The folder of a preset's name, or None for a path or an address.
+
+    Raises:
+        InputError: for a name that no preset has.
+    """
+    if Path(preset).expanduser().exists() or any(c in preset for c in "/\\:"):
+        return None
+    return resolve(preset)[0]
 
 
 def _list_task(task):

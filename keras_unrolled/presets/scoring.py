@@ -49,7 +49,7 @@ def evaluate(
         scores = evaluation.perplexity(model, words, batch_size=batch_size, progress=str(name))
         return {"preset": str(name), "split": split, **scores}
     examples, dataset = load_images(
-        dataset, model.labels, data_dir=data_dir, limit=limit, skip_broken=skip_broken
+        dataset, model, data_dir=data_dir, limit=limit, skip_broken=skip_broken
     )
     predictions = evaluation.predict(model, examples.images, progress=str(name))
     result = {
@@ -66,12 +66,12 @@ def evaluate(
     return result
 
 
-def load_images(dataset, labels, *, data_dir=None, limit=None, skip_broken=False):
+def load_images(dataset, model, *, data_dir=None, limit=None, skip_broken=False):
     """Labeled images of a data set in the order of a model's labels.
 
     Args:
         dataset: as in `evaluate`.
-        labels: list of the model's class names, or None.
+        model: an `ImageClassifier`, whose class names count.
         data_dir: TFDS's data directory.
         limit: optional int, how many images to use.
         skip_broken: bool, whether image files that do not decode are left out.
@@ -79,6 +79,7 @@ def load_images(dataset, labels, *, data_dir=None, limit=None, skip_broken=False
     Returns:
         `Examples`, and the name of the data set.
     """
+    labels = model.labels
     if isinstance(dataset, data.Examples):
         examples, dataset = dataset, dataset.split
     elif dataset == "sample":
@@ -96,7 +97,7 @@ def load_images(dataset, labels, *, data_dir=None, limit=None, skip_broken=False
         # ImageNet's test split has no labels.
         splits = ["validation"] if dataset == "imagenet2012" else ["test", "validation"]
         examples = data.load(dataset, data_dir, splits)
-    examples = data.align(examples, labels)
+    examples = data.align(examples, labels, count=model.num_classes)
     if limit is not None:
         examples = examples.part(examples.split, 0, limit)
     return check_images(examples, skip=skip_broken), dataset

@@ -1,6 +1,7 @@
 import pytest
 from matplotlib.figure import Figure
 
+from keras_unrolled import InputError
 from keras_unrolled.analysis import plots
 
 
@@ -66,3 +67,15 @@ def test_runs_of_one_gating_have_one_color_and_lines_of_their_own(tmp_path, draw
     assert styles == [("tab:red", "-"), ("tab:gray", "-"), ("tab:red", "--")]
     assert len(set(plots.GATING_COLORS.values())) == 6
     assert drawn[0].axes[0].get_ylabel() == "loss"
+
+
+def test_log_of_one_epoch_is_seen_and_one_of_none_rejected(tmp_path, drawn):
+    (tmp_path / "one.csv").write_text("epoch,loss\n1,2.0\n")
+    (tmp_path / "two.csv").write_text("epoch,loss\n1,2.0\n2,1.0\n")
+    panels = {"x": ("loss", {name: tmp_path / f"{name}.csv" for name in ("one", "two")})}
+    plots.plot_logs(panels, tmp_path / "x.png")
+    assert [line.get_marker() for line in drawn[0].axes[0].lines] == ["o", "None"]
+    (tmp_path / "none.csv").write_text("epoch,loss\n")
+    for column, name in (("loss", "none"), ("accuracy", "one")):
+        with pytest.raises(InputError, match=f"Expected the column {column} of one epoch"):
+            plots.plot_logs({"x": (column, {"a": tmp_path / f"{name}.csv"})}, tmp_path / "x.png")

@@ -6,8 +6,10 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -407,6 +409,26 @@ def test_predict_reads_folders_and_patterns(capsys, preset, pictures, tmp_path):
         code, _, err = call(capsys, "predict", preset, argument)
         assert code == 2
         assert str(argument) in err
+
+
+def test_predict_leaves_out_what_is_no_picture_of_the_user(capsys, preset, pictures, tmp_path):
+    folder = tmp_path / "photos [1]"
+    shutil.copytree(pictures / "dark", folder / "dark")
+    shutil.copytree(pictures / "dark", folder / "dark" / ".ipynb_checkpoints")
+    shutil.copytree(pictures / "dark", folder / "__MACOSX")
+    (folder / "tuned").mkdir()
+    shutil.copy(folder / "dark" / "00.png", folder / "tuned" / "curves.png")
+    (folder / "tuned" / "record.json").write_text("{}")
+    (folder / "linked").symlink_to(pictures / "light")
+    (folder / "dark" / "x.heic").write_bytes(b"")
+    (folder / "gone.png").symlink_to("nowhere.png")
+    names = sorted(p.name for p in (pictures / "dark").glob("*.png"))
+    for argument, folders in ((folder, ["dark", "linked"]), (f"{folder}/d*", ["dark"])):
+        code, out, err = call(capsys, "predict", preset, argument, "--json")
+        found = [Path(row["file"]).relative_to(folder).as_posix() for row in json.loads(out)]
+        assert (code, found) == (0, [f"{f}/{name}" for f in folders for name in names])
+        assert "1 .heic" in err
+    assert "2 files in" in call(capsys, "predict", preset, folder)[2]
 
 
 def test_predict_answers_for_the_files_that_decode(capsys, preset, pictures):

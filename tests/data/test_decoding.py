@@ -3,6 +3,7 @@
 import contextlib
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -52,6 +53,68 @@ def test_pixels_of_unknown_range_are_rejected(tmp_path, gray, values, message):
     with pytest.raises(InputError, match=message):
         data.read_image(tmp_path / "deep.tif")
     assert message in decoding.check_image(tmp_path / "deep.tif")
+
+
+def write_png(path, values, color):
+    """A PNG of 16 bits a value, which Pillow does not write: color 2 is RGB, 4 gray with alpha."""
+    height, width = values.shape[:2]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+
+    def chunk(kind, content):
+        crc = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc)
+
+    head = struct.pack(">IIBBBBB", width, height, 16, color, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks))
+    return path
+
+
+def write_tiff(path, values, photometric=1, sample_format=1):
+    """An uncompressed TIFF of one channel, whatever its pixels mean."""
+    (height, width), pixels = values.shape, values.tobytes()
+    tags = {
+        256: width,
+        257: height,
+        258: 8 * values.itemsize,
+        259: 1,
+        262: photometric,
+        273: 8,
+        277: 1,
+        278: height,
+        279: len(pixels),
+        339: sample_format,
+    }
+    rows = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    content = b"II*\0" + struct.pack("<I", 8 + len(pixels)) + pixels
+    path.write_bytes(content + struct.pack("<H", len(tags)) + rows + bytes(4))
+    return path
+
+
+@pytest.mark.parametrize(("color", "channels"), [(2, 3), (4, 2), (6, 4)])
+def test_deep_color_is_scaled_or_rejected_as_gray_is(tmp_path, gray, color, channels):
+    deep = np.repeat(gray[..., None].astype("uint16") * 257, channels, -1)
+    if channels != 3:
+        deep[..., -1] = 65_535
+    image = data.read_image(write_png(tmp_path / "deep.png", deep, color))
+    np.testing.assert_array_equal(image, np.repeat(gray[..., None], 3, -1))
+    deep[..., : 3 if channels > 2 else 1] //= 16  # 12 bits
+    path = write_png(tmp_path / "dark.png", deep, color)
+    with pytest.raises(InputError, match=r"of 16 bits with values up to .* perhaps of fewer bits"):
+        data.read_image(path)
+    assert "perhaps of fewer bits" in decoding.check_image(path)
+
+
+def test_deep_tiff_whose_white_is_zero_is_turned_round(tmp_path, gray):
+    path = write_tiff(tmp_path / "x.tif", 65_535 - gray.astype("<u2") * 257, photometric=0)
+    np.testing.assert_array_equal(data.read_image(path)[..., 0], gray)
+
+
+def test_pixels_with_a_sign_are_rejected(tmp_path, gray):
+    path = write_tiff(tmp_path / "x.tif", (gray.astype(int) - 128).astype("i1"), sample_format=2)
+    with pytest.raises(InputError, match="pixels with a sign"):
+        data.read_image(path)
+    assert "pixels with a sign" in decoding.check_image(path)
 
 
 def test_black_deep_image_is_black(tmp_path):

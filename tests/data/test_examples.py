@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_unrolled import InputError, data
+from keras_unrolled import InputError, data, models
 from tests.data.pictures import fill, write_image
 
 
@@ -73,3 +73,27 @@ def test_class_numbers_stand_for_the_networks_classes():
 def test_composed_and_decomposed_labels_match():
     examples = data.Examples(np.zeros((2, 1, 1, 3)), np.array([0, 1]), ("caf\u00e9", "b"), "x")
     assert data.align(examples, ["b", "cafe\u0301"]).labels.tolist() == [1, 0]
+
+
+def test_classes_of_a_network_without_names_are_numbers():
+    names = tuple(sorted(map(str, range(12))))  # "10" before "2"
+    examples = data.Examples(np.zeros((12, 1, 1, 3)), np.arange(12), names, "x")
+    aligned = data.align(examples, None, count=12)
+    assert aligned.labels.tolist() == [int(name) for name in names]
+    assert aligned.names == tuple(map(str, range(12)))
+    words = data.Examples(np.zeros((2, 1, 1, 3)), np.arange(2), ("a", "b"), "x")
+    aligned = data.align(words, None, count=2)
+    assert aligned.labels.tolist() == [0, 1]
+    assert "taken in their order: a, b" in aligned.notes[0]
+    with pytest.raises(InputError, match="Expected 3 classes, or class numbers from 0"):
+        data.align(words, None, count=3)
+    with pytest.raises(InputError, match="Expected 3 classes, or class numbers from 0"):
+        data.align(examples, None, count=3)
+
+
+def test_name_of_two_classes_is_rejected():
+    examples = data.Examples(np.zeros((2, 1, 1, 3)), np.arange(2), ("crane", "tench"), "x")
+    with pytest.raises(InputError, match="Found crane, which several are"):
+        data.align(examples, models.imagenet_labels())
+    numbers = data.Examples(np.zeros((2, 1, 1, 3)), np.arange(2), ("134", "517"), "x")
+    assert data.align(numbers, models.imagenet_labels()).labels.tolist() == [134, 517]

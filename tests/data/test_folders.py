@@ -2,6 +2,7 @@
 
 import os
 
+import numpy as np
 import pytest
 
 from keras_unrolled import InputError, data
@@ -87,6 +88,10 @@ def test_files_of_other_kinds_are_counted(folder):
 def test_hidden_and_system_entries_are_left_out_at_every_level(folder):
     for name in (
         ".cache/1.png",
+        "#recycle/1.png",
+        "cat/@tmp/1.png",
+        "cat/__pycache__/1.png",
+        "dog/Temporary Items/1.png",
         "__MACOSX/cat/1.png",
         "cat/.ipynb_checkpoints/1.png",
         "cat/@eaDir/1.png",
@@ -103,7 +108,28 @@ def test_preset_among_the_data_is_no_class(folder):
     write_image(folder / "tuned" / "curves.png")
     (folder / "tuned" / "record.json").write_text("{}")
     write_image(folder / "new.partial" / "x.png")
-    assert data.load_folder(folder).names == ("cat", "dog")
+    write_image(folder / "cat" / "tuned" / "curves.png")
+    (folder / "cat" / "tuned" / "record.json").write_text("{}")
+    examples = data.load_folder(folder)
+    assert (len(examples), examples.names) == (8, ("cat", "dog"))
+
+
+def test_what_is_no_file_is_counted(folder):
+    (folder / "cat" / "gone.png").symlink_to("nowhere.png")
+    os.mkfifo(folder / "cat" / "pipe.png")
+    (note,) = data.load_folder(folder).notes
+    assert note.startswith("2 files in ")
+    assert note.endswith("1 broken link, 1 pipe or device")
+
+
+def test_links_to_an_image_of_the_same_class_are_left_out(folder):
+    (folder / "cat" / "again.png").symlink_to("0.png")
+    (folder / "cat" / "below").symlink_to(".")
+    os.link(folder / "cat" / "1.png", folder / "cat" / "hard.png")
+    (folder / "dog" / "cats").symlink_to(folder / "cat")  # of another class: as it says
+    examples = data.load_folder(folder)
+    assert np.bincount(examples.labels).tolist() == [4, 8]
+    assert sum("links to images of the same class" in note for note in examples.notes) == 1
 
 
 def test_links_are_followed_and_circles_end(folder, tmp_path):
@@ -127,6 +153,23 @@ def test_names_that_look_alike_are_one_class(tmp_path):
     assert "'dog', 'dog ' were taken as one class" in examples.notes[1]
 
 
+@pytest.mark.parametrize(
+    "other", ["hot\u00a0dog", "hot  dog", "hot dog\u200b", "\ufeffhot dog", "hot d\u00adog"]
+)
+def test_names_that_differ_in_what_is_not_seen_are_one_class(tmp_path, other):
+    examples = data.load_folder(fill(tmp_path, ["hot dog", other, "ship"], 1))
+    assert examples.names == ("hot dog", "ship")
+    assert "were taken as one class, 'hot dog'" in examples.notes[0]
+    assert data.align(examples, [other, "ship"]).labels.tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("other", ["Cat", "\uff43\uff41\uff54", "'cat'", "cat_"])
+def test_different_names_that_look_alike_are_noted(tmp_path, other):
+    examples = data.load_folder(fill(tmp_path, ["cat", other, "ship"], 1))
+    assert len(examples.names) == 3
+    assert "look alike and were taken as different classes" in examples.notes[0]
+
+
 @pytest.mark.parametrize("name", [b"caf\xe9", b"a\nb", b"\x07"])
 def test_name_that_cannot_be_shown_is_rejected(folder, name):
     place = os.path.join(os.fsencode(folder), name)
@@ -146,6 +189,11 @@ def test_name_that_cannot_be_shown_is_rejected(folder, name):
         ("Train", "Test"),
         ("train", "dev"),
         ("TRAIN", "eval"),
+        ("training_set", "test_set"),
+        ("Training Set", "Validation Set"),
+        ("train-images", "validate"),
+        ("trainset", "valset"),
+        ("trn", "vld"),
     ],
 )
 def test_parts_are_known_by_their_usual_names(tmp_path, train, held):
@@ -189,6 +237,49 @@ def test_classes_that_are_the_same_folders_again_are_rejected(tmp_path):
     for name in ("fold1", "fold2"):
         fill(tmp_path / name)
     with pytest.raises(InputError, match="each with the folders cat, dog"):
+        data.load_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("parts", "classes", "message"),
+    [
+        (("train", "holdout"), ("cat",), "Found train, which holds cat, dog"),
+        (("seg_train", "seg_pred"), (), "Found seg_train, which holds cat, dog"),
+        (("train2017", "extra2017"), ("cat",), "Found train2017, which holds cat, dog"),
+        (("cat", "ship"), ("train", "val", "test"), "the class cat with the parts dog, train"),
+    ],
+)
+def test_parts_of_unknown_names_or_uneven_classes_are_no_classes(tmp_path, parts, classes, message):
+    fill(tmp_path / parts[0], ["cat", "dog"] if len(classes) < 2 else ["train", "val", "dog"])
+    fill(tmp_path / parts[1], classes)
+    write_image(tmp_path / parts[1] / "0.png")
+    with pytest.raises(InputError, match=message):
+        data.load_parts(tmp_path, 0.2, 0)
+
+
+def test_folder_beside_the_parts_is_left_alone_and_named(tmp_path):
+    for name in ("train", "val", "extra"):
+        fill(tmp_path / name)
+    (note,) = data.load_parts(tmp_path, 0.2, 0).examples.notes
+    assert note.startswith("extra in ")
+    assert note.endswith("left alone")
+
+
+def test_part_to_score_on_may_lack_classes_but_not_have_others(tmp_path):
+    fill(tmp_path / "train", ["cat", "dog"])
+    fill(tmp_path / "val", ["dog"], 3)
+    fill(tmp_path / "test", ["cat"], 2)
+    parts = data.load_parts(tmp_path, 0.2, 0)
+    assert parts.examples.labels[parts.held].tolist() == [1, 1, 1]
+    assert parts.test.labels.tolist() == [0, 0]
+    fill(tmp_path / "val", ["ship"], 1)
+    with pytest.raises(InputError, match=r"classes of the training part, .*train: cat, dog"):
+        data.load_parts(tmp_path, 0.2, 0)
+
+
+def test_folder_above_the_classes_is_named(tmp_path):
+    fill(tmp_path / "archive")
+    with pytest.raises(InputError, match=r"or pass .*archive, which holds cat, dog"):
         data.load_folder(tmp_path)
 
 

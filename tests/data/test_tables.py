@@ -1,6 +1,7 @@
 """Tables of images and labels, as spreadsheets write them."""
 
 import contextlib
+import unicodedata
 
 import pytest
 
@@ -83,6 +84,10 @@ def test_labels_that_look_alike_are_one_class(folder):
         ("file,label\n" + "x" * 200_000 + ",a\n", "field larger than field limit"),
         ("file,label\n../../dog,a\n", "1 of 1 are missing"),
         ("f\0i", "bytes of zero"),
+        (
+            "file,label\ndog/1.png,a\ncat/1.png,b\n./dog/1.png,b\n",
+            r"has 'a' \(line 2\) and 'b' \(line 4\)",
+        ),
     ],
 )
 def test_table_that_will_not_do_is_rejected_with_the_line_of_the_file(folder, content, message):
@@ -95,6 +100,22 @@ def test_table_in_another_encoding_is_rejected(folder, content):
     (folder / "list.csv").write_bytes(content)
     with pytest.raises(InputError, match="Save it as UTF-8"):
         data.load(folder / "list.csv")
+
+
+def test_file_that_is_named_again_is_left_out(folder):
+    (folder / "link.png").symlink_to(folder / "dog" / "1.png")
+    examples = load(folder, table() + "./dog/1.png,young\nlink.png,young\ndog/../cat/0.png,old\n")
+    assert examples.images.keys() == [file for file, _ in ROWS]
+    assert examples.labels.tolist() == [0, 1, 1]
+    assert examples.notes == ("3 lines name a file again and were left out",)
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_file_is_found_however_its_name_is_composed(folder, forms):
+    disk, written = (unicodedata.normalize(form, "caf\u00e9.png") for form in forms)
+    (folder / "dog" / "1.png").rename(folder / "dog" / disk)
+    examples = load(folder, table().replace("dog/1.png", f"dog\\{written}"))
+    assert examples.images.paths[1] == folder / "dog" / disk
 
 
 def test_missing_table_is_named(tmp_path):

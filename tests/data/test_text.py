@@ -15,6 +15,9 @@ from keras_unrolled.models import CharacterTokenizer
         (b"", "Expected words in"),
         (b"\n\n", "Expected words in"),
         (b"caf\xe9 au lait\n", "Byte 3 is not"),
+        ("the company\n".encode("utf-16-le"), "bytes of zero"),
+        ("the company\n".encode("utf-16"), "Byte 0 is not"),
+        (b"the\0company\n", "bytes of zero"),
     ],
 )
 def test_text_that_will_not_do_is_rejected(tmp_path, content, message):
@@ -28,6 +31,11 @@ def test_lines_end_with_a_word_of_their_own(tmp_path):
     (tmp_path / "valid.txt").write_text(" one two \nthree\n\nfour")
     words = data.read_words(tmp_path, "valid")
     assert words == ["one", "two", "<eos>", "three", "<eos>", "<eos>", "four", "<eos>"]
+
+
+def test_byte_order_mark_is_no_word(tmp_path):
+    (tmp_path / "test.txt").write_text("the end\n", encoding="utf-8-sig")
+    assert data.read_words(tmp_path, "test") == ["the", "end", "<eos>"]
 
 
 def test_tokenizer_and_files_divide_a_text_in_the_same_way(tmp_path):

@@ -159,6 +159,22 @@ def test_perplexity_equals_one_pass_over_the_whole_text(tokenizer):
     assert with_strangers["unknown"] == 2
 
 
+@pytest.mark.parametrize(
+    "words", ["a string", b"bytes", ["one sentence"], [1, 2], ["the", None], [""], ["the\n"]]
+)
+def test_what_is_not_divided_into_words_is_rejected(tokenizer, words):
+    with pytest.raises(InputError, match=r"Expected a list of words\. Received"):
+        evaluation.perplexity(make(tokenizer), words)
+
+
+@pytest.mark.slow
+def test_words_may_be_any_iterable(tokenizer):
+    lm = make(tokenizer)
+    expected = evaluation.perplexity(lm, WORDS)
+    for same in (tuple(WORDS), np.array(WORDS), iter(WORDS)):
+        assert evaluation.perplexity(lm, same) == expected
+
+
 @pytest.mark.slow
 def test_perplexity_is_correct_where_powers_of_logits_overflow(tokenizer):
     lm = make(tokenizer, initial_range=0.5)

@@ -67,7 +67,7 @@ def test_interval_of_a_ratio_covers_the_truth_as_often_as_it_says():
 
 
 def test_two_equal_models_are_not_reported_apart():
-    losses, ends = np.arange(10.0), np.arange(10) % 3 == 2
+    losses, ends = np.arange(20.0), np.arange(20) % 3 == 2
     found = comparison.compare_losses(losses, losses, ends)
     assert (found["ratio"], found["low"], found["high"], found["p"]) == (1, 1, 1, 1)
 
@@ -77,6 +77,24 @@ def test_unequal_rows_are_rejected():
         comparison.compare_answers([True], [True, False])
     with pytest.raises(InputError, match="same examples"):
         comparison.compare_losses([], [], [])
+
+
+@pytest.mark.parametrize("right", [[3, 1, 0], [0.2, 0.9, 1.0], ["a", "b", "c"], [1, np.nan, 0]])
+def test_classes_and_probabilities_are_no_right_answers(right):
+    with pytest.raises(InputError, match="an array of true and false"):
+        comparison.compare_answers(right, [True, False, True])
+    zeros_and_ones = comparison.compare_answers([1, 0, 1], [0.0, 0.0, 1.0])
+    assert zeros_and_ones == comparison.compare_answers([True, False, True], [False, False, True])
+
+
+def test_few_sentences_and_losses_that_are_not_finite_are_rejected():
+    losses, ends = np.arange(12.0), np.arange(12) % 3 == 2
+    with pytest.raises(InputError, match="Received 4 sentences"):
+        comparison.compare_losses(losses, losses + 1, ends)
+    many = np.arange(12) % 2 == 1
+    assert comparison.compare_losses(losses, losses + 1, many)["p"] <= 2 / 2**6
+    with pytest.raises(InputError, match="1 losses that are not finite"):
+        comparison.compare_losses(np.where(losses == 3, np.inf, losses), losses, many)
 
 
 def test_holms_correction_is_that_of_the_worked_example():

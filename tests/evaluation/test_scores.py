@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_unrolled import data, evaluation, models
+from keras_unrolled import InputError, data, evaluation, models
 from tests.nets import randomize
 
 
@@ -42,3 +42,26 @@ def test_images_of_different_sizes_are_taken_together(model, rng):
 def test_accuracy_is_the_share_of_right_answers():
     scores = np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
     assert evaluation.accuracy(scores, np.array([1, 0, 0, 0])) == 0.75
+
+
+@pytest.mark.parametrize("labels", [[1], np.eye(2), [[1], [0]], 1])
+def test_labels_of_another_shape_are_rejected(labels):
+    with pytest.raises(InputError, match=r"Of one-hot labels pass labels\.argmax"):
+        evaluation.accuracy(np.eye(2), labels)
+    with pytest.raises(InputError, match="Expected scores"):
+        evaluation.accuracy(np.zeros((0, 2)), [])
+
+
+def test_images_on_another_scale_are_warned_of_or_rejected(model, rng):
+    images = rng.uniform(0, 1, (2, 32, 32, 3)).astype("float32")
+    for wrong, message in ((images, "from 0 to 1"), (list(4 * images - 2), "normalized already")):
+        with pytest.warns(UserWarning, match=message):
+            evaluation.predict(model, wrong)
+    with pytest.raises(InputError, match="Divide those of 16 bits by 257"):
+        evaluation.predict(model, (65_535 * images).astype("uint16"))
+
+
+def test_no_images_are_rejected(model):
+    for none in ([], np.zeros((0, 32, 32, 3), "uint8")):
+        with pytest.raises(InputError, match="Received none"):
+            evaluation.predict(model, none)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -13,7 +14,8 @@ from keras_unrolled import InputError, data, evaluation, models
 from keras_unrolled.engine import Stopped
 from keras_unrolled.finetuning import phases, run
 from keras_unrolled.finetuning.run import finetune
-from tests.data.pictures import fill
+from keras_unrolled.presets.resolve import resolve
+from tests.data.pictures import fill, write_image
 from tests.nets import randomize
 
 
@@ -162,6 +164,30 @@ def test_run_is_not_resumed_with_other_data_or_another_base(preset, table, tmp_p
     task = run.Finetuning(preset, table, tmp_path / "out", None, run.Options(**settings))
     different = {key for key in before if before[key] != task.identity[key]}
     assert different == {"base_weights" if change == "base" else "data"}
+
+
+@pytest.mark.parametrize("change", ["test", "converter"])
+def test_run_is_not_resumed_with_another_test_part_or_preprocessing(preset, tmp_path, change):
+    for part in ("train", "val", "test"):
+        fill(tmp_path / "data" / part, count=2)
+    base = tmp_path / "base"
+    shutil.copytree(resolve(preset)[0], base)
+    for name in ("record.json", "golden.npz"):
+        (base / name).unlink()
+
+    def identify():
+        options = run.Options(epochs=2)
+        return run.Finetuning(base, tmp_path / "data", tmp_path / "out", None, options).identity
+
+    before = identify()
+    if change == "test":
+        write_image(tmp_path / "data" / "test" / "cat" / "0.png", np.zeros((9, 9, 3), "uint8"))
+    else:
+        path = base / "preprocessor.json"
+        path.write_text(path.read_text().replace('"crop_fraction": 1.0', '"crop_fraction": 0.9'))
+    after = identify()
+    different = {key for key in before if before[key] != after[key]}
+    assert different == {"test_data" if change == "test" else "base_weights"}
 
 
 def test_only_the_last_stages_change_and_options_are_recorded(preset, table, tmp_path):

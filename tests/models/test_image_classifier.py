@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_unrolled import InputError, models
+import keras_unrolled
+from keras_unrolled import InputError, evaluation, models
 from tests.nets import randomize
 
 
@@ -177,19 +178,77 @@ def test_unknown_arguments_are_rejected():
         models.ImageClassifier(small().backbone, 10, pooling="sum")
 
 
-def test_labels_are_a_list_of_different_names():
-    for labels, message in ((["a", "a"], "twice: 'a'"), ("ab", "the string 'ab'")):
-        with pytest.raises(InputError, match=message):
-            small(num_classes=2, labels=labels)
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["a", "a"], "twice: 'a'"),
+        (["a", "a\u00a0"], "twice: 'a', 'a.xa0'"),
+        (["caf\u00e9", "cafe\u0301"], "twice"),
+        ("ab", "the string 'ab'"),
+        (b"ab", "the bytes b'ab'"),
+        ({"a", "b"}, "the set {"),
+        ({"a": 0, "b": 1}, "the dict {"),
+        (["a", " "], "a name for each class. Received: ' '"),
+        (["a", None], "Received: None"),
+        (["a", b"b"], "Received: b'b'"),
+        (["a"], "Received 1 labels"),
+    ],
+)
+def test_labels_are_a_list_of_different_names(labels, message):
+    with pytest.raises(InputError, match=message):
+        small(num_classes=2, labels=labels)
+    with pytest.raises(InputError, match=message):
+        models.ImageClassifier.from_preset("resnet_bn_cifar10", num_classes=2, labels=labels)
+    with pytest.raises(InputError, match=message):
+        keras_unrolled.from_preset("resnet_bn_cifar10", num_classes=2, labels=labels)
 
 
-def test_images_from_0_to_1_are_warned_of(rng):
+@pytest.mark.parametrize(
+    "labels", [("a", "b"), np.array(["a", "b"]), range(2), ["hot dog", "Hot dog"]]
+)
+def test_sequences_of_names_and_numbers_are_labels(labels):
+    assert small(num_classes=2, labels=labels).labels == [str(label) for label in labels]
+
+
+def test_images_on_another_scale_are_warned_of(rng):
     model = small(num_classes=2)
     images = rng.uniform(size=(2, 32, 32, 3)).astype("float32")
-    with pytest.warns(UserWarning, match="scale of 0 to 255"):
-        model.predict(images, verbose=0)
-    model.predict(255 * images, verbose=0)
-    model.predict((255 * images).astype("uint8"), verbose=0)
+    labels = np.array([0, 1])
+    for use in (
+        lambda x: model.predict(x, verbose=0),
+        lambda x: model.evaluate(x, labels, verbose=0),
+        lambda x: model.fit(x=x, y=labels, shuffle=False, verbose=0),
+    ):
+        for same in (images, tf.constant(images)):
+            with pytest.warns(UserWarning, match="scale of 0 to 255.*from 0 to 1"):
+                use(same)
+        with pytest.warns(UserWarning, match="normalized already"):
+            use(4 * images - 2)
+        with pytest.raises(InputError, match=r"values up to .*\(uint16\)"):
+            use((60_000 * images).astype("uint16"))
+        use(255 * images)
+        use((255 * images).astype("uint8"))
+        use(np.zeros((2, 32, 32, 3), "uint8"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: x[0], r"Of a single image pass images\[None\]"),
+        (lambda x: x[..., 0], "convert"),
+        (lambda x: np.concatenate([x, x[..., :1]], -1), r"shape \(2, 32, 32, 4\)"),
+        (lambda x: np.moveaxis(x, -1, 1), r"np\.moveaxis\(images, -3, -1\)"),
+        (lambda x: x[:0], "Received none"),
+    ],
+)
+def test_images_of_another_shape_are_rejected(change, message):
+    model, images = small(num_classes=2), np.full((2, 32, 32, 3), 9, "uint8")
+    with pytest.raises(InputError, match=message):
+        model.predict(change(images), verbose=0)
+    with pytest.raises(InputError, match=message):
+        evaluation.predict(model, change(images))
+    gray = small(num_classes=2, image_shape=(32, 32, 1))
+    assert gray.predict(images[..., :1], verbose=0).shape == (2, 2)
 
 
 def wrap_in_a_model(model, size):
@@ -230,6 +289,14 @@ def test_exported_network_scores_an_image_alike_in_every_batch(tmp_path, rng):
     for order in (range(8), [0, 4, 1, 5, 2, 6, 3, 7]):
         for pair in np.reshape(list(order), (-1, 2)):
             np.testing.assert_allclose(saved.serve(images[pair]), expected[pair], atol=1e-3)
+
+
+def test_export_with_jax_needs_a_known_size(tmp_path, monkeypatch):
+    model = small(num_classes=2, image_shape=(None, 32, 3))
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(InputError, match=r"Received one for \(None, 32, 3\)\. Load it with"):
+        model.export(tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
 
 
 def test_keras_file_is_compiled_as_it_was_and_trains_on(tmp_path, rng):

@@ -151,3 +151,21 @@ def test_new_head_of_the_class_itself(saved):
     assert load(saved[0]).labels == NAMES
     with pytest.raises(InputError, match="one label for each of 3 classes"):
         load(saved[0], num_classes=3, labels=["x"])
+
+
+@pytest.mark.parametrize(
+    ("name", "preset"),
+    [
+        ("ImageBackbone", "resnet_bn_cifar10"),
+        ("ImageClassifierPreprocessor", "resnet_bn_cifar10"),
+        ("ImageConverter", "resnet_bn_cifar10"),
+        ("CharacterBackbone", "highway_small_ptb"),
+        ("CharacterLMPreprocessor", "highway_small_ptb"),
+        ("CharacterTokenizer", "highway_small_ptb"),
+    ],
+)
+def test_every_part_of_a_preset_loads_by_its_name(name, preset):
+    cls = getattr(models, name)
+    assert type(cls.from_preset(preset)) is cls
+    with pytest.raises(InputError, match=f"Did you mean '{preset}'"):
+        cls.from_preset(preset[:-1])

@@ -316,3 +316,26 @@ def test_repository_of_the_other_visibility_gets_nothing(server, folder, publish
     code, found = publish(server, folder)
     assert code == 0, found
     assert found["private"] is True
+    server.repositories["ada/small"].private = None  # the Hub does not say
+    code, error = publish(server, folder)
+    assert code == 2
+    assert "It exists and is neither" in error
+
+
+def test_dry_run_reports_the_visibility_that_is(server, folder, publish, monkeypatch):
+    monkeypatch.setattr(publishing, "_verify_in_a_new_process", lambda folder: None)
+    server.add("ada/small", {"notes.md": b"the author's"}, private=True)
+    code, found = publish(server, folder, "--dry-run")
+    assert (code, found["private"]) == (0, True)
+    server.repositories["ada/small"].private = False
+    code, error = publish(server, folder, "--dry-run", "--private")
+    assert code == 2
+    assert "Expected ada/small to be private. It exists and is public" in error
+    code, found = publish(server, folder, "--dry-run", "--private", uri="hf://ada/new")
+    assert (code, found["private"]) == (0, True)
+
+
+@pytest.mark.parametrize("private", ["False", 1, "private"])
+def test_visibility_is_true_or_false(folder, private):
+    with pytest.raises(InputError, match="Expected `private` to be True or False"):
+        ku.upload_preset("hf://ada/small", folder, private=private, dry_run=True)

@@ -88,7 +88,7 @@ def from_torch(
         model = models.ImageClassifier(
             models.ImageBackbone(**architecture.network, dtype=dtype),
             architecture.num_classes,
-            labels=None if labels is None else list(labels),
+            labels=labels,
             preprocessor=_make_preprocessor(architecture, has_linear, preprocessing),
         )
     pairs = network_variables(model)

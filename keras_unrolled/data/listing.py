@@ -1,0 +1,87 @@
+"""Which files of a folder count: not those that systems and programs leave in it."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from keras_unrolled import checks
+from keras_unrolled.data.decoding import SUFFIXES
+
+# What systems and programs leave in folders; hidden entries are left out too.
+SYSTEM = {
+    "__macosx",
+    "__pycache__",
+    "@eadir",
+    "@tmp",
+    "#recycle",
+    "$recycle.bin",
+    "lost+found",
+    "network trash folder",
+    "system volume information",
+    "temporary items",
+}
+SYSTEM_FILES = {"desktop.ini", "ehthumbs.db", "ehthumbs_vista.db", "icon\r", "thumbs.db"}
+
+
+def list_folders(folder: Path) -> list[Path]:
+    """The folders in a folder by name, but hidden ones and those of the system."""
+    return sorted(p for p in folder.iterdir() if not is_system(p.name) and p.is_dir())
+
+
+def walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """Every entry below a folder that is no folder, through links.
+
+    Hidden entries, those of the system and presets are left out.
+
+    Raises:
+        InputError: for a folder that may not be read.
+    """
+    real = folder.resolve()
+    if real in above:  # a link to a folder around it
+        return
+    check_readable(folder)
+    for entry in sorted(folder.iterdir()):
+        if is_system(entry.name):
+            continue
+        if not entry.is_dir():
+            yield entry
+        elif not is_preset(entry):
+            yield from walk(entry, (*above, real))
+
+
+def is_preset(folder: Path) -> bool:
+    """Whether a folder is a preset, or the state of a run, that was put among the data."""
+    return (folder / "record.json").is_file() or folder.name.endswith(".partial")
+
+
+def is_image(path: Path) -> bool:
+    """Whether a path is that of a file with the suffix of an image."""
+    return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+def count_kinds(paths: Iterable[Path]) -> str:
+    """How many entries there are of each kind, "3 .txt, 1 broken link"."""
+    kinds = Counter(map(_describe_kind, paths))
+    return ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(10)) or "no files"
+
+
+def _describe_kind(path):
+    if path.is_file():
+        return path.suffix.lower() or "without a suffix"
+    return "broken link" if path.is_symlink() else "pipe or device"
+
+
+def check_readable(folder: Path) -> None:
+    """Raises `InputError` for a folder that may not be read."""
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise checks.InputError(
+            f"Expected to read the folder {folder}. It may not be read. Change its permissions, or "
+            "move it away."
+        )
+
+
+def is_system(name: str) -> bool:
+    """Whether an entry with this name is hidden or the system's."""
+    name = name.lower()
+    return name.startswith(".") or name in SYSTEM or name in SYSTEM_FILES

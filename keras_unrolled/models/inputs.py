@@ -1,0 +1,126 @@
+"""What is given to a classifier that would be taken in silence and make no sense."""
+
+import unicodedata
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_unrolled import checks
+
+SCALE = "Expected images on a scale of 0 to 255. "
+JOINERS = "\u200c\u200d"  # invisible as well, but part of the spelling of some languages
+
+
+def tidy(name: str) -> str:
+    """A name without what is not seen: how it is composed (NFC), white space, format characters.
+
+    White space around it is removed, and within it becomes single spaces.
+    """
+    name = unicodedata.normalize("NFC", name)
+    seen = (c for c in name if c in JOINERS or unicodedata.category(c) != "Cf")
+    return " ".join("".join(seen).split())
+
+
+def check_labels(labels: Any, num_classes: int | None = None) -> list[str]:
+    """The names of classes as a list of strings.
+
+    Args:
+        labels: a sequence of strings or whole numbers.
+        num_classes: optional int, how many there must be.
+
+    Raises:
+        InputError: for anything else, another number of them, and names that are empty or alike.
+    """
+    is_list = isinstance(labels, (list, tuple, range, np.ndarray)) or (
+        isinstance(labels, Sequence) and not isinstance(labels, (str, bytes))
+    )
+    if not is_list:
+        raise checks.InputError(
+            f"Expected a list of labels, one for each class in its order. Received the "
+            f'{type(labels).__name__} {labels!r:.80}. Write labels=["cat", "dog"].'.replace(
+                "the str ", "the string "
+            )
+        )
+    for label in labels:
+        if not isinstance(label, (str, int, np.integer)) or not tidy(str(label)):
+            raise checks.InputError(
+                f'Expected a name for each class. Received: {label!r:.80}. Write labels=["cat", '
+                '"dog"].'
+            )
+    labels = [str(label) for label in labels]
+    counts = Counter(map(tidy, labels))
+    twice = [label for label in labels if counts[tidy(label)] > 1]
+    if twice and len(labels) != 1000:  # ImageNet-1k has two cranes and two maillots
+        raise checks.InputError(
+            f"Expected a name of its own for each class. Received some twice: "
+            f"{', '.join(map(repr, dict.fromkeys(twice[:5])))}. Rename them."
+        )
+    if num_classes is not None and len(labels) != num_classes:
+        raise checks.InputError(
+            f"Expected one label for each of {num_classes} classes. "
+            f"Received {len(labels)} labels. Give as many, or none."
+        )
+    return labels
+
+
+def check_images(images: Any, channels: int = 3) -> None:
+    """Looks whether images have the shape and the scale, 0 to 255, that a preprocessor takes.
+
+    Warns of images that would be almost black: from 0 to 1, or normalized already.
+
+    Args:
+        images: array or tensor `(n, height, width, channels)`, or a list of arrays `(height, width,
+            channels)`; anything else, such as a `tf.data.Dataset`, is not looked at.
+        channels: int, of the network's images.
+
+    Raises:
+        InputError: for another shape, and for images with more than 8 bits a value, which would be
+            almost white.
+    """
+    is_list = isinstance(images, list)
+    parts = images if is_list else [images]
+    parts = [np.asarray(p) for p in parts if keras.ops.is_tensor(p) or isinstance(p, np.ndarray)]
+    for part in parts:
+        _check_shape(part.shape, "" if is_list else "n, ", channels)
+        if not part.size:
+            raise checks.InputError("Expected images. Received none. Pass one at least.")
+    parts = [part for part in parts if part.size and part.dtype.kind in "fiub"]
+    if not parts:
+        return
+    low, high = (float(find(map(f, parts))) for find, f in ((min, np.min), (max, np.max)))
+    if high > 1023:  # what resizing adds to 255 is less
+        raise checks.InputError(
+            f"{SCALE}Received values up to {high:,.0f} ({parts[0].dtype}). Divide those of 16 bits by "
+            "257."
+        )
+    if low >= 0 and 0 < high <= 1:
+        _warn(f"{SCALE}Received values from 0 to 1, which are almost black. Multiply them by 255.")
+    elif -16 < low < 0 and high < 16:
+        _warn(
+            f"{SCALE}Received values from {low:.2g} to {high:.2g}, as of images that are normalized "
+            "already. The network's preprocessor does that: pass the images as they are."
+        )
+
+
+def _check_shape(shape, batch, channels):
+    rank = 4 if batch else 3
+    if len(shape) == rank and shape[-1] == channels:
+        return
+    if len(shape) == 3 and rank == 4 and shape[-1] == channels:
+        advice = "Of a single image pass images[None]"
+    elif len(shape) == rank and shape[-3] == channels:
+        advice = "Move the channels to the end: np.moveaxis(images, -3, -1)"
+    else:
+        advice = "Convert the images, such as with Pillow's convert('RGB')"
+    raise checks.InputError(
+        f"Expected images ({batch}height, width, {channels}). Received the shape {tuple(shape)}. "
+        f"{advice}."
+    )
+
+
+def _warn(message):
+    warnings.warn(message, stacklevel=4)
