@@ -12,7 +12,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout, not installed
 
-from training import job
+from training import job, result
 from training.recipes import cifar10
 
 SMOKE_EXAMPLES = 1_000
@@ -84,13 +84,13 @@ def run(run):
     )
     if engine.is_chief(strategy) and not options.train_only:
         reports = [*([held] if held else []), data.load_cifar10(options.data_dir, "test")]
-        job.write_preset(
+        result.write_preset(
             run,
             model,
             state,
             dataset="cifar10",
             trained_on=train.split,
-            score=job.score_examples(reports),
+            score=result.score_examples(reports),
         )
     engine.meet(strategy, options.timeout)
 

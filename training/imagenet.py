@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout, not installed
 
-from training import job
+from training import job, result
 from training.recipes import imagenet
 
 CHECKPOINT_EVERY = 1_000  # steps; an epoch takes hours on few devices
@@ -89,7 +89,7 @@ def run(run):
         report_broken_images(train, error)
     if engine.is_chief(strategy) and not options.train_only:
         complete = sizes == (imagenet.IMAGES, imagenet.VALIDATION_IMAGES)
-        job.write_preset(
+        result.write_preset(
             run,
             model,
             state,

@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout, not installed
 
 from keras_unrolled import checks
-from training import job
+from training import job, result
 from training.recipes import ptb
 
 SMOKE_WORDS = 20_000
@@ -39,12 +39,7 @@ def run(run):
     strategy = engine.make_strategy(
         options.replicas, kind=options.strategy, timeout=options.timeout
     )
-    if getattr(strategy, "num_replicas_in_sync", 0) != 1:
-        raise checks.InputError(
-            "Expected one device and TensorFlow, since each text's state is carried on it. "
-            "Received several devices, or another backend. Pass --strategy one, and unset "
-            "KERAS_BACKEND."
-        )
+    check_strategy(strategy)
 
     from keras_unrolled import data
     from keras_unrolled.data.streams import text_batches
@@ -87,7 +82,7 @@ def run(run):
         return
     model = epochs.load_best()
     half, precision = choose_precision(model, texts["valid"])
-    job.write_preset(
+    result.write_preset(
         run,
         model,
         state,
@@ -98,6 +93,16 @@ def run(run):
         best_epoch=state["best_epoch"],
         weights=precision,
     )
+
+
+def check_strategy(strategy):
+    """Raises `InputError` for several devices, and for a backend other than TensorFlow."""
+    if getattr(strategy, "num_replicas_in_sync", 0) != 1:
+        raise checks.InputError(
+            "Expected one device and TensorFlow, since each text's state is carried on it. "
+            "Received several devices, or another backend. Pass --strategy one, and unset "
+            "KERAS_BACKEND."
+        )
 
 
 class Epochs:
@@ -160,7 +165,7 @@ def choose_precision(model, words):
 
 
 def score_texts(model, texts):
-    """The perplexity of the validation and test text, as `job.write_preset` takes it."""
+    """The perplexity of the validation and test text, as `result.write_preset` takes it."""
     from keras_unrolled import evaluation
 
     rows = []
