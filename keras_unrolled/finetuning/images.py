@@ -20,7 +20,7 @@ from keras_unrolled.data.streams import crop_batches
 from keras_unrolled.progress import progress
 
 LARGEST_CACHED = 64  # pixels, up to which images are resized once; larger ones are read each epoch
-CHUNK = 16  # images that are in memory at once
+CHUNK = 16  # images of TFDS that are in memory at once; of files one
 
 
 class Selected:
@@ -195,8 +195,9 @@ def _check_records(images, mark):
 
 def _iterate(images):
     """Images one after the other, a few at a time in memory."""
-    for start in range(0, len(images), CHUNK):
-        yield from images[start : start + CHUNK]
+    step = 1 if isinstance(images, ImageFiles) else CHUNK
+    for start in range(0, len(images), step):
+        yield from images[start : start + step]
 
 
 def _first(images):
