@@ -138,23 +138,20 @@ def cache_images(images, converter, path) -> np.ndarray:
         first = window(_first(images))
         path.parent.mkdir(parents=True, exist_ok=True)
         files.check_room(path.parent, len(images) * first.nbytes)
-        with files.replaced(path) as aside:
-            array = np.lib.format.open_memmap(
-                aside, mode="w+", dtype="uint8", shape=(len(images), *first.shape)
-            )
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(images), *first.shape)}
+        # Not by a mapping: on a full disk that ends the process.
+        with files.replaced(path) as aside, aside.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
             rows = progress(
                 _iterate(images), total=len(images), description="reading", unit="images"
             )
-            for i, image in enumerate(rows):
-                image = window(image)
+            for image in map(window, rows):
                 if image.shape != first.shape:
                     raise checks.InputError(
                         f"Expected images of one size, since the preset keeps their size. Found "
                         f"{first.shape[:2]} and {image.shape[:2]}. Resize them first."
                     )
-                array[i] = image
-            array.flush()
-            del array
+                file.write(np.ascontiguousarray(image, "uint8"))
     return np.load(path, mmap_mode="r")
 
 

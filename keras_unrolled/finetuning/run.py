@@ -76,15 +76,15 @@ def finetune(
     """
     checks.check_names(options, Options.__dataclass_fields__, "finetune")
     options = Options(**options)
-    check_target(out, overwrite=overwrite)
+    out = check_target(out, overwrite=overwrite)
     _check_apart(data, out)
-    run = Finetuning(preset, data, Path(out).expanduser(), data_dir, options)
+    run = Finetuning(preset, data, out, data_dir, options)
     checks.one_of("--strategy", strategy, KINDS)
     devices = engine.make_strategy(replicas, kind=strategy)
     with files.locked(run.partial):
         try:
             model, states = run.train(devices)
-        except checks.InputError:
+        except (checks.InputError, OSError):
             if not any(folder.exists() for folder in run.folders.values()):
                 shutil.rmtree(run.partial, ignore_errors=True)  # there is nothing to resume
             raise
