@@ -140,6 +140,38 @@ def test_incomplete_variables_of_slurm_are_rejected(monkeypatch):
         make_strategy()
 
 
+SLURM = {
+    "NTASKS": "3",
+    "PROCID": "2",
+    "STEP_NUM_TASKS": "3",
+    "STEP_NODELIST": "a,b",
+    "STEP_TASKS_PER_NODE": "2,1",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "called with .'a:8888', 'a:8889', 'b:8888'. 2"),
+        ({"PROCID": "7"}, "SLURM_PROCID is 7 of 3"),
+        ({"PROCID": "-1"}, "whole number in SLURM_PROCID"),
+        ({"STEP_TASKS_PER_NODE": "x"}, "SLURM's variables"),
+        ({"STEP_NODELIST": "n[1-"}, "SLURM's variables"),
+        ({"STEP_NODELIST": "a"}, "SLURM's variables"),
+    ],
+)
+def test_workers_of_slurm_are_found_without_gpus(monkeypatch, changes, message):
+    def wait(workers, index, timeout):
+        raise InputError(f"called with {workers} {index}")
+
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    for name, value in {**SLURM, **changes}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    monkeypatch.setattr("keras_unrolled.engine.tensorflow.strategy.wait_for_workers", wait)
+    with pytest.raises(InputError, match=message):
+        make_strategy()
+
+
 def test_many_workers_find_each_other():
     workers = [f"127.0.0.1:{port}" for port in free_ports(5)]
     threads = [threading.Thread(target=wait_for_workers, args=(workers, i, 20)) for i in range(5)]

@@ -12,6 +12,7 @@ from keras_unrolled import checks
 from keras_unrolled.engine.tensorflow.rendezvous import split_address, wait_for_workers, watchdog
 
 KINDS = ("auto", "one", "mirrored", "workers", "tpu")
+MOST_TASKS = 1024  # of a node without GPUs
 
 
 @dataclass(frozen=True)
@@ -150,9 +151,15 @@ def _make_workers(timeout):
     if _read_cluster().get("worker"):
         resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
     elif "SLURM_NTASKS" in os.environ:
+        rank = _read_number("SLURM_PROCID", 0)
+        # Without GPUs it would look for nvidia-smi, and it takes one for each task of a node.
+        cpus = {"gpus_per_node": MOST_TASKS, "gpus_per_task": 1, "auto_set_gpu": False}
+        options = {} if tf.config.list_physical_devices("GPU") else cpus
         try:
-            resolver = tf.distribute.cluster_resolver.SlurmClusterResolver()
-            resolver.cluster_spec()
+            resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(**options)
+            count = len(resolver.cluster_spec().as_dict()["worker"])
+            if rank >= count:
+                raise ValueError(f"SLURM_PROCID is {rank} of {count} tasks, from 0")
         except Exception as error:  # whatever its variables lead to
             raise checks.InputError(
                 f"Expected SLURM's variables to describe the workers. They do not ({error}). Start "
