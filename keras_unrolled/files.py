@@ -172,8 +172,8 @@ def locked(folder):
         is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
-        if holder.exists() and not holder.is_file():
-            raise OSError(f"{holder} is a folder, pipe or device")
+        if holder.is_symlink() or (holder.exists() and not holder.is_file()):
+            raise OSError(f"{holder} is a link, folder, pipe or device")
         holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
     except filelock.Timeout as error:
         other = "another process"

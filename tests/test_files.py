@@ -216,11 +216,18 @@ def test_holder_that_is_no_text_is_still_a_lock(tmp_path):
             pass
 
 
-def test_pipe_in_the_place_of_a_holder_does_not_hang(tmp_path):
+def test_pipe_or_link_in_the_place_of_a_holder_is_rejected(tmp_path):
     (tmp_path / "run").mkdir()
-    os.mkfifo(tmp_path / "run" / ".holder")
+    holder = tmp_path / "run" / ".holder"
+    os.mkfifo(holder)
     with pytest.raises(InputError, match="pipe or device"), files.locked(tmp_path / "run"):
         pass
+    holder.unlink()
+    (tmp_path / "other").write_text("kept")
+    holder.symlink_to(tmp_path / "other")
+    with pytest.raises(InputError, match="is a link"), files.locked(tmp_path / "run"):
+        pass
+    assert (tmp_path / "other").read_text() == "kept"
 
 
 @pytest.mark.parametrize("name", ["x" * 5_000, "a/" * 2_500, "caf\udce9", "a\0b"])

@@ -158,6 +158,8 @@ SLURM = {
         ({"STEP_TASKS_PER_NODE": "x"}, "SLURM's variables"),
         ({"STEP_NODELIST": "n[1-"}, "SLURM's variables"),
         ({"STEP_NODELIST": "a"}, "SLURM's variables"),
+        ({"STEP_NODELIST": "n[1-999999999]"}, "STEP_NODELIST is"),
+        ({"STEP_TASKS_PER_NODE": "1(x999999999)"}, "TASKS_PER_NODE is"),
     ],
 )
 def test_workers_of_slurm_are_found_without_gpus(monkeypatch, changes, message):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from keras_unrolled.engine.tensorflow.rendezvous import split_address, wait_for_
 
 KINDS = ("auto", "one", "mirrored", "workers", "tpu")
 MOST_TASKS = 1024  # of a node without GPUs
+MOST_NODES = 100_000  # in one range of SLURM's
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,7 @@ def _make_workers(timeout):
         cpus = {"gpus_per_node": MOST_TASKS, "gpus_per_task": 1, "auto_set_gpu": False}
         options = {} if tf.config.list_physical_devices("GPU") else cpus
         try:
+            _check_ranges()
             resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(**options)
             count = len(resolver.cluster_spec().as_dict()["worker"])
             if rank >= count:
@@ -176,6 +179,15 @@ def _make_workers(timeout):
     return tf.distribute.MultiWorkerMirroredStrategy(
         cluster_resolver=resolver, communication_options=options
     )
+
+
+def _check_ranges():
+    """Rejects ranges of nodes or tasks that TensorFlow would take hours to write out."""
+    for name in ("SLURM_STEP_NODELIST", "SLURM_STEP_TASKS_PER_NODE"):
+        text = os.environ.get(name, "")
+        ranges = re.findall(r"(\d+)-(\d+)", text) + re.findall(r"\(x()(\d+)\)", text)
+        if any(int(last) - int(first or 0) > MOST_NODES for first, last in ranges):
+            raise ValueError(f"{name} is {text[:100]!r}")
 
 
 def meet(strategy, timeout=600.0):
