@@ -36,7 +36,9 @@ def written_aside(folder, *, keep=False):
         InputError: if the disk is full or cannot be written.
     """
     folder = Path(folder)
-    check_writable(folder.parent)
+    check_writable(folder)
+    if folder.is_symlink():  # what it leads to is replaced, not the link
+        folder = Path(os.path.realpath(folder))
     aside = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -234,3 +234,23 @@ def test_pipe_or_link_in_the_place_of_a_holder_is_rejected(tmp_path):
 def test_path_that_no_folder_can_have_is_rejected(tmp_path, name):
     with pytest.raises(InputError, match="cannot be made"):
         files.check_writable(tmp_path / name)
+
+
+def test_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "dangling").symlink_to("later")
+    for name in ("link", "dangling"):
+        with files.written_aside(tmp_path / name) as aside:
+            (aside / "x").write_text("new")
+        assert (tmp_path / name).is_symlink()
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["dangling", "later", "link", "real"]
+    assert content(tmp_path / "real") == content(tmp_path / "later") == {"x": "new"}
+
+
+def test_file_is_not_replaced_by_a_folder(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="is a file"), files.written_aside(tmp_path / "file"):
+        pass
+    assert (tmp_path / "file").read_text() == "mine"

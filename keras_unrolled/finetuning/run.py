@@ -145,6 +145,9 @@ class Finetuning:
         probe = self._load()
         if options.stages is not None:
             checks.whole("stages", options.stages, least=1, most=len(probe.backbone.stages))
+        # The preset, and at the start two checkpoints: better now than after the training.
+        bytes_per_weight = 5 if any(f.exists() for f in self.folders.values()) else 20
+        files.check_room(self.out, 2**20 + bytes_per_weight * probe.count_params())
         self.converter = probe.preprocessor.image_converter
         self.images = open_images(
             self.examples, self.parts, self.converter, options.augmentation, self.partial

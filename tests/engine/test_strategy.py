@@ -117,6 +117,13 @@ def config(workers, index=0, kind="worker", **cluster):
         config(["a:70000", "b:1"]),
         config([":1", "b:1"]),
         config(["a:\u0661", "b:1"]),
+        config(["http://a:80", "b:1"]),
+        config(["a b:1", "b:1"]),
+        config(["a..b:1", "b:1"]),
+        config(["x" * 5_000 + ":1", "b:1"]),
+        config(["\udce9:1", "b:1"]),
+        config(["a:" + "9" * 5_000, "b:1"]),
+        "[" * 100_000,
     ],
 )
 def test_cluster_that_cannot_be_is_rejected_at_once(text, monkeypatch):

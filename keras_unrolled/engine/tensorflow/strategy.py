@@ -98,7 +98,7 @@ def _read_cluster():
             and (not workers or (task.get("type") == "worker" and type(index) is int))
             and 0 <= index < max(1, len(workers))
         )
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         valid = False
     if not valid:
         raise checks.InputError(
