@@ -7,7 +7,8 @@ import re
 import shutil
 import socket
 import tempfile
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import filelock
@@ -15,6 +16,8 @@ import filelock
 from keras_unrolled import checks
 
 FORMER = ".former"  # ends the name of a folder while it is being replaced
+SECONDS_ELSEWHERE = 24 * 3600  # until a folder that another machine has begun counts as left
+_asides: set[str] = set()  # the folders that this process is writing
 
 
 @contextmanager
@@ -33,12 +36,15 @@ def written_aside(folder, *, keep=False):
         InputError: if the disk is full or cannot be written.
     """
     folder = Path(folder)
-    check_writable(folder.parent)
+    check_writable(folder)
+    if folder.is_symlink():  # what it leads to is replaced, not the link
+        folder = Path(os.path.realpath(folder))
     aside = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _recover(folder)
         aside = Path(tempfile.mkdtemp(prefix=_prefix(folder, os.getpid()), dir=folder.parent))
+        _asides.add(aside.name)
         yield aside
         aside.chmod(0o755)  # mkdtemp makes it private
         former = aside.with_name(aside.name + FORMER)
@@ -60,26 +66,55 @@ def written_aside(folder, *, keep=False):
     finally:
         if aside is not None:
             shutil.rmtree(aside, ignore_errors=True)
+            _asides.discard(aside.name)
 
 
 def _prefix(folder, process):
     """How the names of a process's folders next to `folder` begin."""
-    return f".{folder.name}-{socket.gethostname()}-{process}-"
+    return f"{_name_aside(folder)}-{socket.gethostname()}-{process}-"
+
+
+def _name_aside(path):
+    """How the names of folders next to a path begin, for that path only, of whatever length."""
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()
+    return f".{path.name[:20]}-{digest[:12]}"
 
 
 def _recover(folder):
     """Ends what processes that were killed had begun: the folder is back, and nothing else left."""
     if not folder.parent.is_dir():
         return
-    pattern = re.compile(re.escape(_prefix(folder, "")[:-1]) + r"(\d+)-.+")
+    pattern = re.compile(re.escape(_name_aside(folder)) + r"-(.+)-(\d+)-[^-]+")
     for path in sorted(folder.parent.iterdir()):
         match = pattern.fullmatch(path.name)
-        if match is None or _is_alive(int(match[1])):
+        if match is None:
+            continue
+        host, process = match[1], int(match[2])
+        is_here = host == socket.gethostname()
+        if is_here and _is_at_work(path, process):
             continue
         if path.name.endswith(FORMER) and not folder.exists():
             path.rename(folder)  # it was killed between the two renamings
-        else:
+        elif is_here or _is_old(path):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_at_work(path, process):
+    """Whether a process of this machine is still at work on a folder.
+
+    In a container that is started again processes have the same numbers as before.
+    """
+    if process == os.getpid():
+        return path.name.removesuffix(FORMER) in _asides
+    return _is_alive(process)
+
+
+def _is_old(path):
+    """Whether a folder is so old that no other machine is at work on it."""
+    try:
+        return time.time() - path.stat().st_ctime > SECONDS_ELSEWHERE
+    except OSError:  # gone meanwhile
+        return False
 
 
 def _is_alive(process):
@@ -98,14 +133,23 @@ def replaced(path):
 
     Yields:
         The path of a file next to it. After an error `path` is as it was before.
+
+    Raises:
+        InputError: if the disk is full or cannot be written.
     """
     path = Path(path)
     aside = path.with_name(f".{path.name}.part")
     try:
         yield aside
         aside.replace(path)
+    except OSError as error:
+        raise checks.InputError(
+            f"Expected to write {path}. It failed: {error}. Is there room on the disk, and may it "
+            "be written?"
+        ) from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
 
 
 def write_text(path, text):
@@ -127,16 +171,24 @@ def locked(folder):
     lock, holder = filelock.FileLock(folder / ".lock", timeout=0), folder / ".holder"
     try:
         check_writable(folder)
+        is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
+        if holder.is_symlink() or (holder.exists() and not holder.is_file()):
+            raise OSError(f"{holder} is a link, folder, pipe or device")
         holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
     except filelock.Timeout as error:
-        other = holder.read_text(encoding="utf-8")[:200] if holder.is_file() else "another process"
+        other = "another process"
+        if holder.is_file():
+            other = holder.read_text(encoding="utf-8", errors="replace")[:200] or other
         raise checks.InputError(
             f"Expected {folder} for this run alone. It is being written to by {other}. Wait for it "
             "to end, or choose another folder."
         ) from error
     except OSError as error:
+        lock.release()
+        if is_new:
+            shutil.rmtree(folder, ignore_errors=True)
         raise checks.InputError(
             f"Expected to write the folder {folder}. It failed: {error}. Choose another folder."
         ) from error
@@ -151,8 +203,17 @@ def locked(folder):
 def check_writable(folder):
     """Raises `InputError` if a folder can neither be made nor written."""
     place = Path(folder).expanduser().absolute()
-    while not place.exists():
-        place = place.parent
+    try:
+        str(place).encode()
+        if "\0" in str(place):
+            raise ValueError("it has a byte of zero")
+        while not place.exists():
+            place = place.parent
+    except (OSError, ValueError) as error:  # too long, or no text
+        raise checks.InputError(
+            f"Expected to write the folder {str(folder)[:200]!r}. It cannot be made ({_reason(error)}). "
+            "Choose another name."
+        ) from error
     if not place.is_dir():
         raise checks.InputError(
             f"Expected to write the folder {folder}. {place} is a file. Choose another folder."
@@ -162,6 +223,12 @@ def check_writable(folder):
             f"Expected to write the folder {folder}. {place} may not be written. Choose another "
             "folder."
         )
+
+
+def _reason(error):
+    if isinstance(error, UnicodeError):
+        return "its path is not UTF-8"
+    return error.strerror if isinstance(error, OSError) else error
 
 
 def check_room(folder, size):

@@ -1,5 +1,7 @@
+import errno
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -148,3 +150,107 @@ def test_folder_survives_a_kill_before_every_call_of_the_file_system(tmp_path):
         seen.append(content(folder) == new)
     assert seen == sorted(seen)
     assert len(set(seen)) == 2
+
+
+@pytest.mark.parametrize("name", ["a" * 250, "\u00e9" * 120])
+def test_name_of_any_length_that_a_folder_may_have_is_written(tmp_path, name):
+    with files.written_aside(tmp_path / name) as aside:
+        (aside / "x").write_text("new")
+    assert content(tmp_path / name) == {"x": "new"}
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("same_host", [True, False])
+def test_folder_comes_back_in_a_container_that_is_started_again(tmp_path, monkeypatch, same_host):
+    """Its processes have the same numbers, and perhaps it has another name."""
+    folder = tmp_path / "preset"
+    for name in ("preset", "preset-b", "preset-b-host-1"):  # names that begin alike
+        with files.written_aside(tmp_path / name) as aside:
+            (aside / "name").write_text(name)
+    host = socket.gethostname() if same_host else "another-host"
+    left = tmp_path / f"{files._name_aside(folder)}-{host}-{os.getpid()}-abc123"
+    left.mkdir()
+    folder.rename(left.with_name(left.name + files.FORMER))
+    monkeypatch.setattr(files, "SECONDS_ELSEWHERE", -1)
+    with files.written_aside(folder) as aside:
+        assert content(folder) == {"name": "preset"}
+        (aside / "name").write_text("new")
+    assert content(folder) == {"name": "new"}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["preset", "preset-b", "preset-b-host-1"]
+
+
+def test_folder_that_another_machine_is_writing_stays(tmp_path):
+    aside = tmp_path / f"{files._name_aside(tmp_path / 'preset')}-another-host-1-abc123"
+    aside.mkdir()
+    with files.written_aside(tmp_path / "preset"):
+        pass
+    assert aside.is_dir()
+
+
+def test_failure_to_replace_a_file_is_reported(tmp_path):
+    def write():
+        with files.replaced(tmp_path / "x") as aside:
+            aside.write_text("half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    (tmp_path / "x").write_text("old")
+    with pytest.raises(InputError, match="No space left"):
+        write()
+    assert content(tmp_path) == {"x": "old"}
+
+
+def test_folder_that_cannot_be_locked_is_not_made(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(type(tmp_path), "write_text", refuse)
+    with pytest.raises(InputError, match="No space left"), files.locked(tmp_path / "run"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_holder_that_is_no_text_is_still_a_lock(tmp_path):
+    with files.locked(tmp_path / "run"):
+        (tmp_path / "run" / ".holder").write_bytes(b"\xff\xfe")
+        with pytest.raises(InputError, match="written to by"), files.locked(tmp_path / "run"):
+            pass
+
+
+def test_pipe_or_link_in_the_place_of_a_holder_is_rejected(tmp_path):
+    (tmp_path / "run").mkdir()
+    holder = tmp_path / "run" / ".holder"
+    os.mkfifo(holder)
+    with pytest.raises(InputError, match="pipe or device"), files.locked(tmp_path / "run"):
+        pass
+    holder.unlink()
+    (tmp_path / "other").write_text("kept")
+    holder.symlink_to(tmp_path / "other")
+    with pytest.raises(InputError, match="is a link"), files.locked(tmp_path / "run"):
+        pass
+    assert (tmp_path / "other").read_text() == "kept"
+
+
+@pytest.mark.parametrize("name", ["x" * 5_000, "a/" * 2_500, "caf\udce9", "a\0b"])
+def test_path_that_no_folder_can_have_is_rejected(tmp_path, name):
+    with pytest.raises(InputError, match="cannot be made"):
+        files.check_writable(tmp_path / name)
+
+
+def test_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "dangling").symlink_to("later")
+    for name in ("link", "dangling"):
+        with files.written_aside(tmp_path / name) as aside:
+            (aside / "x").write_text("new")
+        assert (tmp_path / name).is_symlink()
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["dangling", "later", "link", "real"]
+    assert content(tmp_path / "real") == content(tmp_path / "later") == {"x": "new"}
+
+
+def test_file_is_not_replaced_by_a_folder(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="is a file"), files.written_aside(tmp_path / "file"):
+        pass
+    assert (tmp_path / "file").read_text() == "mine"

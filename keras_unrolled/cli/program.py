@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import traceback
+from contextlib import suppress
 
 from keras_unrolled import checks
 from keras_unrolled.cli import demo, finetuning, prediction, presets, scoring
@@ -38,31 +39,36 @@ def main(arguments=None):
             import_keras(find_devices=getattr(options, "replicas", None) is None)
         result, text = options.run(options)
     except checks.InputError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        _report(f"{name}: {error}")
         return 2
     except InterruptedError as error:  # the run has saved its state
-        print(f"{name}: {error}", file=sys.stderr)
+        _report(f"{name}: {error}")
         return getattr(error, "exit_code", 130) or SIGTERM
     except KeyboardInterrupt:
-        print(f"{name}: interrupted", file=sys.stderr)
+        _report(f"{name}: interrupted")
         return 130
     except OSError as error:  # a full disk, a path that is too long, a place without permission
-        print(f"{name}: Expected to read and write files. It failed: {error}.", file=sys.stderr)
+        _report(f"{name}: Expected to read and write files. It failed: {error}.")
         return 2
     except Exception as error:
         if os.environ.get(DEBUG):
             traceback.print_exc()
-        print(
+        _report(
             f"{name}: a fault of this program, not of the input: {type(error).__name__}: {error}. "
-            f"Please report it with the output of {DEBUG}=1.",
-            file=sys.stderr,
+            f"Please report it with the output of {DEBUG}=1."
         )
         return 1
     written = _print(json.dumps(result, indent=1, ensure_ascii=False) if options.json else text)
     if written is not None:
-        print(f"{name}: Expected to write the result. It failed: {written}.", file=sys.stderr)
+        _report(f"{name}: Expected to write the result. It failed: {written}.")
         return 2
     return getattr(options, "exit_code", 0)  # 2 where a part of the input was bad
+
+
+def _report(text):
+    """Prints a message to standard error, if that can be written."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def _print(text):

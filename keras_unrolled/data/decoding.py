@@ -1,8 +1,9 @@
 """Image files to pixels: which formats and modes are read, and how."""
 
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,15 +28,19 @@ SUFFIXES = tuple(sorted(suffix for suffixes in FORMATS.values() for suffix in su
 MOST_PIXELS = 2**26  # of an image, which take 200 MB in memory
 ORIENTATION = 0x0112  # the EXIF tag
 PHOTOMETRIC, SAMPLE_FORMAT = 262, 339  # tags of TIFF
+# What turns an array as each orientation says.
 _TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: pixels.swapaxes(0, 1)[:, ::-1],
+    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+    8: lambda pixels: pixels.swapaxes(0, 1)[::-1],
 }
+STRIP = 2**20  # pixels that are converted at once
+LARGE = 2**23  # pixels from which images are checked one after the other
+_one_large = threading.Lock()
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -66,9 +71,8 @@ def decode_image(file: str | Path | BinaryIO, name: Any) -> np.ndarray:
         raw = _find_layout(image)
         image.load()
         _check_depth(image, raw)
-        orientation = read_orientation(image)
-        image = _to_rgb(image)
-        return np.asarray(image.transpose(_TURNS[orientation]) if orientation in _TURNS else image)
+        turn = _TURNS.get(read_orientation(image), np.asarray)
+        return turn(_to_rgb(image))
 
 
 def check_image(path: str | Path) -> str | None:
@@ -84,10 +88,11 @@ def check_image(path: str | Path) -> str | None:
         with _opened(path, path) as image:
             image.draft("RGB", (64, 64))
             raw = _find_layout(image)
-            image.load()
-            _check_depth(image, raw)
-            if image.mode not in ("RGB", "L"):
-                _to_rgb(image)
+            large = image.width * image.height > LARGE
+            with _one_large if large else nullcontext():
+                image.load()
+                _check_depth(image, raw)
+                _find_conversion(image)
     except checks.InputError as error:
         return (
             f"{path} does not decode ({_reason(error.__cause__)})"
@@ -157,14 +162,39 @@ def _reject_dark(mode, largest):
 
 
 def _to_rgb(image):
-    """An image in RGB, if its values are known to be 8 or 16 bits deep."""
+    """An image as a uint8 array `(height, width, 3)`, strip by strip: a whole copy takes memory."""
+    convert = _find_conversion(image)
+    pixels = np.empty((image.height, image.width, 3), "uint8")
+    for box in _strips(image):
+        pixels[box[1] : box[3]] = convert(image.crop(box))
+    return pixels
+
+
+def _find_conversion(image):
+    """The function from a part of an image to RGB, if its values are known to be 8 or 16 bits deep."""
     deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")
     if deep:
-        values = np.asarray(image).astype("int64")
-        if image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == 0:  # white is 0
-            values = 65_535 - values
-        _reject_dark(image.mode, values.max(initial=0))
-        image = Image.fromarray(((values + 128) // 257).astype("uint8"))
-    elif image.mode[0] in "IF":
+        largest = max(int(np.asarray(image.crop(box)).max(initial=0)) for box in _strips(image))
+        white_is_zero = image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == 0
+        if white_is_zero:
+            smallest = min(int(np.asarray(image.crop(box)).min()) for box in _strips(image))
+            largest = 65_535 - smallest
+        _reject_dark(image.mode, largest)
+
+        def scale(part):
+            values = np.asarray(part).astype("int32")
+            values = 65_535 - values if white_is_zero else values
+            return ((values + 128) // 257)[..., None]
+
+        return scale
+    if image.mode[0] in "IF":
         raise ValueError(f"mode {image.mode}, whose range is unknown; save it with 8 bits")
-    return image if image.mode == "RGB" else image.convert("RGB")
+    image.crop((0, 0, 1, 1)).convert("RGB")  # raises for a mode without such a conversion
+    return lambda part: np.asarray(part if part.mode == "RGB" else part.convert("RGB"))
+
+
+def _strips(image):
+    """Boxes of whole rows that cover an image from top to bottom."""
+    rows = max(1, STRIP // image.width)
+    for top in range(0, image.height, rows):
+        yield 0, top, image.width, min(image.height, top + rows)

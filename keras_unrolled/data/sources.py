@@ -36,7 +36,10 @@ class FileSource:
         self.paths, self.names = list(paths), tuple(names)
         self.labels = np.asarray(labels, "int32")
         self.any_format = any_format
-        self._tables = tf.constant([str(path) for path in self.paths]), tf.constant(self.labels)
+        self._tables = (
+            tf.constant([os.fsencode(path) for path in self.paths]),
+            tf.constant(self.labels),
+        )
 
     def __len__(self):
         return len(self.labels)

@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import os
+import re
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
@@ -18,6 +19,7 @@ from keras_unrolled.data.files import ImageFiles
 SUFFIXES = (".csv", ".tsv")
 SEPARATORS = ",;\t|"
 COLUMNS = ("file", "label")
+EXCEL = "sep="  # begins a line before the columns that names the separator for Excel
 MOST_BYTES = 2**28  # of a table
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -41,7 +43,9 @@ def load_csv(path: str | Path) -> Examples:
     rows = list(_read_rows(path))
     files = [_find_file(path.parent, file) for _, file, _ in rows]
     missing = [
-        f"{file} (line {number})" for (number, file, _), f in zip(rows, files) if not f.is_file()
+        f"{file:.200} (line {number})"
+        for (number, file, _), f in zip(rows, files)
+        if not _is_file(f)
     ]
     if missing:
         raise checks.InputError(
@@ -83,14 +87,15 @@ def _find_distinct(path, files, labels, numbers):
 def _read_rows(path: Path) -> Iterator[tuple[int, str, str]]:
     """The line number in the file, the image file and the label of each row."""
     text = _read_text(path)
-    first = text.lstrip().split("\n", 1)[0]
-    separator = max(SEPARATORS, key=first.count)
+    separator = _find_separator(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
     columns: list[str] | None = None
     try:
         for row in reader:
             cells = [cell.strip() for cell in row]
             if not any(cells):
+                continue
+            if columns is None and cells[0].lower() == EXCEL and not any(cells[1:]):
                 continue
             if columns is None:
                 columns = [cell.lower() for cell in cells]
@@ -116,8 +121,22 @@ def _read_rows(path: Path) -> Iterator[tuple[int, str, str]]:
         )
 
 
+def _find_separator(text):
+    """The separator that gives the first line its columns, or else the most frequent one there."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if lines and re.fullmatch(f"{EXCEL}[{re.escape(SEPARATORS)}]*", lines[0].strip().lower()):
+        lines = lines[1:]
+    first = lines[0] if lines else ""
+
+    def rank(separator):
+        cells = [cell.strip(' "').lower() for cell in first.split(separator)]
+        return set(COLUMNS) <= set(cells), first.count(separator)
+
+    return max(SEPARATORS, key=rank)
+
+
 def _check_columns(path, cells, columns, separator):
-    if not set(COLUMNS) <= set(columns) or len(set(columns)) < len(columns):
+    if any(columns.count(name) != 1 for name in COLUMNS):
         shown = {"\t": "tab"}.get(separator, separator)
         raise checks.InputError(
             f"Expected the columns file and label in {path}. Found "
@@ -146,8 +165,15 @@ def _read_text(path: Path) -> str:
     return text
 
 
+def _is_file(path):
+    try:
+        return path.is_file()
+    except OSError:  # longer than any name of a file
+        return False
+
+
 def _find_file(folder: Path, name: str) -> Path:
     """The path of an image, whose parts may be divided by backslashes or composed otherwise."""
     names = [name, PureWindowsPath(name).as_posix()] if "\\" in name else [name]
     forms = [n for n in names for n in (n, *(unicodedata.normalize(f, n) for f in ("NFC", "NFD")))]
-    return next((folder / form for form in forms if (folder / form).exists()), folder / names[-1])
+    return next((folder / form for form in forms if _is_file(folder / form)), folder / names[-1])

@@ -88,7 +88,7 @@ def read(workdir, step):
     folder = _folder(workdir, step)
     manifest = files.read_json(folder / MANIFEST)
     # Earlier versions kept the recipe in the state, and no hash of the manifest.
-    early = "recipe" not in manifest
+    early = manifest.keys().isdisjoint(("recipe", "sha256"))
     if not _is_complete(manifest, step) or not (early or manifest.get("sha256") == _hash(manifest)):
         raise checks.InputError(
             f"Expected the manifest of a checkpoint in {folder / MANIFEST}. Found something else: it "
@@ -102,8 +102,14 @@ def read(workdir, step):
         )
     manifest.setdefault("recipe", manifest["state"].get("recipe"))
     manifest.setdefault("identity", {})
-    with np.load(path, allow_pickle=False) as file:
-        return manifest, {name: file[name] for name in file.files}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return manifest, {name: file[name] for name in file.files}
+    except Exception as error:  # whatever a damaged archive leads to
+        raise checks.InputError(
+            f"Expected the arrays of a checkpoint in {path}. They cannot be read ({error}). Delete "
+            "the folder."
+        ) from error
 
 
 def _hash(manifest):

@@ -7,10 +7,11 @@ import numpy as np
 
 from keras_unrolled import checks
 from keras_unrolled import progress as bars
+from keras_unrolled.data.files import ImageFiles
 from keras_unrolled.models.inputs import check_images
 
 BATCH_SIZE = 250
-DECODED = 16  # pictures in memory at once: one may have a hundred megabytes
+DECODED = 16  # pictures of TFDS in memory at once; of files one, which may have 200 MB
 
 
 def predict(model: Any, images: Any, *, progress: str | None = None) -> np.ndarray:
@@ -46,9 +47,10 @@ def _read(model, images, start):
     stop = min(start + BATCH_SIZE, len(images))
     if not isinstance(images[start : start + 1], list):
         return _prepare(model, images[start:stop])
+    step = 1 if isinstance(images, ImageFiles) else DECODED
     rows = []
-    for at in range(start, stop, DECODED):
-        rows += [_prepare(model, image[None]) for image in images[at : min(at + DECODED, stop)]]
+    for at in range(start, stop, step):
+        rows += [_prepare(model, image[None]) for image in images[at : min(at + step, stop)]]
     return np.concatenate(rows)
 
 

@@ -20,7 +20,7 @@ from keras_unrolled.data.streams import crop_batches
 from keras_unrolled.progress import progress
 
 LARGEST_CACHED = 64  # pixels, up to which images are resized once; larger ones are read each epoch
-CHUNK = 16  # images that are in memory at once
+CHUNK = 16  # images of TFDS that are in memory at once; of files one
 
 
 class Selected:
@@ -138,23 +138,20 @@ def cache_images(images, converter, path) -> np.ndarray:
         first = window(_first(images))
         path.parent.mkdir(parents=True, exist_ok=True)
         files.check_room(path.parent, len(images) * first.nbytes)
-        with files.replaced(path) as aside:
-            array = np.lib.format.open_memmap(
-                aside, mode="w+", dtype="uint8", shape=(len(images), *first.shape)
-            )
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(images), *first.shape)}
+        # Not by a mapping: on a full disk that ends the process.
+        with files.replaced(path) as aside, aside.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
             rows = progress(
                 _iterate(images), total=len(images), description="reading", unit="images"
             )
-            for i, image in enumerate(rows):
-                image = window(image)
+            for image in map(window, rows):
                 if image.shape != first.shape:
                     raise checks.InputError(
                         f"Expected images of one size, since the preset keeps their size. Found "
                         f"{first.shape[:2]} and {image.shape[:2]}. Resize them first."
                     )
-                array[i] = image
-            array.flush()
-            del array
+                file.write(np.ascontiguousarray(image, "uint8"))
     return np.load(path, mmap_mode="r")
 
 
@@ -195,8 +192,9 @@ def _check_records(images, mark):
 
 def _iterate(images):
     """Images one after the other, a few at a time in memory."""
-    for start in range(0, len(images), CHUNK):
-        yield from images[start : start + CHUNK]
+    step = 1 if isinstance(images, ImageFiles) else CHUNK
+    for start in range(0, len(images), step):
+        yield from images[start : start + step]
 
 
 def _first(images):

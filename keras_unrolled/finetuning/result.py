@@ -95,6 +95,7 @@ def _make_metric(run, accuracy):
     """The record's score on the held-out images."""
     source, converter = run.source, run.converter
     name = source.split if isinstance(source, data.Examples) else Path(source).resolve().name
+    name = name.encode("utf-8", "backslashreplace").decode()  # of a folder in another encoding
     origin = (
         "the part of the data that is held out"
         if run.divided

@@ -77,15 +77,15 @@ def finetune(
     """
     checks.check_names(options, Options.__dataclass_fields__, "finetune")
     options = Options(**options)
-    check_target(out, overwrite=overwrite)
+    out = check_target(out, overwrite=overwrite)
     _check_apart(data, out)
-    run = Finetuning(preset, data, Path(out).expanduser(), data_dir, options)
+    run = Finetuning(preset, data, out, data_dir, options)
     checks.one_of("--strategy", strategy, KINDS)
     devices = engine.make_strategy(replicas, kind=strategy)
     with files.locked(run.partial):
         try:
             model, states = run.train(devices)
-        except checks.InputError:
+        except (checks.InputError, OSError):
             if not any(folder.exists() for folder in run.folders.values()):
                 shutil.rmtree(run.partial, ignore_errors=True)  # there is nothing to resume
             raise
@@ -147,6 +147,9 @@ class Finetuning:
         probe = self._load()
         if options.stages is not None:
             checks.whole("stages", options.stages, least=1, most=len(probe.backbone.stages))
+        # The preset, and at the start two checkpoints: better now than after the training.
+        bytes_per_weight = 5 if any(f.exists() for f in self.folders.values()) else 20
+        files.check_room(self.out, 2**20 + bytes_per_weight * probe.count_params())
         self.converter = probe.preprocessor.image_converter
         self.images = open_images(
             self.examples, self.parts, self.converter, options.augmentation, self.partial

@@ -35,9 +35,7 @@ class CharacterLMPreprocessor(Named, keras_hub.models.CausalLMPreprocessor):
 
     def _pack(self, texts, length, end):
         tokenizer = self.tokenizer
-        texts = [
-            t.decode() if isinstance(t, bytes) else str(t) for t in np.ravel(np.asarray(texts))
-        ]
+        texts = [tokenizer.to_string(text) for text in np.ravel(np.asarray(texts))]
         rows = [[END, *tokenizer.split(text), *([END] if end else [])] for text in texts]
         length = length or self.sequence_length
         longest = max(map(len, rows))

@@ -71,6 +71,21 @@ class CharacterTokenizer(Named, keras_hub.tokenizers.Tokenizer):
         order = sorted(counts, key=lambda word: (-counts[word], word))
         return cls([END, UNKNOWN, *order], "".join(sorted(set("".join(order)))))
 
+    @staticmethod
+    def to_string(text):
+        """A string, or bytes in UTF-8, as a string; raises `InputError` for anything else."""
+        try:
+            text = text.decode() if isinstance(text, bytes) else text
+        except UnicodeDecodeError as error:
+            raise checks.InputError(
+                f"Expected texts in UTF-8. Received {text[:60]!r}. Convert them before: iconv -t utf-8."
+            ) from error
+        if not isinstance(text, str):
+            raise checks.InputError(
+                f"Expected texts. Received a {type(text).__name__}: {text!r}. Pass strings."
+            )
+        return text
+
     def split(self, text: str) -> list[str]:
         """The words of a text, with `<eos>` after each line but for what follows the last one.
 

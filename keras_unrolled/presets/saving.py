@@ -49,8 +49,7 @@ def save_preset(
         InputError: if the folder exists and may not be replaced, or is not a preset; for a quantized
             model and for weights that are not finite.
     """
-    folder = Path(folder).expanduser().resolve()
-    check_target(folder, overwrite=overwrite)
+    folder = check_target(folder, overwrite=overwrite)
     files.check_room(folder, 2**20 + 5 * model.count_params())  # float32, and a little more
     facts = provenance.inherit(model, facts)
     with files.written_aside(folder) as aside:
@@ -73,11 +72,22 @@ def save_preset(
 
 
 def check_target(folder, *, overwrite):
-    """Raises `InputError` for a folder that cannot be written or must not be replaced."""
+    """The path of a preset's folder to make, without links in it.
+
+    Raises:
+        InputError: for a folder that cannot be written or must not be replaced.
+    """
     folder = Path(folder).expanduser()
+    files.check_writable(folder)
+    folder = folder.resolve()
     files.check_writable(folder.parent)
+    if not folder.name or folder.is_mount():
+        raise checks.InputError(
+            f"Expected a new folder for the preset. {folder} is the root of a disk, which cannot be "
+            "replaced. Choose a folder in it."
+        )
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
+        return folder
     if not (folder / layout.RECORD).is_file():
         raise checks.InputError(
             f"Expected a new folder for the preset. Found something else at {folder}. "
@@ -88,6 +98,7 @@ def check_target(folder, *, overwrite):
             f"Expected a new folder for the preset. Found one at {folder}. "
             "Choose another folder, or pass --overwrite (in Python: overwrite=True)."
         )
+    return folder
 
 
 def _halve(path):

@@ -193,3 +193,18 @@ def test_damaged_files_of_every_format_decode_or_are_rejected(tmp_path, rng):
         with contextlib.suppress(InputError):
             image = data.read_image(path)
         assert image is None or (image.ndim == 3 and image.dtype == np.uint8)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "I;16"])
+def test_large_image_is_in_memory_once(tmp_path, mode):
+    import tracemalloc
+
+    pixels = np.full((2_000, 3_000), 30_000, "uint16") if mode == "I;16" else None
+    image = Image.new(mode, (3_000, 2_000)) if pixels is None else Image.fromarray(pixels)
+    image.save(tmp_path / "large.png")
+    tracemalloc.start()
+    try:
+        size = data.read_image(tmp_path / "large.png").nbytes
+        assert tracemalloc.get_traced_memory()[1] < 2 * size
+    finally:
+        tracemalloc.stop()

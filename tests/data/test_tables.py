@@ -41,6 +41,9 @@ def table(separator=",", header=("file", "label"), end="\n"):
         "\n\n" + table().replace("\n", "\n\n"),
         'file,label\n"cat/0.png","old"\n"dog/1.png",young\ncat/3.png,"young"',
         "label,file,note\nold,cat/0.png,x\nyoung,dog/1.png,\nyoung,cat/3.png\n",
+        "sep=;\n" + table(";"),
+        table(";", header=("file", "label;notes, remarks, and, more")),
+        table(header=("file", "label,,")).replace("young\n", "young,,\n"),
     ],
 )
 def test_table_is_read_however_it_is_written(folder, content):
@@ -83,6 +86,8 @@ def test_labels_that_look_alike_are_one_class(folder):
         ("file,label\ndog/1.png,a\x07\ndog/2.png,a\n", "line 2"),
         ("file,label\n" + "x" * 200_000 + ",a\n", "field larger than field limit"),
         ("file,label\n../../dog,a\n", "1 of 1 are missing"),
+        (f"file,label\n{'y' * 5000}.png,a\n", r"are missing: y{200} \(line 2\)"),
+        ("file,label\ndog/1.png,a\ndog/2.png,b\n./dog/1.png,b\n", "'a' .line 2. and 'b' .line 4."),
         ("f\0i", "bytes of zero"),
         (
             "file,label\ndog/1.png,a\ncat/1.png,b\n./dog/1.png,b\n",
@@ -93,6 +98,12 @@ def test_labels_that_look_alike_are_one_class(folder):
 def test_table_that_will_not_do_is_rejected_with_the_line_of_the_file(folder, content, message):
     with pytest.raises(InputError, match=message):
         load(folder, content)
+
+
+def test_file_that_is_named_again_counts_once(folder):
+    examples = load(folder, table() + "./cat/3.png,young\ncat/0.png,old\n")
+    assert examples.images.keys() == [file for file, _ in ROWS]
+    assert "2 lines" in examples.notes[0]
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00\x01\x80", b"file,label\ncaf\xe9.png,a\n"])

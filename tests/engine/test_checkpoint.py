@@ -81,6 +81,22 @@ def edit(manifest, **changes):
     manifest.write_text(json.dumps(data))
 
 
+def as_early(manifest):
+    """Moves the recipe to where earlier versions had it, which had no hash of the manifest."""
+    data = json.loads(manifest.read_text())
+    data["state"] |= {"recipe": data.pop("recipe"), "hours": 0.0}
+    manifest.write_text(json.dumps(data))
+
+
+def replace_arrays(manifest, path):
+    """Other content in place of the arrays, with its hash in the manifest."""
+    path.write_bytes(b"no archive")
+    data = json.loads(manifest.read_text())
+    data["files"][path.name] = files.fingerprint(path)
+    data["sha256"] = checkpoint._hash(data)
+    manifest.write_text(json.dumps(data))
+
+
 @pytest.mark.parametrize(
     "how",
     [
@@ -94,6 +110,8 @@ def edit(manifest, **changes):
         "recipe",
         "types",
         "list",
+        "early form",
+        "no archive",
     ],
 )
 def test_damaged_newest_checkpoint_is_skipped_with_a_warning(tmp_path, how, capsys):
@@ -112,6 +130,8 @@ def test_damaged_newest_checkpoint_is_skipped_with_a_warning(tmp_path, how, caps
         "recipe": lambda: edit(manifest, recipe={**RECIPE.to_dict(), "epochs": 6}),
         "types": lambda: edit(manifest, state=[], files=3, identity=None),
         "list": lambda: manifest.write_text("[]"),
+        "early form": lambda: as_early(manifest),
+        "no archive": lambda: replace_arrays(manifest, path),
     }[how]()
     restored = variables(0.0)
     assert checkpoint.restore(tmp_path, restored, RECIPE)["step"] == 1

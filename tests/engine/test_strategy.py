@@ -117,6 +117,13 @@ def config(workers, index=0, kind="worker", **cluster):
         config(["a:70000", "b:1"]),
         config([":1", "b:1"]),
         config(["a:\u0661", "b:1"]),
+        config(["http://a:80", "b:1"]),
+        config(["a b:1", "b:1"]),
+        config(["a..b:1", "b:1"]),
+        config(["x" * 5_000 + ":1", "b:1"]),
+        config(["\udce9:1", "b:1"]),
+        config(["a:" + "9" * 5_000, "b:1"]),
+        "[" * 100_000,
     ],
 )
 def test_cluster_that_cannot_be_is_rejected_at_once(text, monkeypatch):
@@ -137,6 +144,40 @@ def test_incomplete_variables_of_slurm_are_rejected(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     monkeypatch.setenv("SLURM_NTASKS", "2")
     with pytest.raises(InputError, match="Expected SLURM's variables"):
+        make_strategy()
+
+
+SLURM = {
+    "NTASKS": "3",
+    "PROCID": "2",
+    "STEP_NUM_TASKS": "3",
+    "STEP_NODELIST": "a,b",
+    "STEP_TASKS_PER_NODE": "2,1",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "called with .'a:8888', 'a:8889', 'b:8888'. 2"),
+        ({"PROCID": "7"}, "SLURM_PROCID is 7 of 3"),
+        ({"PROCID": "-1"}, "whole number in SLURM_PROCID"),
+        ({"STEP_TASKS_PER_NODE": "x"}, "SLURM's variables"),
+        ({"STEP_NODELIST": "n[1-"}, "SLURM's variables"),
+        ({"STEP_NODELIST": "a"}, "SLURM's variables"),
+        ({"STEP_NODELIST": "n[1-999999999]"}, "STEP_NODELIST is"),
+        ({"STEP_TASKS_PER_NODE": "1(x999999999)"}, "TASKS_PER_NODE is"),
+    ],
+)
+def test_workers_of_slurm_are_found_without_gpus(monkeypatch, changes, message):
+    def wait(workers, index, timeout):
+        raise InputError(f"called with {workers} {index}")
+
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    for name, value in {**SLURM, **changes}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    monkeypatch.setattr("keras_unrolled.engine.tensorflow.strategy.wait_for_workers", wait)
+    with pytest.raises(InputError, match=message):
         make_strategy()
 
 

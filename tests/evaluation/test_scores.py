@@ -30,6 +30,25 @@ def test_array_a_list_and_files_give_the_same_scores(model, tmp_path, rng):
         np.testing.assert_array_equal(evaluation.predict(model, same), expected)
 
 
+def test_files_are_read_one_at_a_time(model, tmp_path, monkeypatch):
+    import weakref
+
+    from PIL import Image
+
+    alive = []
+
+    def read(path):
+        assert not [image for image in alive if image() is not None]
+        image = np.asarray(Image.open(path)).copy()
+        alive.append(weakref.ref(image))
+        return image
+
+    monkeypatch.setattr("keras_unrolled.data.files.read_image", read)
+    Image.new("RGB", (40, 40)).save(tmp_path / "x.png")
+    assert evaluation.predict(model, data.ImageFiles([tmp_path / "x.png"] * 3)).shape == (3, 10)
+    assert len(alive) > 2
+
+
 def test_images_of_different_sizes_are_taken_together(model, rng):
     sizes = [(32, 32), (64, 48), (20, 33)]
     images = [rng.integers(0, 256, (*size, 3)).astype("uint8") for size in sizes]

@@ -326,6 +326,19 @@ def test_rate_that_breaks_the_network_is_reported_and_leaves_nothing(preset, tab
     assert not (tmp_path / "out.partial").exists()
 
 
+def test_disk_without_room_for_the_preset_is_reported_before_the_training(
+    preset, table, tmp_path, monkeypatch
+):
+    import collections
+
+    free = collections.namedtuple("usage", "free")(2**20)
+    monkeypatch.setattr("keras_unrolled.files.shutil.disk_usage", lambda place: free)
+    monkeypatch.setattr("keras_unrolled.engine.train", lambda *args: pytest.fail("trained"))
+    with pytest.raises(InputError, match="MB of room"):
+        finetune(preset, table, tmp_path / "out", epochs=1, head_only=True)
+    assert not (tmp_path / "out.partial").exists()
+
+
 def test_damaged_picture_is_named_before_the_training(preset, table, tmp_path):
     (table.parent / "files" / "07.png").write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
     before = sorted(tmp_path.rglob("*"))

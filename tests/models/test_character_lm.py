@@ -189,3 +189,11 @@ def test_mismatched_tokenizer_or_option_is_rejected(model, tokenizer):
         models.CharacterTokenizer(["a", "b"], "ab")
     with pytest.raises(InputError, match="unknown one: color"):
         models.character_lm(color=1)
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"), [([b"caf\xe9", b"a"], "UTF-8"), ([1, 2], "Expected texts")]
+)
+def test_what_is_no_text_is_rejected(model, texts, message):
+    with pytest.raises(InputError, match=message):
+        model.preprocessor._pack(np.array(texts), 8, True)

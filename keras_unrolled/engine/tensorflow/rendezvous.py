@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import socket
 import sys
 import threading
@@ -76,9 +77,14 @@ def split_address(address):
         InputError: if it is something else.
     """
     host, _, port = str(address).rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
+    is_port = port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) < 65_536
+    try:
+        is_host = re.search(r"[\s/@]", host) is None and bool(host.encode("idna"))
+    except UnicodeError:
+        is_host = False
+    if not is_host or not is_port:
         raise checks.InputError(
-            f"Expected the address of a worker, such as host1:1234. Received: {address!r}. Correct "
+            f"Expected the address of a worker, such as host1:1234. Received: {str(address)[:200]!r}. Correct "
             "TF_CONFIG."
         )
     return host, int(port)

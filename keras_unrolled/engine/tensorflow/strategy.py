@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from keras_unrolled import checks
 from keras_unrolled.engine.tensorflow.rendezvous import split_address, wait_for_workers, watchdog
 
 KINDS = ("auto", "one", "mirrored", "workers", "tpu")
+MOST_TASKS = 1024  # of a node without GPUs
+MOST_NODES = 100_000  # in one range of SLURM's
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ def _read_cluster():
             and (not workers or (task.get("type") == "worker" and type(index) is int))
             and 0 <= index < max(1, len(workers))
         )
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         valid = False
     if not valid:
         raise checks.InputError(
@@ -150,9 +153,16 @@ def _make_workers(timeout):
     if _read_cluster().get("worker"):
         resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
     elif "SLURM_NTASKS" in os.environ:
+        rank = _read_number("SLURM_PROCID", 0)
+        # Without GPUs it would look for nvidia-smi, and it takes one for each task of a node.
+        cpus = {"gpus_per_node": MOST_TASKS, "gpus_per_task": 1, "auto_set_gpu": False}
+        options = {} if tf.config.list_physical_devices("GPU") else cpus
         try:
-            resolver = tf.distribute.cluster_resolver.SlurmClusterResolver()
-            resolver.cluster_spec()
+            _check_ranges()
+            resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(**options)
+            count = len(resolver.cluster_spec().as_dict()["worker"])
+            if rank >= count:
+                raise ValueError(f"SLURM_PROCID is {rank} of {count} tasks, from 0")
         except Exception as error:  # whatever its variables lead to
             raise checks.InputError(
                 f"Expected SLURM's variables to describe the workers. They do not ({error}). Start "
@@ -169,6 +179,15 @@ def _make_workers(timeout):
     return tf.distribute.MultiWorkerMirroredStrategy(
         cluster_resolver=resolver, communication_options=options
     )
+
+
+def _check_ranges():
+    """Rejects ranges of nodes or tasks that TensorFlow would take hours to write out."""
+    for name in ("SLURM_STEP_NODELIST", "SLURM_STEP_TASKS_PER_NODE"):
+        text = os.environ.get(name, "")
+        ranges = re.findall(r"(\d+)-(\d+)", text) + re.findall(r"\(x()(\d+)\)", text)
+        if any(int(last) - int(first or 0) > MOST_NODES for first, last in ranges):
+            raise ValueError(f"{name} is {text[:100]!r}")
 
 
 def meet(strategy, timeout=600.0):
