@@ -171,18 +171,20 @@ def test_compare_gives_the_ratio_of_two_perplexities(saved, tmp_path, capsys):
     root, _, model = saved
     other = models.character_lm(tokenizer=model.preprocessor.tokenizer, **TINY)
     ku.save_preset(other, tmp_path / "other")
-    arguments = ("compare", root / "small", tmp_path / "other", "--data-dir", root, "--json")
+    (tmp_path / "test.txt").write_text(4 * TEXT)
+    text = data.read_words(tmp_path, "test")
+    arguments = ("compare", root / "small", tmp_path / "other", "--data-dir", tmp_path, "--json")
     code, out, _ = call(capsys, *arguments)
     found = json.loads(out)
     assert code == 0
     expected = [
-        evaluation.perplexity(ku.from_preset(folder), words(saved))["perplexity"]
+        evaluation.perplexity(ku.from_preset(folder), text)["perplexity"]
         for folder in (root / "small", tmp_path / "other")
     ]
     assert found["perplexities"] == pytest.approx(expected)
     assert found["ratio"] == pytest.approx(expected[0] / expected[1])
     assert found["low"] < found["ratio"] < found["high"]
-    assert found["sentences"] == words(saved).count("<eos>")
+    assert found["sentences"] == text.count("<eos>")
 
 
 def test_presets_of_different_tasks_are_not_compared(saved, tmp_path, capsys):
