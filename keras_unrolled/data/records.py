@@ -40,12 +40,19 @@ def load_small_images(folder: str | Path, split: str) -> Examples:
         )
     start, stop = (int(bound) if bound else None for bound in parts.groups()[1:])
     records = [record for shard in shards for record in read_records(shard)][start:stop]
-    features = [_read_example(record) for record in records]
-    images = [
-        decode_image(io.BytesIO(f["image"]), f"{folder.parent.name}/{split}") for f in features
-    ]
-    labels = np.array([f["label"] for f in features], "int64")
-    names = tuple((folder / "label.labels.txt").read_text(encoding="utf-8").split())
+    try:
+        features = [_read_example(record) for record in records]
+        labels = np.array([f["label"] for f in features], "int64")
+        encoded = [f["image"] for f in features]
+    except (IndexError, KeyError, StopIteration, TypeError, ValueError) as error:
+        raise checks.InputError(
+            f"Expected records with an image and a label in {shards[0]}. Found others, or damaged "
+            "ones. Prepare or copy the data set again."
+        ) from error
+    images = [decode_image(io.BytesIO(e), f"{folder.parent.name}/{split}") for e in encoded]
+    if not images:
+        raise checks.InputError(f"Expected images in {split}. Found none. Choose another part.")
+    names = tuple((folder / "label.labels.txt").read_text(encoding="utf-8").splitlines())
     return Examples(np.stack(images), labels, names, split)
 
 
