@@ -59,18 +59,13 @@ def find_program(preset: str, recipe: str | None) -> list[str]:
     Raises:
         InputError: for a preset that no recipe trains.
     """
-    for module in recipes.ALL:
-        default = next(iter(module.RECIPES))
-        if preset in module.RECIPES.get(recipe or default, {}):
-            command = [sys.executable, str(ROOT / module.PROGRAM), "--preset", preset]
-            return [*command, *(["--recipe", recipe] if recipe else [])]
-    known = {
-        name
-        for module in recipes.ALL
-        for name in module.RECIPES.get(recipe or next(iter(module.RECIPES)), {})
-    }
-    checks.one_of("--presets", preset, sorted(known))
-    raise AssertionError("every known preset has a program")
+    if recipe is not None:
+        known = dict.fromkeys(name for module in recipes.ALL for name in module.RECIPES)
+        checks.one_of("--recipe", recipe, known)
+    modules = recipes.list_modules(recipe)
+    module = modules[checks.one_of("--presets", preset, modules)]
+    command = [sys.executable, str(ROOT / module.PROGRAM), "--preset", preset]
+    return [*command, *(["--recipe", recipe] if recipe else [])]
 
 
 def make_runs(options) -> list[Run]:

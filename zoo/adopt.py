@@ -22,12 +22,9 @@ from zoo import build
 
 
 def find_recipe(name):
-    """The recipe, data set and module that a published name stands for, or None."""
-    for module in recipes.ALL:
-        presets = next(iter(module.RECIPES.values()))
-        if name in presets:
-            return presets[name], module.DATASET
-    return None
+    """The recipe that a published name stands for and its data set, or None."""
+    module = recipes.list_modules().get(name)
+    return module and (next(iter(module.RECIPES.values()))[name], module.DATASET)
 
 
 def read_run(workdir):

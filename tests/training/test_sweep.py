@@ -1,5 +1,6 @@
 """Several runs within a time budget: the processes, and what becomes of them."""
 
+import argparse
 import sys
 
 import pytest
@@ -48,10 +49,11 @@ def test_time_budget_stops_what_runs_and_starts_nothing_more(tmp_path):
     [
         (["--presets", "resnet_cifar10"], "resnet_bn_cifar10"),
         (["--presets", "resnet_bn_cifar10", "--recipe", "strong"], "--presets"),
+        (["--presets", "resnet_bn_cifar10", "--recipe", "clasic"], "classic"),
         (["--presets", "resnet_bn_cifar10", "--parallel", "0"], "--parallel"),
         (["--presets", "resnet_bn_cifar10", "--seeds", "-1"], "--seeds"),
     ],
-    ids=["preset", "recipe", "parallel", "seed"],
+    ids=["preset", "other recipe", "unknown recipe", "parallel", "seed"],
 )
 def test_bad_input_costs_a_message_and_exit_code_2(tmp_path, capsys, arguments, message):
     common = ["--minutes", "1", "--data-dir", "x", "--workdir", str(tmp_path / "runs")]
@@ -61,10 +63,16 @@ def test_bad_input_costs_a_message_and_exit_code_2(tmp_path, capsys, arguments, 
 
 
 def test_each_run_is_the_training_program_with_its_seed(tmp_path):
-    options = type("Options", (), {})()
-    options.presets, options.seeds = ["resnet_bn_cifar10", "highway_small_ptb"], [0, 1]
-    options.recipe, options.set, options.smoke, options.train_only = None, ["epochs=2"], True, True
-    options.data_dir, options.workdir = "data", str(tmp_path)
+    options = argparse.Namespace(
+        presets=["resnet_bn_cifar10", "highway_small_ptb"],
+        seeds=[0, 1],
+        recipe=None,
+        set=["epochs=2"],
+        smoke=True,
+        train_only=True,
+        data_dir="data",
+        workdir=str(tmp_path),
+    )
     runs = sweep.make_runs(options)
     assert [run.name for run in runs] == [
         "resnet_bn_cifar10-seed0",
