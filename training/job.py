@@ -86,6 +86,13 @@ def main(module, description, smoke, run, arguments=None):
     except checks.InputError as error:
         print(f"{module.PROGRAM}: {error}", file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        print(
+            f"{module.PROGRAM}: Expected the package {error.name} to be installed. It is not. Install it: "
+            f"pip install {error.name}.",
+            file=sys.stderr,
+        )
+        return 2
     except (ArithmeticError, ConnectionError) as error:
         print(f"{module.PROGRAM}: {error}", file=sys.stderr)
         return 3
