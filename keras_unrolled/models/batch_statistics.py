@@ -6,6 +6,8 @@ from typing import Any
 import keras
 import numpy as np
 
+STATISTICS_BATCHES = 200  # from which averaged weights get their batch statistics
+
 
 def normalizations(model: Any) -> list[keras.layers.BatchNormalization]:
     """The layers of a model that normalize by batches."""

@@ -15,7 +15,7 @@ import pytest
 
 from keras_unrolled import InputError, models
 from keras_unrolled.engine import ImageRecipe, Job, checkpoint
-from keras_unrolled.engine.jax import loop, sharding
+from keras_unrolled.engine.jax import batches, loop, sharding
 from tests.nets import randomize
 
 WORKER = Path(__file__).parent / "replica_worker.py"
@@ -139,6 +139,17 @@ def test_what_this_engine_cannot_do_is_rejected(tmp_path, options, job_options, 
     with pytest.raises(InputError, match=message):
         loop.train(job, two)
     assert not (tmp_path / "run").exists()
+
+
+def test_images_that_do_not_fit_the_device_are_sent_batch_by_batch():
+    def device(limit):
+        return types.SimpleNamespace(memory_stats=lambda: limit and {"bytes_limit": limit})
+
+    assert "take 3.0 GiB, and the device has 4.0" in batches.explain_streaming(
+        3 * 2**30, device(2**32)
+    )
+    assert batches.explain_streaming(2**30, device(2**32)) is None
+    assert batches.explain_streaming(2**40, device(None)) is None
 
 
 def test_other_strategies_are_rejected():

@@ -21,15 +21,22 @@ def make_batches(job, mesh):
     stream = job.stream
     if not isinstance(stream, ImageBatches) or not stream.fits_device:
         return Streamed(job, mesh)
-    limit = (mesh.devices.flat[0].memory_stats() or {}).get("bytes_limit")
-    if limit is not None and stream.images.nbytes > ROOM * limit:
-        print(
-            f"The images take {stream.images.nbytes / 2**30:.1f} GiB and the device has "
-            f"{limit / 2**30:.1f}: they are sent to it batch by batch.",
-            file=sys.stderr,
-        )
+    reason = explain_streaming(stream.images.nbytes, mesh.devices.flat[0])
+    if reason is not None:
+        print(reason, file=sys.stderr)
         return Streamed(job, mesh)
     return DeviceImages(job, mesh)
+
+
+def explain_streaming(size, device):
+    """A message if a device has too little memory for `size` bytes of images, else None."""
+    limit = (device.memory_stats() or {}).get("bytes_limit")  # unknown for a CPU
+    if limit is None or size <= ROOM * limit:
+        return None
+    return (
+        f"The images take {size / 2**30:.1f} GiB, and the device has {limit / 2**30:.1f} GiB: they "
+        "are sent to it batch by batch."
+    )
 
 
 class DeviceImages:

@@ -24,9 +24,11 @@ from keras_unrolled.engine.run_state import (
     summarize_epoch,
 )
 from keras_unrolled.engine.stopping import Stopped, StopRequest, check_finite
-from keras_unrolled.models.batch_statistics import recompute_batch_statistics, statistics
-
-STATISTICS_BATCHES = 200  # from which averaged weights get their batch statistics
+from keras_unrolled.models.batch_statistics import (
+    STATISTICS_BATCHES,
+    recompute_batch_statistics,
+    statistics,
+)
 
 
 def check_job(job, mesh):

@@ -27,13 +27,13 @@ from keras_unrolled.engine.tensorflow.rendezvous import watchdog
 from keras_unrolled.engine.tensorflow.step import make_step
 from keras_unrolled.engine.tensorflow.strategy import find_worker
 from keras_unrolled.models.batch_statistics import (
+    STATISTICS_BATCHES,
     normalizations,
     recompute_batch_statistics,
     statistics,
 )
 
 STEPS_PER_CALL = 10
-STATISTICS_BATCHES = 200  # from which averaged weights get their batch statistics
 _WORKER_IS_GONE = (
     tf.errors.AbortedError,
     tf.errors.CancelledError,
