@@ -1,11 +1,14 @@
 """Images and texts to train, fine-tune and evaluate on.
 
 - `loading`: what a path or name stands for; a new source of images starts here.
-- `folders`, `tables`, `tfds`, `sample`, `text`: the kinds of sources that it knows.
+- `folders`, `tables`, `tfds`, `sample`, `text`: the kinds of sources that it knows; `parts` tells the
+  folders of train, validation and test, `listing` which files count, `records` reads TFDS's files where
+  there is no TensorFlow.
 - `files`, `decoding`: image files and their pixels.
 - `examples`: labeled images, how they are divided, and how labels are matched.
 - `sources`, `crops`: encoded images that are read by number, and their decoding.
-- `streams`, `augment`: training batches as functions of seed and step.
+- `image_batches`, `draws`: training batches as functions of seed and step; `streams`, `augment`: their
+  `tf.data` pipelines.
 """
 
 from keras_unrolled.data.decoding import read_image

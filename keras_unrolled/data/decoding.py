@@ -142,7 +142,7 @@ def _find_layout(image):
 
 
 def _check_depth(image, raw):
-    """Rejects what Pillow reads as 8 bits without a word, but perhaps not as the right ones."""
+    """Rejects what Pillow silently reads as 8 bits, but perhaps not as the right ones."""
     is_cut = image.mode[0] not in "IF"
     if is_cut and image.format == "TIFF" and 2 in image.tag_v2.get(SAMPLE_FORMAT, ()):
         raise ValueError("pixels with a sign, whose range is unknown; save it with 8 bits")
@@ -174,19 +174,14 @@ def _find_conversion(image):
     """The function from a part of an image to RGB, if its values are known to be 8 or 16 bits deep."""
     deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")
     if deep:
-        largest = max(int(np.asarray(image.crop(box)).max(initial=0)) for box in _strips(image))
         white_is_zero = image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == 0
-        if white_is_zero:
-            smallest = min(int(np.asarray(image.crop(box)).min()) for box in _strips(image))
-            largest = 65_535 - smallest
-        _reject_dark(image.mode, largest)
 
-        def scale(part):
+        def brightness(part):
             values = np.asarray(part).astype("int32")
-            values = 65_535 - values if white_is_zero else values
-            return ((values + 128) // 257)[..., None]
+            return 65_535 - values if white_is_zero else values
 
-        return scale
+        _reject_dark(image.mode, max(brightness(image.crop(box)).max() for box in _strips(image)))
+        return lambda part: ((brightness(part) + 128) // 257)[..., None]
     if image.mode[0] in "IF":
         raise ValueError(f"mode {image.mode}, whose range is unknown; save it with 8 bits")
     image.crop((0, 0, 1, 1)).convert("RGB")  # raises for a mode without such a conversion

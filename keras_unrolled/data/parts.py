@@ -13,8 +13,8 @@ PARTS = {
     "validation": ("val", "valid", "validation", "validate", "vld", "dev", "eval"),
     "test": ("test", "testing", "tst"),
 }
-# What may stand beside them, as in "train_images" and "Training Set".
-BESIDE = {"set", "split", "data", "images", "imgs"}
+# What may stand next to them, as in "train_images" and "Training Set".
+ADDITIONS = {"set", "split", "data", "images", "imgs"}
 
 
 def find_parts(folder: str | Path) -> tuple[dict[str, Path], list[str]]:
@@ -60,7 +60,7 @@ def name_part(name: str) -> str | None:
     """The part that a folder's name stands for, "train", "validation" or "test", or None."""
     words = [word for word in re.split(r"[\W_]+|(?<=[a-z])set$", name.lower()) if word]
     if len(words) > 1:
-        words = [word for word in words if word not in BESIDE]
+        words = [word for word in words if word not in ADDITIONS]
     return next((p for p, names in PARTS.items() if len(words) == 1 and words[0] in names), None)
 
 
@@ -97,7 +97,7 @@ def check_no_parts(folder: Path, places: list[Path]) -> None:
             others = show_names(p.name for p in places if p != place)
             raise checks.InputError(
                 f"{found}{place.name}, which holds {show_names(sorted(names))} as a part of a data "
-                f"set does, beside {others}. If these are the classes, pass {place}, or name the "
+                f"set does, next to {others}. If these are the classes, pass {place}, or name the "
                 "parts train, val and test."
             )
 

@@ -7,9 +7,10 @@ import keras
 from keras_unrolled import checks, files, models
 from keras_unrolled.models.character_tokenizer import check_tokenizer
 from keras_unrolled.models.limits import at_most
+from keras_unrolled.models.weight_files import read_shapes
 from keras_unrolled.presets import integrity, layout
 from keras_unrolled.presets.configuration import check_task
-from keras_unrolled.presets.weights import load_into, read_shapes
+from keras_unrolled.presets.weights import load_into
 
 CLASSES = {
     keras.saving.get_registered_name(cls): cls

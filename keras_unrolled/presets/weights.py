@@ -4,9 +4,6 @@ import keras
 import numpy as np
 
 from keras_unrolled import checks
-from keras_unrolled.models.weight_files import read_shapes
-
-__all__ = ["load_into", "read_shapes"]
 
 
 def load_into(load, path, shapes, variables):
