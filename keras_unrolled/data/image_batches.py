@@ -34,7 +34,10 @@ class ImageBatches:
         classes: int, number of classes, needed where images are mixed.
 
     Call: as in `keras_unrolled.data.streams`, with inputs and labels: int32 `(batch,)`, or float
-    `(batch, classes)` where images are mixed.
+    `(batch, classes)` where images are mixed. A call imports TensorFlow.
+
+    Raises:
+        InputError: on a call, if images cannot be mixed in pairs.
     """
 
     def __init__(
