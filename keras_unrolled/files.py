@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import tempfile
+import threading
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from keras_unrolled import checks
 FORMER = ".former"  # ends the name of a folder while it is being replaced
 SECONDS_ELSEWHERE = 24 * 3600  # until a folder that another machine has begun counts as left
 _asides: set[str] = set()  # the folders that this process is writing
+_beginning = threading.Lock()  # held until a new one is among them: else it looks like one left
 
 
 @contextmanager
@@ -42,9 +44,10 @@ def written_aside(folder, *, keep=False):
     aside = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _recover(folder)
-        aside = Path(tempfile.mkdtemp(prefix=_prefix(folder, os.getpid()), dir=folder.parent))
-        _asides.add(aside.name)
+        with _beginning:
+            _recover(folder)
+            aside = Path(tempfile.mkdtemp(prefix=_prefix(folder, os.getpid()), dir=folder.parent))
+            _asides.add(aside.name)
         yield aside
         aside.chmod(0o755)  # mkdtemp makes it private
         former = aside.with_name(aside.name + FORMER)
@@ -89,8 +92,7 @@ def _recover(folder):
         match = pattern.fullmatch(path.name)
         if match is None:
             continue
-        host, process = match[1], int(match[2])
-        is_here = host == socket.gethostname()
+        is_here, process = match[1] == socket.gethostname(), int(match[2])
         if is_here and _is_at_work(path, process):
             continue
         if path.name.endswith(FORMER) and not folder.exists():
@@ -119,11 +121,10 @@ def _is_old(path):
 
 def _is_alive(process):
     try:
-        os.kill(process, 0)
+        with suppress(PermissionError):  # another user's
+            os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except PermissionError:  # another user's
-        pass
     return True
 
 

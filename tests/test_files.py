@@ -4,7 +4,9 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 
 import pytest
 
@@ -36,8 +38,15 @@ def test_folder_is_replaced_unless_another_process_made_it(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["f"]
 
 
-def test_many_may_make_the_same_folder_at_once(tmp_path):
-    barrier = threading.Barrier(8)
+def test_many_may_make_the_same_folder_at_once(tmp_path, monkeypatch):
+    barrier, mkdtemp = threading.Barrier(8, timeout=60), tempfile.mkdtemp
+
+    def make_slowly(**options):
+        path = mkdtemp(**options)
+        time.sleep(0.01)  # another thread may look at it meanwhile
+        return path
+
+    monkeypatch.setattr(tempfile, "mkdtemp", make_slowly)
 
     def make(i):
         with files.written_aside(tmp_path / "f", keep=True) as aside:
