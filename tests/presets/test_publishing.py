@@ -15,8 +15,8 @@ from huggingface_hub import constants
 import keras_unrolled as ku
 from keras_unrolled import InputError, cli, data, models, paths
 from keras_unrolled.files import fingerprint
+from keras_unrolled.models.weight_files import read_shapes
 from keras_unrolled.presets import card, publishing
-from keras_unrolled.presets.weights import read_shapes
 from tests.conftest import ROOT
 from tests.hub_server import running_hub
 from tests.nets import randomize
