@@ -1,11 +1,8 @@
 """Presets from a Hub: the unmodified client against a server of our own on 127.0.0.1."""
 
 import json
-import os
-import subprocess
-import sys
+import shutil
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +11,7 @@ import keras_unrolled as ku
 from keras_unrolled import models
 from tests.hub_server import running_hub, sha256
 from tests.nets import randomize
-
-CLIENT = Path(__file__).parent / "hub_client.py"
+from tests.presets.hub_client import NOWHERE, Client
 
 
 @pytest.fixture(scope="module")
@@ -40,39 +36,6 @@ def server():
         yield server
 
 
-class Client:
-    """A user with a cache of their own."""
-
-    def __init__(self, home, images, url):
-        self.home, self.images, self.url = home, images, url
-
-    def start(self, uri="hf://ada/small", endpoint=None, changes=None, out="scores", **keywords):
-        """Starts to load in another process."""
-        env = {
-            **os.environ,
-            "HF_ENDPOINT": endpoint or self.url,
-            "HF_HOME": str(self.home / "hf"),
-            "HF_HUB_DISABLE_TELEMETRY": "1",
-            **keywords.pop("env", {}),
-        }
-        command = [sys.executable, str(CLIENT), uri, json.dumps(keywords), str(self.images)]
-        command += [str(self.home / f"{out}.npy"), json.dumps(changes or {})]
-        return subprocess.Popen(
-            command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-
-    def finish(self, process, out="scores"):
-        """The scores, or the error and the seconds that it took."""
-        self.stdout, stderr = process.communicate()
-        if process.returncode == 0:
-            return np.load(self.home / f"{out}.npy")
-        assert process.returncode == 2, stderr[-3000:]
-        return stderr.strip().splitlines()[-1], float(self.stdout)
-
-    def load(self, *arguments, **keywords):
-        return self.finish(self.start(*arguments, **keywords))
-
-
 @pytest.fixture
 def client(tmp_path, preset, server):
     return Client(tmp_path, preset[0], server.url)
@@ -89,11 +52,10 @@ def test_preset_comes_from_the_hub_and_then_from_the_cache(client, server, prese
     np.testing.assert_array_equal(client.load("hf://ada/small@v1"), old_scores)
     np.testing.assert_array_equal(client.load(f"hf://ada/small@{first}"), old_scores)
     # Neither the network nor the server is needed again.
-    nowhere = "http://127.0.0.1:1"
-    np.testing.assert_array_equal(client.load(endpoint=nowhere), new_scores)
+    np.testing.assert_array_equal(client.load(endpoint=NOWHERE), new_scores)
     before = len(server.requests)
     np.testing.assert_array_equal(client.load(local_files_only=True), new_scores)
-    np.testing.assert_array_equal(client.load(env={"HF_HUB_OFFLINE": "1"}), new_scores)
+    np.testing.assert_array_equal(client.load(offline=True), new_scores)
     assert len(server.requests) == before
 
 
@@ -102,27 +64,23 @@ def test_private_repository_opens_with_its_owners_token_only(client, server, pre
     _, (_, (files, scores)) = preset
     server.add("ada/small", files, private=True)
     for token in (None, "token-of-bob"):
-        error, _ = client.load(token=token)
+        error = client.load(token=token)
         assert "this token may not read" in error
     np.testing.assert_array_equal(client.load(token="token-of-ada"), scores)
 
 
 @pytest.mark.slow
 def test_missing_cache_offline_is_reported(client):
-    for options in (
-        {"endpoint": "http://127.0.0.1:1"},
-        {"env": {"HF_HUB_OFFLINE": "1"}},
-        {"local_files_only": True},
-    ):
-        error, _ = client.load(**options)
+    for options in ({"endpoint": NOWHERE}, {"offline": True}, {"local_files_only": True}):
+        error = client.load(**options)
         assert "the Hub cannot be reached" in error
 
 
 @pytest.mark.slow
 def test_missing_repository_or_revision_is_named(client, server, preset):
     server.add("ada/small", preset[1][0][0])
-    assert "Expected a repository ada/smal on the Hub" in client.load("hf://ada/smal")[0]
-    assert "no such branch, tag or commit" in client.load(revision="v9")[0]
+    assert "Expected a repository ada/smal on the Hub" in client.load("hf://ada/smal")
+    assert "no such branch, tag or commit" in client.load(revision="v9")
 
 
 @pytest.mark.slow
@@ -147,10 +105,10 @@ def test_wrong_bytes_of_the_right_length_are_rejected_and_downloaded_again(clien
 
     for name in ("model.weights.h5", "record.json"):
         server.fault = flip(name)
-        error, _ = client.load()
+        error = client.load()
         assert f"Expected {name} with the hash" in error
         np.testing.assert_array_equal(client.load(), scores)
-        subprocess.run(["rm", "-r", str(client.home / "hf")], check=True)
+        shutil.rmtree(client.home / "hf")
 
 
 @pytest.mark.slow
@@ -169,8 +127,8 @@ def test_body_that_is_cut_short_is_resumed_or_rejected(client, server, preset):
 
     server.fault = cut
     first = client.load()
-    if isinstance(first, tuple):
-        assert "Try again later" in first[0]
+    if isinstance(first, str):
+        assert "Try again later" in first
         first = client.load()
     np.testing.assert_array_equal(first, scores)
 
@@ -184,7 +142,7 @@ def test_server_that_fails_is_reported_to(client, server, preset):
         return True
 
     server.fault = fail
-    error, _ = client.load(env={"HF_HUB_ETAG_TIMEOUT": "1"})
+    error = client.load()
     assert "Try again later" in error or "cannot be reached" in error
 
 
@@ -245,7 +203,7 @@ def test_two_processes_may_download_at_once(client, server, preset):
 @pytest.mark.slow
 def test_empty_repository_is_no_preset(client, server):
     server.add("ada/small", {"README.md": b"soon"})
-    assert "Expected a preset in ada/small" in client.load()[0]
+    assert "Expected a preset in ada/small" in client.load()
 
 
 class TestNamedPresets:
@@ -277,7 +235,7 @@ class TestNamedPresets:
         _, ((old, _), _) = preset
         larger = {**old, "model.weights.h5": old["model.weights.h5"] + bytes(10**6)}
         changes["plain_bn_imagenet"]["revision"] = server.add("ada/small", larger)
-        error, _ = client.load("plain_bn_imagenet", changes=changes)
+        error = client.load("plain_bn_imagenet", changes=changes)
         assert "Nothing was downloaded" in error
         assert not [path for _, path in server.requests if "/objects/" in path]
 
@@ -288,11 +246,11 @@ class TestNamedPresets:
         sizes = {k: len(new[k]) for k in changes["plain_bn_imagenet"]["files"]}
         for name, facts in changes["plain_bn_imagenet"]["files"].items():
             facts["size"] = sizes[name]
-        error, _ = client.load("plain_bn_imagenet", changes=changes)
+        error = client.load("plain_bn_imagenet", changes=changes)
         assert "to have the sha256" in error
 
     @pytest.mark.slow
     def test_offline_says_so(self, client):
-        error, _ = client.load("highway_bn_imagenet", endpoint="http://127.0.0.1:1")
+        error = client.load("highway_bn_imagenet", endpoint=NOWHERE)
         assert "Expected timm/resnet50.a1_in1k" in error
         assert "the Hub cannot be reached" in error

@@ -16,11 +16,11 @@ import keras_unrolled as ku
 from keras_unrolled import InputError, cli, data, models, paths
 from keras_unrolled.files import fingerprint
 from keras_unrolled.models.weight_files import read_shapes
-from keras_unrolled.presets import card, publishing
+from keras_unrolled.presets import card, publishing, verification
 from tests.conftest import ROOT
 from tests.hub_server import running_hub
 from tests.nets import randomize
-from tests.presets.test_hub import Client
+from tests.presets.hub_client import NOWHERE, Client
 
 # What the Hub's client asks of httpx when it uploads.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -78,7 +78,11 @@ def publish_elsewhere(server, folder, uri="hf://ada/small"):
 
 @pytest.fixture
 def publish(monkeypatch, capsys):
-    """A function that publishes in this process, where the client has read its environment."""
+    """A function that publishes in this process, where the client has read its environment.
+
+    The preset is verified in this process, too.
+    """
+    monkeypatch.setattr(publishing, "_verify_in_a_new_process", verification.verify)
 
     def publish(server, folder, *arguments, token="token-of-ada", uri="hf://ada/small"):
         settings = {
@@ -113,7 +117,7 @@ def test_published_preset_is_the_one_that_is_loaded(server, folder, saved, tmp_p
     assert sha == found["commit"]
     expected = {*ku.load_record(folder).files, "record.json", "README.md", "notes.md"}
     assert files.keys() == expected | {".eval_results/cifar10.yaml"}
-    scores = Client(tmp_path, saved[1], server.url).load()
+    scores = Client(tmp_path, saved[1], server.url).load_elsewhere()
     assert np.abs(scores - saved[2]).max() == 0.0
 
 
@@ -139,7 +143,7 @@ def test_publishing_without_rights_fails_and_creates_nothing(server, folder, pub
 
 @pytest.mark.slow
 def test_hub_that_cannot_be_reached_is_reported(folder, server, publish):
-    server.url = "http://127.0.0.1:1"
+    server.url = NOWHERE
     code, error = publish(server, folder)
     assert code == 2
     assert "Expected the Hub to accept ada/small" in error
@@ -147,11 +151,11 @@ def test_hub_that_cannot_be_reached_is_reported(folder, server, publish):
 
 
 @pytest.mark.slow
-def test_damaged_preset_is_not_sent(server, folder, publish):
+def test_damaged_preset_is_not_sent(server, folder):
     data = bytearray((folder / "model.weights.h5").read_bytes())
     data[len(data) // 2] ^= 1
     (folder / "model.weights.h5").write_bytes(data)
-    code, error = publish(server, folder)
+    code, error = publish_elsewhere(server, folder)
     assert code == 2
     assert "to have the sha256" in error
     assert server.requests == []
@@ -254,8 +258,7 @@ def test_zoo_publish_sends_presets_and_their_names_lead_to_them(server, tmp_path
     client = Client(tmp_path, tmp_path / "images.npy", server.url)
     for name, pin in pins.items():
         assert pin["repository"] == f"ada/{name}"
-        changes = {name: {**pin}}
-        found = client.load(name, changes=changes, env={"KERAS_UNROLLED_TEST_BARE": "1"})
+        found = client.load(name, changes={name: pin}, bare=True)
         np.testing.assert_array_equal(found, ku.from_preset(name).predict(images, verbose=0))
     assert [path for _, path in server.requests if "/objects/" in path]
     # Without the source's repository the regated ones fail, and it says which.
@@ -322,8 +325,7 @@ def test_repository_of_the_other_visibility_gets_nothing(server, folder, publish
     assert "It exists and is neither" in error
 
 
-def test_dry_run_reports_the_visibility_that_is(server, folder, publish, monkeypatch):
-    monkeypatch.setattr(publishing, "_verify_in_a_new_process", lambda folder: None)
+def test_dry_run_reports_the_visibility_that_is(server, folder, publish):
     server.add("ada/small", {"notes.md": b"the author's"}, private=True)
     code, found = publish(server, folder, "--dry-run")
     assert (code, found["private"]) == (0, True)

@@ -12,10 +12,9 @@ from keras_unrolled.presets import record as records
 from keras_unrolled.presets import regated
 from tests.convert.test_timm import write_checkpoint
 from tests.hub_server import running_hub, sha256
-from tests.presets.test_hub import Client
+from tests.presets.hub_client import NOWHERE, Client
 
 SOURCE = ku.load_record("highway_bn_imagenet").source
-VERIFY = {"KERAS_UNROLLED_TEST_VERIFY": "1"}  # keeps a converted copy
 SMALL = "timm/resnet18.a1_in1k"
 GATINGS = {
     "resnet_bn_imagenet": "residual",
@@ -96,17 +95,17 @@ def test_highway_bn_imagenet_is_downloaded_checked_and_converted(
 
     server.fault = cut
     first = client.load("highway_bn_imagenet", changes=changes)
-    seconds = [float(client.stdout.splitlines()[0])]
+    seconds = [client.seconds]
     assert relative(first, expected) < 1e-4
     # The download continued with what had arrived.
     assert [start > 10**7 for _, start in server.ranges] == [True]
-    answers = json.loads(client.stdout.splitlines()[1])
+    answers = client.model.decode(first, top=1)
     names = models.imagenet_labels()
     assert [best[0][0] for best in answers] == [names[i] for i in expected.argmax(-1)]
     # The second time the Hub is not needed, and the scores are the same to the bit.
     before = len(server.requests)
-    again = client.load("highway_bn_imagenet", changes=changes, endpoint="http://127.0.0.1:1")
-    seconds.append(float(client.stdout.splitlines()[0]))
+    again = client.load("highway_bn_imagenet", changes=changes, endpoint=NOWHERE)
+    seconds.append(client.seconds)
     np.testing.assert_array_equal(again, first)
     assert len(server.requests) == before
     print(f"highway_bn_imagenet: first {seconds[0]:.1f} s, then {seconds[1]:.1f} s")
@@ -115,7 +114,7 @@ def test_highway_bn_imagenet_is_downloaded_checked_and_converted(
 @pytest.mark.slow
 def test_converted_copy_is_kept_for_verification(checkpoint, server, changes, tmp_path):
     client = Client(tmp_path, checkpoint[1], server.url)
-    client.load("highway_bn_imagenet", changes=changes, env=VERIFY)
+    client.load("highway_bn_imagenet", changes=changes, verify=True)
     # It is kept as a preset of its own, with what was seen of the source.
     (kept,) = (tmp_path / "hf" / "assets").rglob("record.json")
     record = records.Record.read(kept)
@@ -131,15 +130,14 @@ def test_converted_copy_is_kept_for_verification(checkpoint, server, changes, tm
     content = bytearray(damaged.read_bytes())
     content[len(content) // 2] ^= 1
     damaged.write_bytes(content)
-    nowhere = "http://127.0.0.1:1"
-    client.load("highway_bn_imagenet", changes=changes, env=VERIFY, endpoint=nowhere)
+    client.load("highway_bn_imagenet", changes=changes, verify=True, endpoint=NOWHERE)
     assert files.fingerprint(damaged) == record.files["model.weights.h5"]
 
 
 @pytest.mark.slow
 def test_weights_other_than_the_published_ones_are_rejected(checkpoint, server, tmp_path):
     client = Client(tmp_path, checkpoint[1], server.url)
-    error, _ = client.load("resnet_bn_imagenet")
+    error = client.load("resnet_bn_imagenet")
     assert "Expected model.safetensors of timm/resnet50.a1_in1k to have the 102,469,840" in error
     assert not [path for _, path in server.requests if "/objects/" in path]
 
@@ -148,7 +146,7 @@ def test_weights_other_than_the_published_ones_are_rejected(checkpoint, server, 
 def test_two_processes_may_convert_the_same_preset_at_once(checkpoint, server, changes, tmp_path):
     client = Client(tmp_path, checkpoint[1], server.url)
     processes = [
-        client.start("resnet_bn_imagenet", changes=changes, out=out, env=VERIFY) for out in "ab"
+        client.start("resnet_bn_imagenet", changes=changes, out=out, verify=True) for out in "ab"
     ]
     for process, out in zip(processes, "ab"):
         assert client.finish(process, out).size
@@ -169,7 +167,7 @@ def test_source_without_a_recorded_hash_is_checked_against_the_hub(
     content = bytearray(blob.read_bytes())
     content[len(content) // 2] ^= 1
     blob.write_bytes(content)
-    error, _ = client.load(f"hf://{SMALL}", gating="c_only")
+    error = client.load(f"hf://{SMALL}", gating="c_only")
     assert "Expected model.safetensors with the hash" in error
 
 
@@ -182,14 +180,14 @@ def test_file_system_without_links_asks_the_hub_for_hashes(checkpoint, small_ser
         link.unlink()
         blob.rename(link)
     np.testing.assert_array_equal(client.load(f"hf://{SMALL}"), expected)
-    error, _ = client.load(f"hf://{SMALL}", endpoint="http://127.0.0.1:1")
+    error = client.load(f"hf://{SMALL}", endpoint=NOWHERE)
     assert f"Expected to receive the hashes of {SMALL}" in error
     assert "Check the network and try again" in error
     weights = next((tmp_path / "hf" / "hub").rglob("snapshots/*/model.safetensors"))
     content = bytearray(weights.read_bytes())
     content[len(content) // 2] ^= 1
     weights.write_bytes(content)
-    error, _ = client.load(f"hf://{SMALL}")
+    error = client.load(f"hf://{SMALL}")
     assert "Expected model.safetensors with the hash" in error
 
 
