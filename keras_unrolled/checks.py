@@ -7,6 +7,7 @@ name is answered with the names that it might have been. Nothing here imports Ke
 import difflib
 import math
 import operator
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -27,6 +28,17 @@ def one_of(argument: str, value: Any, options: Iterable[str]) -> str:
         f"Expected `{argument}` to be one of {', '.join(map(repr, options))}. "
         f"Received: {argument}={value!r}. {did_you_mean(value, options)}".rstrip()
     )
+
+
+def first_line(text: Any, most: int = 200) -> str:
+    """The first line of a text or error from elsewhere, without control characters.
+
+    An error that says nothing is named by its class.
+    """
+    line = next(iter(str(text).strip().splitlines()), "")
+    if not line and isinstance(text, BaseException):
+        line = type(text).__name__
+    return re.sub(r"[^\x20-\x7e\xa0-\ud7ff]", "?", line)[:most].removesuffix(".")
 
 
 def did_you_mean(value: Any, options: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ import sys
 
 from keras_unrolled import checks, paths, quiet
 from keras_unrolled.files import write_text
-from keras_unrolled.presets import hub
+from keras_unrolled.presets import hub, hub_answers
 from keras_unrolled.presets.catalog import list_presets
 
 
@@ -53,10 +53,10 @@ def _ask_for_user():
 
     try:
         return huggingface_hub.HfApi().whoami()["name"]
-    except (*hub.failures(), ValueError) as error:
+    except (*hub.failures(), *hub_answers.NOT_OF_A_HUB) as error:
         raise checks.InputError(
             "Expected an organization (--to) or a token that names a user (HF_TOKEN). Found "
-            f"neither: {str(error).splitlines()[0]} Pass one of them."
+            f"neither: {checks.first_line(error)}. Pass one of them."
         ) from error
 
 

@@ -139,7 +139,7 @@ def load_tfds(
     except Exception as error:  # whatever a name may lead to
         raise checks.InputError(
             f"Expected a folder, a CSV file or a data set of TFDS. Found no folder or file at "
-            f"{name}, and TFDS knows none of this name ({str(error).splitlines()[0][:100]}). "
+            f"{name}, and TFDS knows none of this name ({checks.first_line(error, 100)}). "
             "Check the path."
         ) from error
     splits = dict(builder.info.splits)

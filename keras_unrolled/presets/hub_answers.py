@@ -14,6 +14,10 @@ from keras_unrolled import checks
 MOST_WAIT = 86_400  # seconds of a `Retry-After` that are repeated to the user
 
 
+# What the Hub's client raises if an answer is not of a Hub, or an upload is refused.
+NOT_OF_A_HUB = (RuntimeError, ValueError, LookupError, TypeError, AttributeError)
+
+
 class Unavailable(checks.InputError):
     """The Hub did not give what was asked for; a copy in the cache is as good as it was."""
 
@@ -86,16 +90,18 @@ def opened(url, wanted, *, token=None, is_file=False, start=0):
     except checks.InputError:
         raise
     except (library.UnsupportedProtocol, library.InvalidURL) as error:
-        raise no_hub(wanted, f"an address that cannot be read ({shorten(str(error))})") from error
+        raise no_hub(
+            wanted, f"an address that cannot be read ({checks.first_line(error)})"
+        ) from error
     except (library.TransportError, errors.OfflineModeIsEnabled) as error:
-        reason = shorten(str(error) or type(error).__name__)
+        reason = checks.first_line(error)
         raise Unreachable(
             f"Expected to receive {wanted} from {constants.ENDPOINT}. The connection failed: "
             f"{reason}. Check the network and try again later; complete files are kept.",
             reason,
         ) from error
     except (library.HTTPError, library.StreamError, ValueError) as error:
-        raise no_hub(wanted, f"what cannot be read ({shorten(str(error))})") from error
+        raise no_hub(wanted, f"what cannot be read ({checks.first_line(error)})") from error
 
 
 def explain_status(answer, wanted, is_file, with_token):
@@ -103,7 +109,7 @@ def explain_status(answer, wanted, is_file, with_token):
     from huggingface_hub import constants
 
     status, code = answer.status_code, answer.headers.get("X-Error-Code", "")
-    text = shorten(answer.headers.get("X-Error-Message", ""))
+    text = checks.first_line(answer.headers.get("X-Error-Message", ""))
     shown = f"{status}: {text}" if text else f"{status}"
     server = constants.ENDPOINT
     if code == "RevisionNotFound":
@@ -154,12 +160,6 @@ def no_hub(wanted, received):
         "which is none: it may be the login page of a network, or a proxy. Open the address in a "
         "browser, or check HF_ENDPOINT."
     )
-
-
-def shorten(text, most=200):
-    """The first line of a text from elsewhere, without control characters."""
-    line = next(iter(text.strip().splitlines()), "")
-    return re.sub(r"[^\x20-\x7e\xa0-\ud7ff]", "?", line)[:most].removesuffix(".")
 
 
 def check_token(token):

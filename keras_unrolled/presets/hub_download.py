@@ -56,20 +56,24 @@ def download(name, listing, revision, token=None):
                 if not blob.exists() and not (folder / file).exists():
                     _receive(url, blob, stated, file, name, token)
                 _link(blob, folder / file)
-        if not COMMIT.fullmatch(revision):
-            with _locked(cache / ".locks" / repository / "refs.lock"):
-                _write_reference(store / "refs" / revision, listing.commit)
     except OSError as error:
         raise checks.InputError(
             f"Expected to write {name} to the cache {cache}. It failed: {error}. Is there room on "
             "the disk, and may it be written? HF_HOME sets another place."
         ) from error
+    if not COMMIT.fullmatch(revision):
+        lock = cache / ".locks" / repository / "refs.lock"
+        _write_reference(store / "refs" / revision, listing.commit, lock)
     return folder
 
 
-def _write_reference(path, commit):
-    """Notes the commit of a branch or tag, for when there is no connection."""
-    with contextlib.suppress(OSError):  # a branch `a` was deleted and there is `a/b` now
+def _write_reference(path, commit, lock):
+    """Notes the commit of a branch or tag, for when there is no connection.
+
+    That fails without harm if the cache is another's, who filled it, or if a branch `a` was deleted
+    and there is `a/b` now.
+    """
+    with contextlib.suppress(OSError, checks.InputError), _locked(lock):
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_text(path, commit)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from keras_unrolled import checks
 from keras_unrolled.presets import card, hub, layout, regated
+from keras_unrolled.presets.hub_answers import NOT_OF_A_HUB, check_token
 
 
 def upload_preset(
@@ -51,6 +52,7 @@ def upload_preset(
             does not accept or store it.
     """
     name, revision = hub.parse(uri, revision)
+    check_token(token)
     if private is not None:
         checks.flag("private", private)
     folder, record = regated.find_folder(preset)
@@ -91,7 +93,8 @@ def _verify_in_a_new_process(folder):
     command = [sys.executable, "-m", "keras_unrolled", "verify", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise checks.InputError(done.stderr.strip().splitlines()[-1].split(": ", 1)[-1])
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise checks.InputError(said[-1].split(": ", 1)[-1])
 
 
 def _send(name, sent, private, revision, token, message):
@@ -118,27 +121,54 @@ def _send(name, sent, private, revision, token, message):
             revision=revision,
             parent_commit=info.sha,
         )
-        with tempfile.TemporaryDirectory() as place:
-            api.snapshot_download(name, revision=done.oid, local_dir=place)
-            for path, content in sent.items():
-                downloaded = Path(place) / path
-                if not downloaded.is_file() or _sha256(downloaded.read_bytes()) != _sha256(content):
-                    raise checks.InputError(
-                        f"Expected {name} to return what was sent. {path} came back "
-                        f"different, in commit {done.oid}. Publish again; until then do not "
-                        "use this commit."
-                    )
-    except hub.failures() as error:
+    except checks.InputError:
+        raise
+    except (*hub.failures(), *NOT_OF_A_HUB) as error:
         if getattr(getattr(error, "response", None), "status_code", None) == 412:
             raise checks.InputError(
                 f"Expected {name} not to change while the preset was sent. Another commit "
                 "was pushed meanwhile; nothing was changed there. Publish again."
             ) from error
         raise checks.InputError(
-            f"Expected the Hub to accept {name}. It did not: {str(error).splitlines()[0]} "
-            "Check the token's rights to write (token=..., HF_TOKEN) and the connection."
+            f"Expected the Hub to accept {name}. It did not: {_explain(error)}. "
+            "Check the token's rights to write (token=..., HF_TOKEN), the connection and what the "
+            "repository has now."
         ) from error
+    _compare(api, name, done.oid, sent)
     return {"private": is_private, "commit": done.oid, "url": done.commit_url}
+
+
+def _compare(api, name, commit, sent):
+    """Raises an error unless a commit comes back as it was sent."""
+    try:
+        with tempfile.TemporaryDirectory() as place:
+            api.snapshot_download(name, revision=commit, local_dir=place)
+            for path, content in sent.items():
+                downloaded = Path(place) / path
+                if not downloaded.is_file() or _sha256(downloaded.read_bytes()) != _sha256(content):
+                    raise checks.InputError(
+                        f"Expected {name} to return what was sent. {path} came back "
+                        f"different, in commit {commit}. Publish again; until then do not "
+                        "use this commit."
+                    )
+    except checks.InputError:
+        raise
+    except (*hub.failures(), *NOT_OF_A_HUB) as error:
+        raise checks.InputError(
+            f"Expected to download {name} and compare it. It was published, in commit {commit}, but "
+            f"this failed: {_explain(error)}. Check the connection and the room for "
+            f"temporary files (TMPDIR sets another place), then run "
+            f"`keras-unrolled verify hf://{name}@{commit}`."
+        ) from error
+
+
+def _explain(error):
+    """What was wrong with the Hub's answer."""
+    if isinstance(error, hub.failures()):
+        return checks.first_line(error)
+    if error.__cause__ is not None:  # of an upload, of which the client says the file's name only
+        return f"{checks.first_line(error)}: {checks.first_line(error.__cause__)}"
+    return f"its answer is not that of a Hub ({checks.first_line(error)})"
 
 
 def _plan_visibility(name, private, token):
@@ -147,7 +177,7 @@ def _plan_visibility(name, private, token):
 
     try:
         found = huggingface_hub.HfApi(token=token).model_info(name).private
-    except hub.failures():  # there is none yet, or the Hub is not reached
+    except (*hub.failures(), *NOT_OF_A_HUB):  # there is none yet, or the Hub is not reached
         return bool(private)
     return _check_visibility(name, found, private)
 

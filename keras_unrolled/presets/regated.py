@@ -1,7 +1,6 @@
 """Presets whose weights are those of another checkpoint, with another gating or layout."""
 
 import importlib.metadata
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -30,29 +29,20 @@ def find_folder(preset, **hub_options):
     Raises:
         InputError: as `resolve`.
     """
-    import huggingface_hub
-
     source, record = resolve(preset, **hub_options)
     if record is None or record.origin != "regated" or record.files:
         return source, record
-    # The snapshot's folder bears the commit's name.
-    version = importlib.metadata.version("keras-unrolled")
-    folder = (
-        huggingface_hub.cached_assets_path(
-            "keras_unrolled", namespace=record.name, subfolder=f"{source.name}-{version}"
-        )
-        / "preset"
-    )
+    folder, is_damaged = _kept_folder(record.name, source.name), False
     if folder.exists():
         try:
             kept = records.Record.read(folder / layout.RECORD)
             integrity.verify(folder, kept)
             return folder, kept
-        except checks.InputError:  # damaged: it can be made again
-            shutil.rmtree(folder)
+        except checks.InputError:
+            is_damaged = True  # and is made again
     seen = {name: files.fingerprint(source / name) for name in convert.timm.FILES}
     # Another process may do the same: whoever is second takes the first one's.
-    with files.written_aside(folder, keep=True) as aside:
+    with files.written_aside(folder, keep=not is_damaged) as aside:
         save_preset(
             from_preset(preset, dtype="float32", **hub_options),
             aside,
@@ -64,6 +54,23 @@ def find_folder(preset, **hub_options):
             papers=record.papers,
         )
     return folder, records.Record.read(folder / layout.RECORD)
+
+
+def _kept_folder(name, commit):
+    """Where the cache keeps a named preset that is made from a commit of its source."""
+    import huggingface_hub
+
+    version = importlib.metadata.version("keras-unrolled")
+    try:
+        folder = huggingface_hub.cached_assets_path(
+            "keras_unrolled", namespace=name, subfolder=f"{commit}-{version}"
+        )
+    except (OSError, ValueError) as error:
+        raise checks.InputError(
+            f"Expected to make a folder for {name} in the cache. It failed: {error}. Is there room on "
+            "the disk, and may it be written? HF_HOME sets another place."
+        ) from error
+    return folder / "preset"
 
 
 def convert_preset(

@@ -9,6 +9,7 @@ import time
 import keras
 import tensorflow as tf
 
+from keras_unrolled import checks
 from keras_unrolled.engine import checkpoint
 from keras_unrolled.engine.log import Log
 from keras_unrolled.engine.objectives import classification
@@ -167,7 +168,7 @@ class _Run:
                 raise
             raise WorkersGoneError(
                 f"Expected all {self.worker.count} workers to take step {state['step'] + 1}. One "
-                f"of them does not answer ({str(error).splitlines()[0][:200]}). Start all of them "
+                f"of them does not answer ({checks.first_line(error)}). Start all of them "
                 f"again; the last checkpoint in {self.job.workdir} is intact."
             ) from error
 

@@ -220,7 +220,7 @@ def _make_tpu():
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
         raise checks.InputError(
-            f"Expected a TPU. Found none that answers ({str(error).splitlines()[0]}). Set "
+            f"Expected a TPU. Found none that answers ({checks.first_line(error)}). Set "
             "TPU_NAME, or run on the TPU's own machine with TensorFlow's TPU build."
         ) from error
     return tf.distribute.TPUStrategy(resolver)
