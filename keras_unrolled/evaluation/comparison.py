@@ -28,7 +28,7 @@ def compare_answers(first, second):
     n, ahead, behind = len(first), int((first & ~second).sum()), int((second & ~first).sum())
     apart, difference = ahead + behind, (ahead - behind) / len(first)
     both = int((first & second).sum())
-    low, high = _paired_interval(both, ahead, behind, n - both - ahead - behind)
+    low, high = paired_interval(both, ahead, behind, n - both - ahead - behind)
     # The rarer side's count under a fair coin, and as far on the other side.
     tail = sum(math.comb(apart, i) for i in range(min(ahead, behind) + 1))
     return {
@@ -42,7 +42,7 @@ def compare_answers(first, second):
     }
 
 
-def _paired_interval(both, ahead, behind, neither):
+def paired_interval(both, ahead, behind, neither):
     """Newcombe's 95 % interval of the difference of two paired proportions (1998, method 10).
 
     It joins the Wilson interval of each proportion, with the correlation of the two. Unlike Wald's it

@@ -5,7 +5,13 @@ from keras import ops
 
 from keras_unrolled import checks
 from keras_unrolled.layers.layer_dropout import make_layer_dropout
-from keras_unrolled.layers.mixing import GATINGS, gate_activation, mix
+from keras_unrolled.layers.mixing import (
+    GATINGS,
+    LESIONS,
+    effective_gates,
+    gate_activation,
+    mix,
+)
 from keras_unrolled.layers.normalization import make_normalization
 from keras_unrolled.layers.stack import Stack
 
@@ -188,42 +194,86 @@ class Block(keras.layers.Layer):
             training: bool, mode of normalization and layer dropout.
 
         Returns:
-            A dict of tensors of the output's shape: "shortcut" (the x that is mixed),
-            "transform" (H), "transform_gate" (T) and "carry_gate" (C) where they are free,
-            in float32 at least, "mix" (before the last ReLU) and "output".
+            A dict of tensors of the output's shape: "shortcut" (the x that is mixed; a plain
+            block has none), "transform" (H), "transform_gate" (T) and "carry_gate" (C) in
+            float32 at least, "mix" (before the last ReLU) and "output". H and T are those
+            that are mixed, after layer dropout; a gate that is fixed has the shape `()`.
         """
-        parts = {}
-        entry = x
-        if self.activation_order == "pre":
-            if self.preactivation is not None:
-                entry = self.preactivation(x, training=training)
-            entry = ops.relu(entry)
+        entry = self._enter(x, training)
         h = self.transform(entry, training=training)
         if self.transform_relu:
             h = ops.relu(h)
-        parts["transform"] = h
         transform = carry = None
         if self.transform_gate is not None:
             transform = gate_activation(self.transform_gate(entry, training=training))
-            parts["transform_gate"] = transform
             transform = self.drop(transform, training=training)
         else:
             h = self.drop(h, training=training)
         if self.carry_gate is not None:
             carry = gate_activation(self.carry_gate(entry, training=training))
-            parts["carry_gate"] = carry
+        parts = {"transform": h}
+        parts["transform_gate"], parts["carry_gate"] = effective_gates(
+            self.gating, transform, carry
+        )
         if GATINGS[self.gating].carries:
-            if self.projection is not None:
-                x = self.projection(entry, training=training)
-            elif self.changes_shape:
-                x = self._pad(x)
-            parts["shortcut"] = x
+            x = parts["shortcut"] = self._carry(x, entry, training)
         parts["mix"] = mix(self.gating, h, x, transform, carry)
-        parts["output"] = ops.relu(parts["mix"]) if self.mix_relu else parts["mix"]
+        parts["output"] = self.leave(parts["mix"])
         return parts
 
     def call(self, x, training=None):
         return self.parts(x, training=training)["output"]
+
+    def lesion(self, x, how="identity", training=None):
+        """The block's output without its own estimate, that is with T = 0.
+
+        Args:
+            x: tensor of shape `(batch, height, width, channels)`.
+            how: "identity" (C = 1: the shortcut alone) or "keep_carry" (C as it is).
+            training: bool, mode of the normalization of the shortcut and of the carry gate.
+
+        Returns:
+            A tensor of the output's shape.
+
+        Raises:
+            InputError: for a plain block that changes the shape, which has no shortcut, and for
+                "keep_carry" of a block whose C is not free.
+        """
+        checks.one_of("how", how, LESIONS)
+        if how == "keep_carry" and self.carry_gate is None:
+            raise checks.InputError(
+                'Expected a block with a free carry gate for how="keep_carry". Received: '
+                f'{self.name}, of gating {self.gating!r}. Choose how="identity".'
+            )
+        if self.changes_shape and not GATINGS[self.gating].carries:
+            raise checks.InputError(
+                f"Expected a block that can be left out. Received: {self.name}, which changes the "
+                "shape and, being plain, has no shortcut. Choose another block."
+            )
+        entry = self._enter(x, training)
+        y = self._carry(x, entry, training)
+        if how == "keep_carry":
+            carry = gate_activation(self.carry_gate(entry, training=training))
+            y = mix(self.gating, ops.zeros_like(y), y, ops.zeros_like(carry), carry)
+        return self.leave(y)
+
+    def _enter(self, x, training):
+        """What the stacks read."""
+        if self.activation_order == "post":
+            return x
+        if self.preactivation is not None:
+            x = self.preactivation(x, training=training)
+        return ops.relu(x)
+
+    def _carry(self, x, entry, training):
+        """The shortcut: x, in the shape of the output."""
+        if self.projection is not None:
+            return self.projection(entry, training=training)
+        return self._pad(x) if self.changes_shape else x
+
+    def leave(self, y):
+        """The output of a mix: its ReLU where `mix_relu`."""
+        return ops.relu(y) if self.mix_relu else y
 
     def _pad(self, x):
         # New channels come last, as in fb.resnet.torch's shortcut of type A.

@@ -4,7 +4,13 @@ import keras
 
 from keras_unrolled import checks
 from keras_unrolled.layers.layer_dropout import make_layer_dropout
-from keras_unrolled.layers.mixing import GATINGS, gate_activation, mix
+from keras_unrolled.layers.mixing import (
+    GATINGS,
+    LESIONS,
+    effective_gates,
+    gate_activation,
+    mix,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_unrolled")
@@ -92,7 +98,18 @@ class Highway(keras.layers.Layer):
         dense.build(input_shape)
         return dense
 
-    def call(self, x, training=None):
+    def parts(self, x, training=None):
+        """Every named intermediate of the layer.
+
+        Args:
+            x: tensor of shape `(..., features)`.
+            training: bool, mode of layer dropout.
+
+        Returns:
+            A dict of tensors of the input's shape, as of `Block.parts`: "shortcut" (x; a plain
+            layer has none), "transform" (H), "transform_gate" (T), "carry_gate" (C), "mix" and
+            "output", which are the same. A gate that is fixed has the shape `()`.
+        """
         h = self.activation(self.transform(x))
         transform = carry = None
         if self.transform_gate is not None:
@@ -101,7 +118,31 @@ class Highway(keras.layers.Layer):
             h = self.drop(h, training=training)
         if self.carry_gate is not None:
             carry = gate_activation(self.carry_gate(x))
-        return mix(self.gating, h, x, transform, carry)
+        parts = {"transform": h}
+        parts["transform_gate"], parts["carry_gate"] = effective_gates(
+            self.gating, transform, carry
+        )
+        if GATINGS[self.gating].carries:
+            parts["shortcut"] = x
+        parts["mix"] = parts["output"] = mix(self.gating, h, x, transform, carry)
+        return parts
+
+    def call(self, x, training=None):
+        return self.parts(x, training=training)["output"]
+
+    def lesion(self, x, how="identity", training=None):
+        """The layer's output with T = 0: x, or with `how="keep_carry"` x * C; see `Block.lesion`."""
+        checks.one_of("how", how, LESIONS)
+        if how == "identity":
+            return x
+        if self.carry_gate is None:
+            raise checks.InputError(
+                'Expected a layer with a free carry gate for how="keep_carry". Received: '
+                f'{self.name}, of gating {self.gating!r}. Choose how="identity".'
+            )
+        carry = gate_activation(self.carry_gate(x))
+        zeros = keras.ops.zeros_like(x)
+        return mix(self.gating, zeros, x, keras.ops.zeros_like(carry), carry)
 
     def compute_output_shape(self, input_shape):
         return input_shape

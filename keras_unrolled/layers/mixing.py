@@ -38,6 +38,9 @@ GATINGS = {
     "t_only": Gating("free", "one"),  # y = H*T + x    (section 5.2)
 }
 
+# How a block is left out: T = 0, and C = 1 or as it is.
+LESIONS = ("identity", "keep_carry")
+
 
 def mix(gating, h, x, transform=None, carry=None):
     """Mixes a new estimate `h` with the old one `x`: `h * T + x * C`.
@@ -70,6 +73,27 @@ def mix(gating, h, x, transform=None, carry=None):
     new = ops.multiply(h, transform) if rule.transform == "free" else h
     old = ops.multiply(x, carry) if rule.carry == "free" else x
     return ops.cast(ops.add(new, old), dtype)
+
+
+def effective_gates(gating, transform=None, carry=None):
+    """T and C of `y = H * T + x * C` as tensors, also where a gating fixes or couples them.
+
+    Args:
+        gating: string, a key of `GATINGS`.
+        transform: tensor, the gate T, where it is free.
+        carry: tensor, the gate C, where it is free.
+
+    Returns:
+        Two tensors in float32 at least. One that is fixed at 0 or 1 has the shape `()`.
+    """
+    rule = GATINGS[gating]
+    if rule.transform != "free":
+        transform = ops.convert_to_tensor(1.0, "float32")
+    if rule.carry == "coupled":
+        carry = ops.subtract(1.0, transform)
+    elif rule.carry != "free":
+        carry = ops.convert_to_tensor(1.0 if rule.carry == "one" else 0.0, "float32")
+    return transform, carry
 
 
 def gate_activation(preactivation):

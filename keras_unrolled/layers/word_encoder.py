@@ -93,6 +93,13 @@ class WordEncoder(keras.layers.Layer):
         self.built = True
 
     def call(self, characters, training=None):
+        y = self.convolve(characters)
+        for layer in self.layers:
+            y = layer(y, training=training)
+        return ops.reshape(y, (*ops.shape(characters)[:-1], sum(self.num_filters)))
+
+    def convolve(self, characters):
+        """The vectors `(words, sum(num_filters))` of all words before the gated layers."""
         widest = max(self.filter_widths)
         characters = ops.cast(characters, "int32")
         shape = ops.shape(characters)
@@ -109,10 +116,7 @@ class WordEncoder(keras.layers.Layer):
         kernel = ops.concatenate(kernels, axis=-1)
         kernel = ops.reshape(kernel, (widest * self.character_dim, -1))
         most = ops.relu(ops.max(ops.matmul(windows, kernel), axis=1))
-        y = ops.tanh(most + ops.cast(self.bias, self.compute_dtype))
-        for layer in self.layers:
-            y = layer(y, training=training)
-        return ops.reshape(y, (*shape[:-1], sum(self.num_filters)))
+        return ops.tanh(most + ops.cast(self.bias, self.compute_dtype))
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], sum(self.num_filters))

@@ -171,21 +171,66 @@ def set_kernels_to_zero(stack):
         conv.kernel.assign(np.zeros(conv.kernel.shape))
 
 
-def test_parts_has_an_entry_for_each_part_of_the_block(rng):
+@pytest.mark.parametrize("gating", GATINGS)
+def test_parts_are_what_is_mixed(gating, rng):
     x = rng.normal(size=(1, 4, 4, 8)).astype("float32")
-    expected = {
-        "plain": {"transform", "mix", "output"},
-        "residual": {"transform", "shortcut", "mix", "output"},
-        "coupled": {"transform", "shortcut", "transform_gate", "mix", "output"},
-        "full": {"transform", "shortcut", "transform_gate", "carry_gate", "mix", "output"},
-    }
-    for gating, names in expected.items():
-        block = Block(8, gating=gating)
-        y = np.asarray(block(x))
-        parts = block.parts(x)
-        assert parts.keys() == names
-        np.testing.assert_array_equal(np.asarray(parts["output"]), y)
-        np.testing.assert_array_equal(np.maximum(np.asarray(parts["mix"]), 0), y)
+    block = Block(8, gating=gating, layer_dropout=0.0 if gating == "plain" else 0.25)
+    y = np.asarray(block(x))
+    randomize(block)
+    y = np.asarray(block(x))
+    parts = {name: np.asarray(value) for name, value in block.parts(x).items()}
+    names = {"transform", "transform_gate", "carry_gate", "shortcut", "mix", "output"}
+    assert parts.keys() == names - ({"shortcut"} if gating == "plain" else set())
+    np.testing.assert_array_equal(parts["output"], y)
+    np.testing.assert_array_equal(np.maximum(parts["mix"], 0), y)
+    # Gates that are fixed or coupled are there, and all after layer dropout.
+    transform, carry = parts["transform_gate"], parts["carry_gate"]
+    mixed = parts["transform"] * transform + parts.get("shortcut", 0) * carry
+    np.testing.assert_allclose(parts["mix"], mixed, rtol=1e-5, atol=1e-5)
+    rule = GATINGS[gating]
+    fixed = {"one": 1.0, "zero": 0.0}
+    for gate, kind in ((transform, rule.transform), (carry, rule.carry)):
+        assert gate.shape == (() if kind in fixed else x.shape)
+        assert kind not in fixed or gate == fixed[kind]
+    if rule.carry == "coupled":
+        np.testing.assert_allclose(transform + carry, 1, rtol=1e-6)
+    if rule.transform == "free":
+        assert 0 < transform.max() <= 0.75
+
+
+@pytest.mark.parametrize("name", [n for n in BLOCK_OPTIONS if n != "plain"])
+@pytest.mark.parametrize("strides", [1, 2])
+def test_lesion_equals_a_transform_gate_that_is_shut(name, strides, rng):
+    x = rng.normal(size=(2, 6, 6, 8)).astype("float32")
+    block = Block(8 if strides == 1 else 16, strides=strides, **BLOCK_OPTIONS[name])
+    block(x)
+    randomize(block)
+    parts = block.parts(x)
+    shortcut = np.asarray(parts["shortcut"])
+    expected = np.maximum(shortcut, 0) if block.mix_relu else shortcut
+    np.testing.assert_array_equal(np.asarray(block.lesion(x)), expected)
+    if block.carry_gate is not None:
+        carried = shortcut * np.asarray(parts["carry_gate"])
+        expected = np.maximum(carried, 0) if block.mix_relu else carried
+        np.testing.assert_array_equal(np.asarray(block.lesion(x, "keep_carry")), expected)
+    else:
+        with pytest.raises(InputError, match="a free carry gate"):
+            block.lesion(x, "keep_carry")
+    if block.transform_gate is not None:
+        how = "identity" if block.carry_gate is None else "keep_carry"
+        set_gate(block.transform_gate, -200.0)
+        np.testing.assert_array_equal(np.asarray(block(x)), np.asarray(block.lesion(x, how)))
+
+
+def test_plain_block_is_left_out_where_it_keeps_the_shape(rng):
+    x = rng.normal(size=(2, 6, 6, 8)).astype("float32")
+    block = Block(8, gating="plain")
+    block(x)
+    np.testing.assert_array_equal(np.asarray(block.lesion(x)), np.maximum(x, 0))
+    block = Block(8, gating="plain", strides=2)
+    block(x)
+    with pytest.raises(InputError, match="being plain, has no shortcut"):
+        block.lesion(x)
 
 
 @pytest.mark.parametrize("name", BLOCK_OPTIONS)

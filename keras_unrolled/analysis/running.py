@@ -1,0 +1,220 @@
+"""Schedules run on data: one walk over the tree of their common beginnings."""
+
+import functools
+import math
+
+import keras
+import numpy as np
+
+from keras_unrolled import checks
+from keras_unrolled.analysis.compiled import Runner
+from keras_unrolled.analysis.samples import Samples
+from keras_unrolled.analysis.stack import as_stack
+from keras_unrolled.analysis.table import Table
+from keras_unrolled.evaluation.comparison import paired_interval
+
+SCORES = ("n", "accuracy", "loss", "kl", "agreement", "low", "high", "difference")
+INTACT = "intact"
+
+
+def run_schedules(
+    stack, data, schedules, *, recalibrate=None, seed=0, batch_size=None, progress=None
+):
+    """Scores of a network with its blocks in other schedules, next to the intact one's.
+
+    The schedules share their common beginnings: each batch goes once through every branch of the
+    tree of steps. Only blocks are compiled, each configuration once.
+
+    Args:
+        stack: a `BlockStack` or a model that `as_stack` takes, with a head.
+        data: images, or a pair `(images, labels)`, as `Samples` takes them. Without labels only what
+            needs none is measured.
+        schedules: dict from a name to a `Schedule` of this stack.
+        recalibrate: optional images. With them every schedule is scored once more, with the batch
+            statistics of these images under that schedule in place of the network's.
+        seed: int, of the order in which images are taken into batches of `recalibrate`.
+        batch_size: optional int; the default is what memory allows, 250 at most.
+        progress: optional string, the title of a progress bar.
+
+    Returns:
+        A `Table` with a row for each schedule, the first one "intact", and again for each if
+        recalibrated. Columns: "schedule"; "recalibrated"; "n", images; "accuracy"; "loss", mean
+        cross-entropy in nats; "kl", mean Kullback-Leibler divergence from the intact network's
+        probabilities in nats; "agreement", the share of images that get the intact network's answer;
+        "low" and "high", the intact network's accuracy plus the 95 % interval of the change (paired,
+        Newcombe 1998, method 10); "difference", the change. In recalibrated rows "intact" is the
+        network as it is, too.
+
+    Raises:
+        InputError: for a stack without a head, schedules of another stack, and data that do not fit.
+    """
+    stack = as_stack(stack)
+    if stack.head is None:
+        raise checks.InputError(
+            "Expected a network whose blocks lead to class scores. Received a language model, whose "
+            "gated layers are within it. Choose estimation_error, gate_stats or geometry."
+        )
+    images, labels = data if isinstance(data, tuple) else (data, None)
+    samples, runner = Samples(stack, images, labels), Runner(stack)
+    schedules = {INTACT: stack.schedule(), **schedules}
+    for name, schedule in schedules.items():
+        if schedule.stack is not stack:
+            raise checks.InputError(
+                f"Expected schedules of this stack. {name!r} is of another. Make them from "
+                "stack.schedule()."
+            )
+    tree = _Node()
+    for name, schedule in schedules.items():
+        tree.add(schedule.steps, name)
+    size = batch_size or samples.batch_size(lambda x: count_bytes(stack, runner, x))
+    turns = [False]
+    if recalibrate is not None:
+        turns.append(True)
+        _recalibrate(stack, runner, tree, Samples(stack, recalibrate), size, seed, progress)
+    rows = {
+        (name, turn): _Score(samples.labels is not None) for turn in turns for name in schedules
+    }
+    for x, y in samples.batches(size, progress):
+        intact = log_probabilities(stack, run_intact(stack, runner, x))
+        for turn in turns:
+            start = runner(stack.stem, x, statistics=tree.statistics.get("stem") if turn else None)
+            for name, scores in _walk(stack, runner, tree, start, turn):
+                rows[name, turn].add(log_probabilities(stack, scores), intact, y)
+    return Table(
+        [
+            {"schedule": name, "recalibrated": turn, **row.row()}
+            for (name, turn), row in rows.items()
+        ]
+    )
+
+
+class _Node:
+    """A step of one or more schedules, and what may follow it.
+
+    Attributes:
+        children: dict from a `Step` to a node.
+        ends: names of the schedules that end here.
+        statistics: dict from a block's index, "stem" or "head" to the batch statistics here.
+    """
+
+    def __init__(self):
+        self.children, self.ends, self.statistics = {}, [], {}
+
+    def add(self, steps, name):
+        node = self
+        for step in steps:
+            node = node.children.setdefault(step, _Node())
+        node.ends.append(name)
+
+
+def run_step(stack, step, x, call):
+    """A step's output; `call(index, piece, x, method)` runs a block."""
+    if len(step.blocks) == 1:
+        (index,) = step.blocks
+        return call(index, stack.blocks[index], x, step.how)
+    # Blocks that read the same input: the change that each of them makes is added to it.
+    changes = []
+    for index in step.blocks:
+        parts = call(index, stack.blocks[index], x, "parts")
+        changes.append(parts["mix"] - parts.get("shortcut", x))
+    return stack.blocks[index].leave(x + sum(changes))
+
+
+def _walk(stack, runner, node, x, recalibrated):
+    """Yields the name and the scores of every schedule below a node, depth first."""
+    if node.ends:
+        statistics = node.statistics.get("head") if recalibrated else None
+        scores = runner(stack.head, x, statistics=statistics)
+        for name in node.ends:
+            yield name, scores
+    for step, child in node.children.items():
+
+        def call(index, piece, x, method, known=child.statistics if recalibrated else {}):
+            return runner(piece, x, method, known.get(index))
+
+        yield from _walk(stack, runner, child, run_step(stack, step, x, call), recalibrated)
+
+
+def run_intact(stack, runner, x):
+    """The scores of the network as it is."""
+    x = runner(stack.stem, x)
+    for block in stack.blocks:
+        x = runner(block, x)
+    return runner(stack.head, x)
+
+
+def _recalibrate(stack, runner, tree, samples, size, seed, progress):
+    """Gives every node the mean batch statistics of some images under its schedule."""
+    sums, count = {}, 0
+
+    def collect(node, place, piece, x, method="run"):
+        y, new = runner.collect(piece, x, method)
+        new = [np.asarray(keras.ops.convert_to_numpy(v), "float64") for v in new]
+        if new:
+            old = sums.setdefault((node, place), [0.0] * len(new))
+            sums[node, place] = [a + b for a, b in zip(old, new)]
+        return y
+
+    def visit(node, x):
+        if node.ends:
+            collect(node, "head", stack.head, x)
+        for step, child in node.children.items():
+            visit(child, run_step(stack, step, x, functools.partial(collect, child)))
+
+    order = np.random.default_rng(seed).permutation(len(samples))
+    for x, _ in samples.batches(size, progress and f"{progress}, statistics", order):
+        count += 1
+        visit(tree, collect(tree, "stem", stack.stem, x))
+    for (node, place), values in sums.items():
+        node.statistics[place] = [
+            keras.ops.convert_to_tensor((v / count).astype("float32")) for v in values
+        ]
+
+
+def log_probabilities(stack, scores):
+    """The logarithms of the class probabilities, float64 `(n, classes)`."""
+    scores = np.asarray(keras.ops.convert_to_numpy(scores), "float64")
+    if stack.kind == "probabilities":
+        return np.log(np.maximum(scores, 1e-30))
+    scores = scores - scores.max(-1, keepdims=True)
+    return scores - np.log(np.exp(scores).sum(-1, keepdims=True))
+
+
+def count_bytes(stack, runner, x):
+    """The bytes of the states of one image in all blocks, with their parts."""
+    total, y = 0, runner(stack.stem, x)
+    for block in stack.blocks:
+        y = runner(block, y)
+        total += 6 * math.prod(y.shape) * 4
+    return total
+
+
+class _Score:
+    """What is counted of one schedule."""
+
+    def __init__(self, has_labels):
+        self.has_labels = has_labels
+        self.n = self.agreed = 0
+        self.kl = self.loss = 0.0
+        self.right = np.zeros((2, 2), int)  # intact, this one
+
+    def add(self, scores, intact, labels):
+        self.n += len(scores)
+        answers, expected = scores.argmax(-1), intact.argmax(-1)
+        self.agreed += int((answers == expected).sum())
+        self.kl += float((np.exp(intact) * (intact - scores)).sum())
+        if self.has_labels:
+            self.loss -= float(scores[np.arange(len(labels)), labels].sum())
+            pairs = 2 * (expected == labels) + (answers == labels)
+            self.right += np.bincount(pairs, minlength=4).reshape(2, 2)
+
+    def row(self):
+        row = dict.fromkeys(SCORES)
+        row |= {"n": self.n, "kl": self.kl / self.n, "agreement": self.agreed / self.n}
+        if self.has_labels:
+            (neither, gained), (lost, both) = self.right.tolist()
+            before, after = (lost + both) / self.n, (gained + both) / self.n
+            low, high = paired_interval(both, gained, lost, neither)
+            row |= {"accuracy": after, "loss": self.loss / self.n, "difference": after - before}
+            row |= {"low": before + low, "high": before + high}
+        return row

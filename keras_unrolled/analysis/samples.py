@@ -1,0 +1,111 @@
+"""Images or words to look at a network with, in batches that are prepared as for prediction."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_unrolled import checks
+from keras_unrolled import progress as bars
+from keras_unrolled.data.examples import Examples
+from keras_unrolled.data.files import ImageFiles
+from keras_unrolled.data.tfds import TFDSImages
+from keras_unrolled.models.inputs import check_images
+
+MOST_BATCH = 250
+MEMORY = 2**28  # bytes that the activations of one batch may take
+
+
+class Samples:
+    """Images or words, with or without labels.
+
+    Args:
+        stack: a `BlockStack`.
+        images: uint8 array `(n, height, width, channels)`, a list of arrays `(height, width,
+            channels)`, `ImageFiles` or `TFDSImages`; `Examples`, which have labels; for a language
+            model a list of words; for a network without a preprocessor what it takes.
+        labels: optional int array `(n,)` of class numbers.
+
+    Raises:
+        InputError: for none, for images that the network does not take, and for labels of another
+            number or range.
+    """
+
+    def __init__(self, stack: Any, images: Any, labels: Any = None):
+        if isinstance(images, Examples):
+            images, labels = images.images, images.labels if labels is None else labels
+        if not hasattr(images, "__len__") or isinstance(images, str) or not len(images):
+            what = "an empty one" if hasattr(images, "__len__") else f"a {type(images).__name__}"
+            raise checks.InputError(
+                f"Expected images in an array or a list, or words in a list. Received {what}. Pass one "
+                "at least."
+            )
+        if stack.channels is not None:
+            check_images(images, stack.channels)
+        self.stack, self.images = stack, images
+        self.labels = None if labels is None else self._check(labels)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def _check(self, labels):
+        labels, count = np.asarray(labels), self.stack.num_classes
+        whole = labels.dtype.kind in "iu" and labels.shape == (len(self.images),)
+        if not whole or labels.min() < 0 or (count and labels.max() >= count):
+            found = f"{labels.min()} to {labels.max()}" if whole else f"{labels.dtype}"
+            raise checks.InputError(
+                f"Expected a class number from 0 to {count - 1 if count else 'the last class'} for each "
+                f"of {len(self.images):,} images. Received an array of shape {labels.shape}, {found}. "
+                "Of one-hot labels pass labels.argmax(-1)."
+            )
+        return labels.astype("int64")
+
+    def needs_labels(self, measurement: str) -> None:
+        """Raises `InputError` where there are no labels."""
+        if self.labels is None:
+            raise checks.InputError(
+                f"Expected labels for {measurement}. Received images without. Pass labels=..., a class "
+                "number for each."
+            )
+
+    def take(self, chosen: Any) -> tuple[Any, Any]:
+        """The network's input for those at some indices, and their labels or None."""
+        images = self.images
+        if isinstance(images, list):
+            images = [images[i] for i in chosen]
+        else:
+            images = images[np.asarray(chosen)]
+        if isinstance(images, (ImageFiles, TFDSImages)) or (
+            isinstance(images, list) and not isinstance(images[0], str)
+        ):  # each has its own size
+            rows = [self.stack.prepare(np.asarray(image)[None]) for image in images]
+            x = keras.ops.concatenate([keras.ops.convert_to_tensor(row) for row in rows])
+        else:
+            x = keras.ops.convert_to_tensor(self.stack.prepare(images))
+        return x, None if self.labels is None else self.labels[np.asarray(chosen)]
+
+    def batches(self, size: int, progress: str | None = None, order: Any = None):
+        """Yields what `take` returns, batch after batch, with a progress bar of this title.
+
+        Args:
+            size: int.
+            progress: optional string.
+            order: optional sequence of indices; batches of it are whole, and a rest is left out.
+        """
+        whole = order is not None and len(order) > size
+        indices = np.arange(len(self)) if order is None else np.asarray(order)
+        starts = range(0, len(indices) - size + 1 if whole else len(indices), size)
+        for start in bars.progress(
+            starts, description=progress, unit="batches", hidden=progress is None
+        ):
+            yield self.take(indices[start : start + size])
+
+    def batch_size(self, count_bytes: Any) -> int:
+        """How many fit the memory.
+
+        Args:
+            count_bytes: function from the network's input for one of them to the bytes that its
+                activations take.
+        """
+        x, _ = self.take([0])
+        return int(max(1, min(MOST_BATCH, MEMORY // max(1, count_bytes(x)))))

@@ -1,0 +1,158 @@
+"""In which order, how often and how a network's blocks are run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from keras_unrolled import checks
+from keras_unrolled.layers.mixing import LESIONS
+
+MOST_STEPS = 10_000
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a schedule: a block, or several that read the same input.
+
+    Attributes:
+        blocks: tuple of int, indices into the stack's blocks.
+        how: "run", "identity" or "keep_carry".
+    """
+
+    blocks: tuple[int, ...]
+    how: str = "run"
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """The steps between a network's stem and head. Every method returns a changed copy.
+
+    Args:
+        stack: a `BlockStack`.
+        steps: optional tuple of `Step`; the default is every block once, in order.
+
+    Raises:
+        InputError: by the methods, for a block that does not exist or cannot be left out or moved,
+            and for one that an earlier change has taken out.
+    """
+
+    stack: Any
+    steps: tuple[Step, ...] = ()
+
+    def __post_init__(self):
+        if not self.steps:
+            steps = tuple(Step((i,)) for i in range(len(self.stack.blocks)))
+            object.__setattr__(self, "steps", steps)
+
+    def lesion(self, block: str, how: str = "identity") -> "Schedule":
+        """Leaves a block out: T = 0, and C = 1 ("identity") or as it is ("keep_carry")."""
+        checks.one_of("how", how, LESIONS)
+        index = self.stack.find(block)
+        piece = self.stack.blocks[index]
+        if not piece.removable:
+            raise checks.InputError(
+                f"Expected a block that can be left out. Received: {block}, a transition block of a "
+                "plain network: it changes the shape and has no shortcut. Choose one of "
+                f"{', '.join(self.stack.removable) or 'another network'}."
+            )
+        if how == "keep_carry" and piece.gating not in ("full", "c_only"):
+            raise checks.InputError(
+                f'Expected a block with a free carry gate for how="keep_carry". Received: {block}, of '
+                f'gating {piece.gating!r}. Choose how="identity".'
+            )
+        return self._replace(index, (Step((index,), how),))
+
+    def swap(self, first: str, second: str) -> "Schedule":
+        """Exchanges two blocks of the same shape."""
+        a, b = self._places(first, second)
+        steps = list(self.steps)
+        steps[a], steps[b] = steps[b], steps[a]
+        return replace(self, steps=tuple(steps))
+
+    def order(self, blocks: Sequence[str]) -> "Schedule":
+        """Runs blocks of the same shape in another order, in the places that they have now."""
+        if isinstance(blocks, str):
+            raise checks.InputError(
+                f"Expected a list of blocks. Received the string {blocks!r}. Write [{blocks!r}, ...]."
+            )
+        places = self._places(*blocks)
+        steps = list(self.steps)
+        for place, index in zip(sorted(places), places):
+            steps[place] = self.steps[index]
+        return replace(self, steps=tuple(steps))
+
+    def repeat(self, block: str, times: int) -> "Schedule":
+        """Runs a block `times` times, one after the other."""
+        checks.whole("times", times, least=1, most=1000)
+        self._places(block)
+        index = self.stack.find(block)
+        if len(self.steps) + times > MOST_STEPS:
+            raise checks.InputError(
+                f"Expected at most {MOST_STEPS:,} steps. Received more. Repeat fewer times."
+            )
+        return self._replace(index, (Step((index,)),) * times)
+
+    def parallel(self, blocks: Sequence[str]) -> "Schedule":
+        """Lets consecutive blocks of the same shape read the same input; their changes are added."""
+        places = self._places(*blocks)
+        if len(places) < 2 or sorted(places) != list(range(min(places), min(places) + len(places))):
+            raise checks.InputError(
+                "Expected two or more blocks that follow each other. Received: "
+                f"{', '.join(blocks)}. Choose neighbors."
+            )
+        start = min(places)
+        together = Step(tuple(sorted(self.stack.find(b) for b in blocks)))
+        steps = (*self.steps[:start], together, *self.steps[start + len(places) :])
+        return replace(self, steps=steps)
+
+    def stop_after(self, block: str) -> "Schedule":
+        """Reads the head out after a block of the last stage."""
+        index = self.stack.find(block)
+        if self.stack.blocks[index].stage != self.stack.blocks[-1].stage:
+            raise checks.InputError(
+                f"Expected a block of the last stage, whose features the head can read. Received: "
+                f"{block}. Choose one of {', '.join(self.stack.stages[-1])}."
+            )
+        place = self._place(index)
+        return replace(self, steps=self.steps[: place + 1])
+
+    def build(self, stack: Any = None) -> Any:
+        """The network of this schedule, an `ImageClassifier` of its own.
+
+        Raises:
+            InputError: if no network of this package computes that, as with a gate kept, with
+                parallel blocks, or with a transition block left out.
+        """
+        from keras_unrolled.analysis.pruning import build
+
+        return build(self if stack is None else replace(self, stack=stack))
+
+    def _place(self, index):
+        places = [i for i, step in enumerate(self.steps) if step == Step((index,))]
+        if len(places) != 1:
+            raise checks.InputError(
+                f"Expected {self.stack.blocks[index].name} once in the schedule. Found it "
+                f"{len(places)} times after the earlier changes. Change it first."
+            )
+        return places[0]
+
+    def _places(self, *names):
+        """The places of blocks that can move: of one stage, none a transition block."""
+        indices = [self.stack.find(name) for name in names]
+        pieces = [self.stack.blocks[i] for i in indices]
+        for piece in pieces:
+            if piece.changes_shape:
+                raise checks.InputError(
+                    f"Expected a block that keeps the shape. Received: {piece.name}, a transition "
+                    "block, which can only be where it is."
+                )
+        if len(set(indices)) != len(indices) or len({piece.stage for piece in pieces}) > 1:
+            raise checks.InputError(
+                f"Expected different blocks of one stage. Received: {', '.join(names)}. The features of "
+                "different stages have different shapes."
+            )
+        return [self._place(index) for index in indices]
+
+    def _replace(self, index, steps):
+        place = self._place(index)
+        return replace(self, steps=(*self.steps[:place], *steps, *self.steps[place + 1 :]))
