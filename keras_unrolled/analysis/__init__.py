@@ -1,5 +1,44 @@
-"""Tools that look inside a network."""
+"""Tools that look inside a network: whether its blocks refine an estimate of the same features.
 
+Two primitives carry all measurements: `run_schedules` runs the blocks of a network in other orders,
+and `observe` looks at what they do in one pass over data.
+"""
+
+from keras_unrolled.analysis.cka import cka
+from keras_unrolled.analysis.estimation import estimation_error
+from keras_unrolled.analysis.gate_stats import gate_stats
 from keras_unrolled.analysis.gates import gate_openings
+from keras_unrolled.analysis.geometry import geometry
+from keras_unrolled.analysis.lesion import lesion
+from keras_unrolled.analysis.observing import Accumulator, Trace, observe
+from keras_unrolled.analysis.optimal_gate import optimal_gate
+from keras_unrolled.analysis.reordering import layer_dropout_curve, parallel, repeat, shuffle
+from keras_unrolled.analysis.residual import residual_mean
+from keras_unrolled.analysis.running import run_schedules
+from keras_unrolled.analysis.schedule import Schedule, Step
+from keras_unrolled.analysis.stack import BlockStack, as_stack
+from keras_unrolled.analysis.table import Table
 
-__all__ = ["gate_openings"]
+__all__ = [
+    "Accumulator",
+    "BlockStack",
+    "Schedule",
+    "Step",
+    "Table",
+    "Trace",
+    "as_stack",
+    "cka",
+    "estimation_error",
+    "gate_openings",
+    "gate_stats",
+    "geometry",
+    "layer_dropout_curve",
+    "lesion",
+    "observe",
+    "optimal_gate",
+    "parallel",
+    "repeat",
+    "residual_mean",
+    "run_schedules",
+    "shuffle",
+]

@@ -1,6 +1,7 @@
 """Pieces of a network, compiled once for all that compute the same function."""
 
 import contextlib
+from typing import Any
 
 import keras
 
@@ -16,10 +17,11 @@ class Runner:
 
     Args:
         stack: a `BlockStack`.
+        differentiable: bool, whether gradients are taken through it.
     """
 
-    def __init__(self, stack):
-        self.stack = stack
+    def __init__(self, stack, *, differentiable=False):
+        self.differentiable = differentiable
         self.functions = {}
         pieces = [stack.stem, *stack.blocks, *([stack.head] if stack.head else [])]
         self.values = {
@@ -56,7 +58,8 @@ class Runner:
     def _call(self, piece, x, method, mode, statistics):
         key = (piece.key, method, mode)
         if key not in self.functions:
-            self.functions[key] = _compile(_make(piece, method, mode, self.places[id(piece)]))
+            function = _make(piece, method, mode, self.places[id(piece)])
+            self.functions[key] = _compile(function, self.differentiable)
         values = self.values[id(piece)]
         if statistics is not None:
             values = list(values)
@@ -76,7 +79,7 @@ def _find_statistics(piece):
     ]
 
 
-def _flatten(piece):
+def _flatten(piece) -> list[Any]:
     return [inner for layer in piece.layers for inner in layer._flatten_layers()]
 
 
@@ -102,14 +105,15 @@ def _make(piece, method, mode, places):
 @contextlib.contextmanager
 def _own_statistics(piece):
     """In it batch normalization keeps each batch's own statistics, and no layer draws at random."""
-    momenta, calls = [], []
+    momenta: list[Any] = []
+    calls: list[Any] = []
     for layer in _flatten(piece):
         if isinstance(layer, keras.layers.BatchNormalization):
             momenta.append((layer, layer.momentum))
             layer.momentum = 0.0
         elif isinstance(layer, (LayerDropout, keras.layers.Dropout)):
             calls.append(layer)
-            layer.call = _at_inference(layer.call)
+            layer.call = _at_inference(layer.call)  # type: ignore[method-assign]
     try:
         yield
     finally:
@@ -119,11 +123,11 @@ def _own_statistics(piece):
             del layer.call
 
 
-def _at_inference(call):
+def _at_inference(call) -> Any:
     return lambda inputs, training=False: call(inputs, training=False)
 
 
-def _compile(function):
+def _compile(function, differentiable):
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
@@ -133,7 +137,7 @@ def _compile(function):
         import jax
 
         return jax.jit(function)
-    if backend == "torch":
+    if backend == "torch" and not differentiable:
         import torch
 
         return torch.no_grad()(function)

@@ -145,7 +145,8 @@ def run_intact(stack, runner, x):
 
 def _recalibrate(stack, runner, tree, samples, size, seed, progress):
     """Gives every node the mean batch statistics of some images under its schedule."""
-    sums, count = {}, 0
+    sums: dict = {}
+    count = 0
 
     def collect(node, place, piece, x, method="run"):
         y, new = runner.collect(piece, x, method)

@@ -70,7 +70,7 @@ class Samples:
 
     def take(self, chosen: Any) -> tuple[Any, Any]:
         """The network's input for those at some indices, and their labels or None."""
-        images = self.images
+        images: Any = self.images
         if isinstance(images, list):
             images = [images[i] for i in chosen]
         else:
@@ -78,7 +78,7 @@ class Samples:
         if isinstance(images, (ImageFiles, TFDSImages)) or (
             isinstance(images, list) and not isinstance(images[0], str)
         ):  # each has its own size
-            rows = [self.stack.prepare(np.asarray(image)[None]) for image in images]
+            rows = [self.stack.prepare(np.asarray(image)[None]) for image in iter(images)]
             x = keras.ops.concatenate([keras.ops.convert_to_tensor(row) for row in rows])
         else:
             x = keras.ops.convert_to_tensor(self.stack.prepare(images))

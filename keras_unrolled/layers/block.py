@@ -1,5 +1,7 @@
 """The block, written once: basic or bottleneck, every gating, with or without normalization."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -136,9 +138,10 @@ class Block(keras.layers.Layer):
         dtype = self.dtype_policy
 
         # === Layers ===
-        self.preactivation = None
+        self.preactivation: Any = None
         self.transform = Stack(**deep, **common, dtype=dtype, name="transform")
-        self.transform_gate = self.carry_gate = None
+        self.transform_gate: Any = None
+        self.carry_gate: Any = None
         if "transform" in rule.free:
             self.transform_gate = Stack(
                 **gate, **common, output_bias=transform_bias, dtype=dtype, name="transform_gate"
@@ -147,7 +150,7 @@ class Block(keras.layers.Layer):
             self.carry_gate = Stack(
                 **gate, **common, output_bias=carry_bias, dtype=dtype, name="carry_gate"
             )
-        self.projection = None
+        self.projection: Any = None
         self.projection_options = {**shallow, **common, "normalization": normalization}
         self.drop = make_layer_dropout(gating, layer_dropout, layer_dropout_unit, dtype)
 

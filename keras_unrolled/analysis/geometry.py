@@ -1,0 +1,108 @@
+"""How far and where to blocks move their input."""
+
+import numpy as np
+from keras import ops
+
+from keras_unrolled.analysis.moments import Grouped, add_up, bounds
+from keras_unrolled.analysis.observing import Accumulator, observe
+from keras_unrolled.analysis.table import Table
+
+COLUMNS = (
+    "stage", "block", "ratio", "cosine", "influence", "influence_positions", "gradient_cosine",
+    "low", "high", "at",
+)  # fmt: skip
+TINY = 1e-12
+
+
+class Geometry(Accumulator):
+    """See `geometry`."""
+
+    name = "geometry"
+    needs_parts = True
+
+    def __init__(self, at=None):
+        self.at = at
+
+    def start(self, stack):
+        self.stages = {block.name: block.stage for block in stack.blocks}
+        self.moves, self.descents = {}, {}
+
+    def update(self, trace):
+        for name, parts in trace.parts.items():
+            if "shortcut" not in parts:
+                continue
+            start, end = parts["shortcut"], parts["output"]
+            added = parts["mix"] - start
+            cosine = _cosine(start, end)
+            rows = [_norm(added) / ops.maximum(_norm(start), TINY), cosine, 1 - cosine]
+            places = _cosine(start, end, positions=True)
+            rows.append(1 - (ops.mean(places, axis=(1, 2)) if len(places.shape) == 3 else places))
+            self.moves.setdefault(name, Grouped()).add(rows, add_up)
+            gradient = trace.gradients.get(name)
+            if gradient is not None and gradient.shape == added.shape:
+                # Images that are classified with certainty have no gradient, and no direction.
+                known = ops.cast(_norm(gradient) > TINY, "float32")
+                descent = -_cosine(added, gradient) * known
+                self.descents.setdefault(name, Grouped()).add([descent, known], add_up)
+
+    def result(self):
+        rows = []
+        for name, grouped in self.moves.items():
+            row = {"stage": self.stages[name], "block": name}
+            row |= dict(zip(COLUMNS[2:6], grouped.total.mean))
+            found = (np.nan, np.nan, np.nan)
+            if name in self.descents:
+                found = self.descents[name].interval(_mean_of_known)
+            row |= dict(zip(("gradient_cosine", "low", "high"), bounds(*found)))
+            rows.append({**row, "at": self.at})
+        return Table(rows, COLUMNS)
+
+
+def _mean_of_known(sums):
+    return sums.sums[0] / sums.sums[1] if sums.sums[1] else np.nan
+
+
+def _flat(x):
+    return ops.reshape(ops.cast(x, "float32"), (x.shape[0], -1))
+
+
+def _norm(x):
+    return ops.sqrt(ops.sum(ops.square(_flat(x)), axis=-1))
+
+
+def _cosine(a, b, positions=False):
+    """Cosines `(batch,)` of whole feature maps, or `(batch, height, width)` at each position."""
+    a, b = (ops.cast(v, "float32") if positions else _flat(v) for v in (a, b))
+    lengths = [ops.sqrt(ops.sum(ops.square(v), axis=-1)) for v in (a, b)]
+    return ops.sum(a * b, axis=-1) / ops.maximum(lengths[0] * lengths[1], TINY)
+
+
+def geometry(model, images, labels=None, *, at="input", progress=None):
+    """The length and direction of what each block adds to its input.
+
+    Jastrzebski et al. 2018 compare F with the negative gradient of the loss at the
+    block's input: a block that refines an estimate moves down the loss. The sign depends on where the
+    gradient is taken.
+
+    Args:
+        model: what `as_stack` takes.
+        images: as `Samples` takes them.
+        labels: optional int array `(n,)`, for the gradient.
+        at: where the gradient is taken: "input" or "output" of the block, through the rest of the
+            network, or "readout", at the output as the head reads it out directly (last stage only).
+        progress: optional string, the title of a progress bar.
+
+    Returns:
+        A `Table` with columns "stage"; "block"; means over images of "ratio", |F| / |h| with F the mix
+        less the shortcut h, "cosine" between shortcut and output, "influence", 1 less that (Men et al.
+        2024), of whole feature maps, and "influence_positions", the same at each position;
+        "gradient_cosine" of F with the negative gradient, over images whose gradient is not 0, with
+        "low" and "high", its 95 % interval, None without labels and where the gradient has another shape
+        (at the input of transition blocks); "at". Plain blocks have no rows.
+
+    Raises:
+        InputError: as `observe`.
+    """
+    place = at if labels is not None else None
+    found = observe(model, (images, labels), [Geometry(place)], gradients=place, progress=progress)
+    return found["geometry"]

@@ -1,0 +1,169 @@
+"""One pass over data in which any number of measurements look at what the blocks do."""
+
+import keras
+from keras import ops
+
+from keras_unrolled import checks
+from keras_unrolled.analysis.compiled import Runner
+from keras_unrolled.analysis.running import count_bytes
+from keras_unrolled.analysis.samples import Samples
+from keras_unrolled.analysis.stack import as_stack
+
+PLACES = ("input", "output", "readout")
+
+
+class Accumulator:
+    """A measurement that is collected batch by batch. Its memory does not grow with the images.
+
+    Attributes:
+        name: string, the measurement's name.
+        needs_parts: bool, whether it reads `Trace.parts`.
+        needs_labels: bool.
+    """
+
+    name = ""
+    needs_parts = False
+    needs_labels = False
+
+    def start(self, stack):
+        """Called once, before the first batch."""
+
+    def update(self, trace):
+        """Called for each batch with its `Trace`."""
+        raise NotImplementedError
+
+    def result(self):
+        """The `Table`."""
+        raise NotImplementedError
+
+
+class Trace:
+    """What one batch does in a stack.
+
+    Attributes:
+        labels: int array `(batch,)` or None.
+        inputs: dict from a block's name to its input.
+        outputs: dict from a block's name to its output.
+        parts: dict from a block's name to its parts, as `Block.parts`, where they are needed.
+        gradients: dict from a block's name to the gradient of each image's loss at the place that
+            was asked for: the block's input, its output, or its output as the head reads it out
+            directly, which only blocks of the last stage have.
+        scores: tensor `(batch, classes)`, or None without a head.
+    """
+
+    def __init__(self, stack, runner, x, labels, with_parts):
+        self.labels, self.gradients = labels, {}
+        self.inputs, self.outputs, self.parts = {}, {}, {}
+        x = self.first = runner(stack.stem, x)
+        for block in stack.blocks:
+            self.inputs[block.name] = x
+            if with_parts:
+                self.parts[block.name] = runner(block, x, "parts")
+                x = self.parts[block.name]["output"]
+            else:
+                x = runner(block, x)
+            self.outputs[block.name] = x
+        self.scores = runner(stack.head, x) if stack.head else None
+
+
+def observe(model, data, accumulators, *, gradients=None, batch_size=None, progress=None):
+    """Passes data through a network once, for all accumulators.
+
+    Args:
+        model: what `as_stack` takes.
+        data: images, or a pair `(images, labels)`, as `Samples` takes them.
+        accumulators: list of `Accumulator`, each with its own name.
+        gradients: optional string, where the gradient of each image's loss is taken: "input",
+            "output" or "readout", see `Trace`.
+        batch_size: optional int; the default is what memory allows, 250 at most.
+        progress: optional string, the title of a progress bar.
+
+    Returns:
+        A dict from an accumulator's name to its `Table`.
+
+    Raises:
+        InputError: for labels that are needed and missing, and for data that do not fit.
+    """
+    stack = as_stack(model)
+    images, labels = data if isinstance(data, tuple) else (data, None)
+    samples = Samples(stack, images, labels)
+    for accumulator in accumulators:
+        if accumulator.needs_labels:
+            samples.needs_labels(accumulator.name)
+        accumulator.start(stack)
+    with_parts = any(a.needs_parts for a in accumulators)
+    runner = Runner(stack)
+    if gradients is not None:
+        checks.one_of("gradients", gradients, PLACES)
+        samples.needs_labels("the gradient of the loss")
+        if stack.head is None:
+            raise checks.InputError(
+                "Expected a network whose blocks lead to class scores, for gradients of the loss. "
+                "Received a language model. Leave gradients out."
+            )
+        steep = Runner(stack, differentiable=True)
+    size = batch_size or samples.batch_size(lambda x: count_bytes(stack, runner, x))
+    for x, y in samples.batches(size, progress):
+        trace = Trace(stack, runner, x, y, with_parts)
+        if gradients is not None:
+            trace.gradients = find_gradients(stack, steep, trace, gradients)
+        for accumulator in accumulators:
+            accumulator.update(trace)
+    return {a.name: a.result() for a in accumulators}
+
+
+def find_gradients(stack, runner, trace, place):
+    """Gradients of each image's cross-entropy at every block, see `Trace.gradients`."""
+    labels = ops.convert_to_tensor(trace.labels)
+    if place == "readout":
+        last = [b for b in stack.blocks if b.stage == stack.blocks[-1].stage]
+        states = [trace.outputs[block.name] for block in last]
+
+        def read_out(shifts):
+            scores = [runner(stack.head, s + shift) for s, shift in zip(states, shifts)]
+            return sum(_cross_entropy(stack, s, labels) for s in scores)
+
+        found = _gradient(read_out, [ops.zeros_like(s) for s in states])
+        return {block.name: gradient for block, gradient in zip(last, found)}
+
+    def loss(shifts):
+        x = trace.first + shifts[0]
+        for block, shift in zip(stack.blocks, shifts[1:]):
+            x = runner(block, x) + shift
+        return _cross_entropy(stack, runner(stack.head, x), labels)
+
+    states = [trace.first, *trace.outputs.values()]
+    found = _gradient(loss, [ops.zeros_like(s) for s in states])
+    found = found[:-1] if place == "input" else found[1:]
+    return {block.name: gradient for block, gradient in zip(stack.blocks, found)}
+
+
+def _cross_entropy(stack, scores, labels):
+    """The sum over images, so that an image's gradient does not depend on the others."""
+    return ops.sum(
+        keras.losses.sparse_categorical_crossentropy(
+            labels, scores, from_logits=stack.kind == "logits"
+        )
+    )
+
+
+def _gradient(loss, arguments):
+    """The gradients of a function of a list of tensors."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(arguments)
+            value = loss(arguments)
+        return tape.gradient(value, arguments)
+    if backend == "jax":
+        import jax
+
+        return jax.grad(loss)(arguments)
+    import torch
+
+    for argument in arguments:
+        argument.requires_grad_(True)
+    with torch.enable_grad():
+        return torch.autograd.grad(loss(arguments), arguments)
