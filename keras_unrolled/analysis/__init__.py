@@ -12,6 +12,8 @@ from keras_unrolled.analysis.geometry import geometry
 from keras_unrolled.analysis.lesion import lesion
 from keras_unrolled.analysis.observing import Accumulator, Trace, observe
 from keras_unrolled.analysis.optimal_gate import optimal_gate
+from keras_unrolled.analysis.pruning import prune_depth
+from keras_unrolled.analysis.readout import readout
 from keras_unrolled.analysis.reordering import layer_dropout_curve, parallel, repeat, shuffle
 from keras_unrolled.analysis.residual import residual_mean
 from keras_unrolled.analysis.running import run_schedules
@@ -37,6 +39,8 @@ __all__ = [
     "observe",
     "optimal_gate",
     "parallel",
+    "prune_depth",
+    "readout",
     "repeat",
     "residual_mean",
     "run_schedules",

@@ -7,7 +7,7 @@ from keras_unrolled import checks
 from keras_unrolled.analysis.compiled import Runner
 from keras_unrolled.analysis.running import count_bytes
 from keras_unrolled.analysis.samples import Samples
-from keras_unrolled.analysis.stack import as_stack
+from keras_unrolled.analysis.stack import as_stack, require_head
 
 PLACES = ("input", "output", "readout")
 
@@ -96,11 +96,7 @@ def observe(model, data, accumulators, *, gradients=None, batch_size=None, progr
     if gradients is not None:
         checks.one_of("gradients", gradients, PLACES)
         samples.needs_labels("the gradient of the loss")
-        if stack.head is None:
-            raise checks.InputError(
-                "Expected a network whose blocks lead to class scores, for gradients of the loss. "
-                "Received a language model. Leave gradients out."
-            )
+        require_head(stack)
         steep = Runner(stack, differentiable=True)
     size = batch_size or samples.batch_size(lambda x: count_bytes(stack, runner, x))
     for x, y in samples.batches(size, progress):

@@ -9,7 +9,7 @@ import numpy as np
 from keras_unrolled import checks
 from keras_unrolled.analysis.compiled import Runner
 from keras_unrolled.analysis.samples import Samples
-from keras_unrolled.analysis.stack import as_stack
+from keras_unrolled.analysis.stack import as_stack, require_head
 from keras_unrolled.analysis.table import Table
 from keras_unrolled.evaluation.comparison import paired_interval
 
@@ -48,12 +48,7 @@ def run_schedules(
     Raises:
         InputError: for a stack without a head, schedules of another stack, and data that do not fit.
     """
-    stack = as_stack(stack)
-    if stack.head is None:
-        raise checks.InputError(
-            "Expected a network whose blocks lead to class scores. Received a language model, whose "
-            "gated layers are within it. Choose estimation_error, gate_stats or geometry."
-        )
+    stack = require_head(as_stack(stack))
     images, labels = data if isinstance(data, tuple) else (data, None)
     samples, runner = Samples(stack, images, labels), Runner(stack)
     schedules = {INTACT: stack.schedule(), **schedules}
@@ -71,9 +66,7 @@ def run_schedules(
     if recalibrate is not None:
         turns.append(True)
         _recalibrate(stack, runner, tree, Samples(stack, recalibrate), size, seed, progress)
-    rows = {
-        (name, turn): _Score(samples.labels is not None) for turn in turns for name in schedules
-    }
+    rows = {(name, turn): Score(samples.labels is not None) for turn in turns for name in schedules}
     for x, y in samples.batches(size, progress):
         intact = log_probabilities(stack, run_intact(stack, runner, x))
         for turn in turns:
@@ -190,7 +183,7 @@ def count_bytes(stack, runner, x):
     return total
 
 
-class _Score:
+class Score:
     """What is counted of one schedule."""
 
     def __init__(self, has_labels):

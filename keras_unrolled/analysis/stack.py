@@ -153,6 +153,16 @@ def as_stack(model: Any, *, prepare: Any = None) -> BlockStack:
     )
 
 
+def require_head(stack: BlockStack) -> BlockStack:
+    """Returns a stack that has a head, else raises `InputError`."""
+    if stack.head is None:
+        raise checks.InputError(
+            "Expected a network whose blocks lead to class scores. Received a language model, whose "
+            "gated layers are within it. Choose estimation_error, gate_stats or geometry."
+        )
+    return stack
+
+
 def _block_piece(block, name, stage, changes_shape):
     """A `Block` or a `Highway` layer as a piece; those of one configuration share a key."""
     config = {k: v for k, v in block.get_config().items() if k not in ("name", "trainable")}
@@ -190,7 +200,7 @@ def _from_classifier(model, prepare):
         prepare=prepare or model.preprocessor or _as_float,
         model=model,
         kind=kind_of(model.output_dense.activation),
-        channels=backbone.image_shape[-1],
+        channels=backbone.image_shape[-1] if prepare is None and model.preprocessor else None,
         num_classes=model.num_classes,
     )
 
