@@ -1,82 +1,16 @@
-"""Networks with fewer blocks, or with blocks in another order, as networks of their own."""
-
-import copy
+"""Networks with fewer blocks."""
 
 import keras
 import numpy as np
 
-from keras_unrolled import checks, models
+from keras_unrolled import checks
 from keras_unrolled.analysis.geometry import geometry
 from keras_unrolled.analysis.lesion import lesion
 from keras_unrolled.analysis.samples import Samples
-from keras_unrolled.analysis.schedule import Step
 from keras_unrolled.analysis.stack import as_stack
 from keras_unrolled.models.batch_statistics import recompute_batch_statistics, statistics
 
 BY = ("influence", "lesion")
-
-
-def build(schedule):
-    """The `ImageClassifier` that computes what a schedule does; see `Schedule.build`."""
-    stack = schedule.stack
-    model = stack.model
-    if not isinstance(model, models.ImageClassifier):
-        raise checks.InputError(
-            "Expected an ImageClassifier, of which another can be made. Received a "
-            f"{type(model).__name__}. Convert it first: from_preset loads files of keras.applications, "
-            "timm, torchvision and KerasHub."
-        )
-    if model.backbone.layer_dropout:
-        raise checks.InputError(
-            "Expected a network without layer dropout, whose rates depend on the number of blocks. "
-            f"Received layer_dropout={model.backbone.layer_dropout}. Load it with layer_dropout=0, which "
-            "computes something else, or fine-tune it so first."
-        )
-    kept = [_only(stack, step) for step in schedule.steps]
-    blocks = [stack.blocks[i] for i in kept if i is not None]
-    counts = [sum(b.stage == s for b in blocks) for s in range(1, len(stack.stages) + 1)]
-    if 0 in counts:
-        raise checks.InputError(
-            f"Expected a block in each stage. Stage {counts.index(0) + 1} has none left. Leave fewer out."
-        )
-    config = copy.deepcopy(model.get_config())
-    config["backbone"]["config"]["stackwise_num_blocks"] = counts
-    new = type(model).from_config(config)
-    layers = [block for stage in new.backbone.stages for block in stage]
-    pairs = [(block.layers[0], layer) for block, layer in zip(blocks, layers)]
-    pairs += [
-        (layer, new.backbone.get_layer(layer.name))
-        for layer in model.backbone.layers
-        if layer.name in ("stem", "head_norm")
-    ]
-    for old, layer in [*pairs, (model.output_dense, new.output_dense)]:
-        for source, target in zip(old.weights, layer.weights, strict=True):
-            target.assign(source)
-    if hasattr(model, "provenance"):
-        new.provenance = model.provenance
-    return new
-
-
-def _only(stack, step):
-    """The block that a step runs, or None where it leaves one out; refuses all else."""
-    (index, *others) = step.blocks
-    piece = stack.blocks[index]
-    if not others and step == Step((index,)):
-        return index
-    if others or step.how != "identity" or piece.changes_shape:
-        what = "blocks side by side" if others else f"{piece.name} by {step.how!r}"
-        raise checks.InputError(
-            "Expected a schedule that runs blocks in some order or leaves blocks of one shape out by "
-            f"'identity', which a network of this package can compute. Received: {what}. Use "
-            "run_schedules for it."
-        )
-    first = piece is stack.blocks[0] and stack.model.backbone.activation_order == "pre"
-    if first and stack.model.backbone.mix_relu:
-        raise checks.InputError(
-            f"Expected a block whose input is its own ReLU. Received: {piece.name}, which reads the "
-            "stem. Leave another one out."
-        )
-    return None
 
 
 def prune_depth(model, keep, images, labels=None, *, by="influence", recalibrated=True):

@@ -1,11 +1,12 @@
 """In which order, how often and how a network's blocks are run."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from keras_unrolled import checks
-from keras_unrolled.layers.mixing import LESIONS
+from keras_unrolled import checks, models
+from keras_unrolled.layers.mixing import check_lesion
 
 MOST_STEPS = 10_000
 
@@ -46,20 +47,9 @@ class Schedule:
 
     def lesion(self, block: str, how: str = "identity") -> "Schedule":
         """Leaves a block out: T = 0, and C = 1 ("identity") or as it is ("keep_carry")."""
-        checks.one_of("how", how, LESIONS)
         index = self.stack.find(block)
         piece = self.stack.blocks[index]
-        if not piece.removable:
-            raise checks.InputError(
-                f"Expected a block that can be left out. Received: {block}, a transition block of a "
-                "plain network: it changes the shape and has no shortcut. Choose one of "
-                f"{', '.join(self.stack.removable) or 'another network'}."
-            )
-        if how == "keep_carry" and piece.gating not in ("full", "c_only"):
-            raise checks.InputError(
-                f'Expected a block with a free carry gate for how="keep_carry". Received: {block}, of '
-                f'gating {piece.gating!r}. Choose how="identity".'
-            )
+        check_lesion(how, block, piece.gating, piece.changes_shape)
         return self._replace(index, (Step((index,), how),))
 
     def swap(self, first: str, second: str) -> "Schedule":
@@ -123,9 +113,7 @@ class Schedule:
             InputError: if no network of this package computes that, as with a gate kept, with
                 parallel blocks, or with a transition block left out.
         """
-        from keras_unrolled.analysis.pruning import build
-
-        return build(self if stack is None else replace(self, stack=stack))
+        return _build(self if stack is None else replace(self, stack=stack))
 
     def _place(self, index):
         places = [i for i, step in enumerate(self.steps) if step == Step((index,))]
@@ -156,3 +144,66 @@ class Schedule:
     def _replace(self, index, steps):
         place = self._place(index)
         return replace(self, steps=(*self.steps[:place], *steps, *self.steps[place + 1 :]))
+
+
+def _build(schedule):
+    """The `ImageClassifier` that computes what a schedule does; see `Schedule.build`."""
+    stack = schedule.stack
+    model = stack.model
+    if not isinstance(model, models.ImageClassifier):
+        raise checks.InputError(
+            "Expected an ImageClassifier, of which another can be made. Received a "
+            f"{type(model).__name__}. Convert it first: from_preset loads files of keras.applications, "
+            "timm, torchvision and KerasHub."
+        )
+    if model.backbone.layer_dropout:
+        raise checks.InputError(
+            "Expected a network without layer dropout, whose rates depend on the number of blocks. "
+            f"Received layer_dropout={model.backbone.layer_dropout}. Load it with layer_dropout=0, which "
+            "computes something else, or fine-tune it so first."
+        )
+    kept = [_only(stack, step) for step in schedule.steps]
+    blocks = [stack.blocks[i] for i in kept if i is not None]
+    counts = [sum(b.stage == s for b in blocks) for s in range(1, len(stack.stages) + 1)]
+    if 0 in counts:
+        raise checks.InputError(
+            f"Expected a block in each stage. Stage {counts.index(0) + 1} has none left. Leave fewer out."
+        )
+    config = copy.deepcopy(model.get_config())
+    config["backbone"]["config"]["stackwise_num_blocks"] = counts
+    new = type(model).from_config(config)
+    layers = [block for stage in new.backbone.stages for block in stage]
+    pairs = [(block.layers[0], layer) for block, layer in zip(blocks, layers)]
+    pairs += [
+        (layer, new.backbone.get_layer(layer.name))
+        for layer in model.backbone.layers
+        if layer.name in ("stem", "head_norm")
+    ]
+    for old, layer in [*pairs, (model.output_dense, new.output_dense)]:
+        for source, target in zip(old.weights, layer.weights, strict=True):
+            target.assign(source)
+    if hasattr(model, "provenance"):
+        new.provenance = model.provenance
+    return new
+
+
+def _only(stack, step):
+    """The block that a step runs, or None where it leaves one out; refuses all else."""
+    (index, *others) = step.blocks
+    piece = stack.blocks[index]
+    if not others and step == Step((index,)):
+        return index
+    if others or step.how != "identity" or piece.changes_shape:
+        what = "blocks side by side" if others else f"{piece.name} by {step.how!r}"
+        raise checks.InputError(
+            "Expected a schedule that runs blocks in some order or leaves blocks of one shape out by "
+            f"'identity', which a network of this package can compute. Received: {what}. Use "
+            "run_schedules for it."
+        )
+    first = piece is stack.blocks[0] and stack.model.backbone.activation_order == "pre"
+    if first and stack.model.backbone.mix_relu:
+        raise checks.InputError(
+            f"Expected a block whose input is its own ReLU. Received: {piece.name}, which reads the "
+            "stem. Leave another one out."
+        )
+    return None

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_unrolled import checks, models
+from keras_unrolled.analysis.schedule import Schedule
 from keras_unrolled.layers.mixing import GATINGS
 
 
@@ -115,10 +116,8 @@ class BlockStack:
             )
         return self.by_name[block]
 
-    def schedule(self):
+    def schedule(self) -> Schedule:
         """The `Schedule` of the network as it is."""
-        from keras_unrolled.analysis.schedule import Schedule
-
         return Schedule(self)
 
 

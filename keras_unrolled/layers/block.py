@@ -9,7 +9,7 @@ from keras_unrolled import checks
 from keras_unrolled.layers.layer_dropout import make_layer_dropout
 from keras_unrolled.layers.mixing import (
     GATINGS,
-    LESIONS,
+    check_lesion,
     effective_gates,
     gate_activation,
     mix,
@@ -236,23 +236,9 @@ class Block(keras.layers.Layer):
             training: bool, mode of the normalization of the shortcut and of the carry gate.
 
         Returns:
-            A tensor of the output's shape.
-
-        Raises:
-            InputError: for a plain block that changes the shape, which has no shortcut, and for
-                "keep_carry" of a block whose C is not free.
+            A tensor of the output's shape. What `check_lesion` rejects is an InputError.
         """
-        checks.one_of("how", how, LESIONS)
-        if how == "keep_carry" and self.carry_gate is None:
-            raise checks.InputError(
-                'Expected a block with a free carry gate for how="keep_carry". Received: '
-                f'{self.name}, of gating {self.gating!r}. Choose how="identity".'
-            )
-        if self.changes_shape and not GATINGS[self.gating].carries:
-            raise checks.InputError(
-                f"Expected a block that can be left out. Received: {self.name}, which changes the "
-                "shape and, being plain, has no shortcut. Choose another block."
-            )
+        check_lesion(how, self.name, self.gating, self.changes_shape)
         entry = self._enter(x, training)
         y = self._carry(x, entry, training)
         if how == "keep_carry":
@@ -272,16 +258,15 @@ class Block(keras.layers.Layer):
         """The shortcut: x, in the shape of the output."""
         if self.projection is not None:
             return self.projection(entry, training=training)
-        return self._pad(x) if self.changes_shape else x
+        if not self.changes_shape:
+            return x
+        # New channels come last, as in fb.resnet.torch's shortcut of type A.
+        x = x[:, :: self.strides, :: self.strides, :]
+        return ops.pad(x, [(0, 0), (0, 0), (0, 0), (0, self.output_filters - x.shape[-1])])
 
     def leave(self, y):
         """The output of a mix: its ReLU where `mix_relu`."""
         return ops.relu(y) if self.mix_relu else y
-
-    def _pad(self, x):
-        # New channels come last, as in fb.resnet.torch's shortcut of type A.
-        x = x[:, :: self.strides, :: self.strides, :]
-        return ops.pad(x, [(0, 0), (0, 0), (0, 0), (0, self.output_filters - x.shape[-1])])
 
     def compute_output_shape(self, input_shape):
         return self.transform.compute_output_shape(input_shape)

@@ -1,12 +1,14 @@
 """The dense Highway layer."""
 
+from typing import Any
+
 import keras
 
 from keras_unrolled import checks
 from keras_unrolled.layers.layer_dropout import make_layer_dropout
 from keras_unrolled.layers.mixing import (
     GATINGS,
-    LESIONS,
+    check_lesion,
     effective_gates,
     gate_activation,
     mix,
@@ -74,7 +76,8 @@ class Highway(keras.layers.Layer):
     def build(self, input_shape):
         free = GATINGS[self.gating].free
         self.transform = self._dense(input_shape, "transform", self.bias_initializer)
-        self.transform_gate = self.carry_gate = None
+        self.transform_gate: Any = None
+        self.carry_gate: Any = None
         if "transform" in free:
             bias = keras.initializers.Constant(self.transform_bias)
             self.transform_gate = self._dense(input_shape, "transform_gate", bias)
@@ -132,14 +135,9 @@ class Highway(keras.layers.Layer):
 
     def lesion(self, x, how="identity", training=None):
         """The layer's output with T = 0: x, or with `how="keep_carry"` x * C; see `Block.lesion`."""
-        checks.one_of("how", how, LESIONS)
+        check_lesion(how, self.name, self.gating)
         if how == "identity":
             return x
-        if self.carry_gate is None:
-            raise checks.InputError(
-                'Expected a layer with a free carry gate for how="keep_carry". Received: '
-                f'{self.name}, of gating {self.gating!r}. Choose how="identity".'
-            )
         carry = gate_activation(self.carry_gate(x))
         zeros = keras.ops.zeros_like(x)
         return mix(self.gating, zeros, x, keras.ops.zeros_like(carry), carry)

@@ -10,6 +10,8 @@ from typing import Literal
 import keras
 from keras import ops
 
+from keras_unrolled import checks
+
 
 @dataclass(frozen=True)
 class Gating:
@@ -94,6 +96,28 @@ def effective_gates(gating, transform=None, carry=None):
     elif rule.carry != "free":
         carry = ops.convert_to_tensor(1.0 if rule.carry == "one" else 0.0, "float32")
     return transform, carry
+
+
+def check_lesion(how, name, gating, changes_shape=False):
+    """Raises `InputError` unless a block or layer can be left out in this way.
+
+    Args:
+        how: string, one of `LESIONS`.
+        name: string, the block's name, for the message.
+        gating: string, a key of `GATINGS`.
+        changes_shape: bool, whether the block changes the shape of its input.
+    """
+    checks.one_of("how", how, LESIONS)
+    if how == "keep_carry" and "carry" not in GATINGS[gating].free:
+        raise checks.InputError(
+            f'Expected a block with a free carry gate for how="keep_carry". Received: {name}, of '
+            f'gating {gating!r}. Choose how="identity".'
+        )
+    if changes_shape and not GATINGS[gating].carries:
+        raise checks.InputError(
+            f"Expected a block that can be left out. Received: {name}, a transition block of a plain "
+            "network: it changes the shape and has no shortcut. Choose another block."
+        )
 
 
 def gate_activation(preactivation):

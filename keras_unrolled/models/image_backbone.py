@@ -8,7 +8,12 @@ from keras_unrolled import checks
 from keras_unrolled.layers.block import BLOCK_TYPES, MOST_FILTERS, Block
 from keras_unrolled.layers.mixing import GATINGS
 from keras_unrolled.layers.normalization import make_normalization
-from keras_unrolled.models.limits import check_weight_count, count_kernels
+from keras_unrolled.models.limits import (
+    check_image_shape,
+    check_stages,
+    check_weight_count,
+    count_kernels,
+)
 from keras_unrolled.models.stem import Stem
 from keras_unrolled.preset_names import Named
 
@@ -90,9 +95,9 @@ class ImageBackbone(Named, keras_hub.models.FeaturePyramidBackbone):
         **kwargs,
     ):
         checks.check_names(kwargs, ("name", "trainable"), "ImageBackbone")
-        filters = _stagewise("stackwise_num_filters", stackwise_num_filters, MOST_FILTERS)
-        blocks = _stagewise("stackwise_num_blocks", stackwise_num_blocks, MOST_BLOCKS)
-        strides = _stagewise("stackwise_num_strides", stackwise_num_strides, 16)
+        filters = check_stages("stackwise_num_filters", stackwise_num_filters, MOST_FILTERS)
+        blocks = check_stages("stackwise_num_blocks", stackwise_num_blocks, MOST_BLOCKS)
+        strides = check_stages("stackwise_num_strides", stackwise_num_strides, 16)
         if not len(filters) == len(blocks) == len(strides):
             raise checks.InputError(
                 "Expected as many filters, blocks and strides as there are stages. Received: "
@@ -109,7 +114,7 @@ class ImageBackbone(Named, keras_hub.models.FeaturePyramidBackbone):
         if stem_filters is None:
             stem_filters = 64 if stem == "imagenet" else 16
         checks.whole("stem_filters", stem_filters, least=1, most=MOST_FILTERS)
-        image_shape = _image_shape(image_shape)
+        image_shape = check_image_shape(image_shape)
         widths = [
             checks.whole("filters", max(1, round(f * width_multiplier)), least=1, most=MOST_FILTERS)
             for f in filters
@@ -205,35 +210,64 @@ class ImageBackbone(Named, keras_hub.models.FeaturePyramidBackbone):
             for s, depth in enumerate(self.stackwise_num_blocks, start=1)
         ]
 
-    def forward_intermediates(self, images, training=False):
-        """Runs the network and keeps every named intermediate.
+    def forward_intermediates(self, images, training=False, *, start=None, stop=None, keep=None):
+        """Runs the network, or a part of it, and keeps named intermediates.
 
         Args:
             images: float tensor `(batch, height, width, channels)`, normalized as the
-                preset's preprocessor does it.
+                preset's preprocessor does it; with `start`, the input of that block.
             training: bool, mode of normalization and layer dropout.
+            start: optional string, the first block to run, such as "stage2_block1".
+            stop: optional string, the last block to run.
+            keep: optional function from a name to whether its tensor is kept; the default keeps all.
 
         Returns:
             A dict from name to tensor, in order of computation: "stem"; for each block
             its parts, "stage1_block1/transform", ".../shortcut", ".../transform_gate",
-            ".../carry_gate" and ".../mix" where it has them (`Block.parts`), and its output
+            ".../carry_gate" and ".../mix" (`Block.parts`), and its output
             "stage1_block1"; "head" where the network ends in a norm and ReLU; last
-            "features", which equals what calling the backbone returns.
+            "features", which equals what calling the backbone returns. With `stop` the last is
+            that block's output.
+
+        Raises:
+            InputError: for a block that does not exist, or `stop` before `start`.
         """
-        x = self.get_layer("stem")(ops.convert_to_tensor(images), training=training)
-        intermediates = {"stem": x}
-        for stage in self.stages:
-            for block in stage:
-                parts = block.parts(x, training=training)
-                x = parts.pop("output")
-                intermediates |= {f"{block.name}/{part}": value for part, value in parts.items()}
-                intermediates[block.name] = x
+        blocks = [block for stage in self.stages for block in stage]
+        names = [block.name for block in blocks]
+        for name in (start, stop):
+            if name is not None:
+                checks.one_of("block", name, names)
+        first = names.index(start) if start else 0
+        last = names.index(stop) if stop else len(names) - 1
+        if last < first:
+            raise checks.InputError(
+                f"Expected `stop` at or after `start`. Received: start={start!r}, stop={stop!r}. "
+                "Exchange them."
+            )
+        found = {}
+
+        def note(name, value):
+            if keep is None or keep(name):
+                found[name] = value
+
+        x = ops.convert_to_tensor(images)
+        if start is None:
+            x = self.get_layer("stem")(x, training=training)
+            note("stem", x)
+        for block in blocks[first : last + 1]:
+            parts = block.parts(x, training=training)
+            x = parts.pop("output")
+            for part, value in parts.items():
+                note(f"{block.name}/{part}", value)
+            note(block.name, x)
+        if stop is not None:
+            return found
         for layer in self.layers:
             if layer.name in ("head_norm", "head_relu"):
                 x = layer(x, training=training) if layer.name == "head_norm" else layer(x)
-                intermediates["head"] = x
-        intermediates["features"] = x
-        return intermediates
+                note("head", x)
+        note("features", x)
+        return found
 
     def count_macs(self, image_size: tuple[int, int]) -> int:
         """Multiply-accumulates of every convolution for one image of `(height, width)`."""
@@ -257,36 +291,6 @@ class ImageBackbone(Named, keras_hub.models.FeaturePyramidBackbone):
             "layer_dropout": self.layer_dropout,
             "image_shape": self.image_shape,
         }
-
-
-def _stagewise(argument, values, most):
-    try:
-        values = list(values)
-    except TypeError:
-        values = []
-    if not 1 <= len(values) <= 100:
-        raise checks.InputError(
-            f"Expected `{argument}` to be a list of 1 to 100 whole numbers, one a stage. "
-            f"Received {len(values)} of them. Write for instance [16, 32, 64]."
-        )
-    return [checks.whole(argument, value, least=1, most=most) for value in values]
-
-
-def _image_shape(shape):
-    try:
-        *sizes, channels = shape
-    except TypeError:
-        sizes, channels = [], None
-    if len(sizes) != 2:
-        raise checks.InputError(
-            "Expected `image_shape` to be (height, width, channels), where sizes may be None. "
-            f"Received: image_shape={shape!r}. Write for instance (None, None, 3)."
-        )
-    checks.whole("channels", channels, least=1, most=MOST_FILTERS)
-    for size in sizes:
-        if size is not None:
-            checks.whole("image size", size, least=1, most=MOST_FILTERS)
-    return (*sizes, channels)
 
 
 def _check_size(*shape):

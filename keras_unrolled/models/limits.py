@@ -4,7 +4,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from keras_unrolled import checks
-from keras_unrolled.layers.block import BLOCK_TYPES
+from keras_unrolled.layers.block import BLOCK_TYPES, MOST_FILTERS
 from keras_unrolled.layers.mixing import GATINGS
 
 MOST_WEIGHTS = 2**31
@@ -67,3 +67,35 @@ def check_weight_count(weights, description):
             f"than {weights:,}: {description}. Use fewer or narrower layers, or the configuration of the "
             "weights' own network."
         )
+
+
+def check_stages(argument, values, most):
+    """Returns a list of whole numbers from 1 to `most`, one a stage, else raises `InputError`."""
+    try:
+        values = list(values)
+    except TypeError:
+        values = []
+    if not 1 <= len(values) <= 100:
+        raise checks.InputError(
+            f"Expected `{argument}` to be a list of 1 to 100 whole numbers, one a stage. "
+            f"Received {len(values)} of them. Write for instance [16, 32, 64]."
+        )
+    return [checks.whole(argument, value, least=1, most=most) for value in values]
+
+
+def check_image_shape(shape):
+    """Returns `(height, width, channels)`, where sizes may be None, else raises `InputError`."""
+    try:
+        *sizes, channels = shape
+    except TypeError:
+        sizes, channels = [], None
+    if len(sizes) != 2:
+        raise checks.InputError(
+            "Expected `image_shape` to be (height, width, channels), where sizes may be None. "
+            f"Received: image_shape={shape!r}. Write for instance (None, None, 3)."
+        )
+    checks.whole("channels", channels, least=1, most=MOST_FILTERS)
+    for size in sizes:
+        if size is not None:
+            checks.whole("image size", size, least=1, most=MOST_FILTERS)
+    return (*sizes, channels)

@@ -56,6 +56,26 @@ def test_last_intermediate_equals_the_output(name, rng):
     assert len(shapes) == 1  # the blocks of a stage estimate the same features
 
 
+def test_part_of_a_network_gives_its_intermediates(rng):
+    net = make_net("coupled")
+    randomize(net)
+    x = images(rng)
+    whole = net.forward_intermediates(x)
+    part = net.forward_intermediates(
+        whole["stage1_block1"], start="stage2_block1", stop="stage2_block1"
+    )
+    names = [name for name in whole if name.startswith("stage2_block1")]
+    assert list(part) == names
+    for name in names:
+        np.testing.assert_array_equal(np.asarray(part[name]), np.asarray(whole[name]))
+    kept = net.forward_intermediates(x, keep=lambda name: "gate" not in name)
+    assert list(kept) == [name for name in whole if "gate" not in name]
+    with pytest.raises(InputError, match="Did you mean"):
+        net.forward_intermediates(x, start="stage2_block")
+    with pytest.raises(InputError, match="at or after"):
+        net.forward_intermediates(x, start="stage2_block1", stop="stage1_block1")
+
+
 def test_names_do_not_depend_on_earlier_models():
     first, second = ([layer.name for layer in make_net("full").layers] for _ in range(2))
     assert first == second == ["images", "stem", "stage1_block1", "stage2_block1", "stage2_block2"]
