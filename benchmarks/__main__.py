@@ -20,7 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import language
+from benchmarks import language, microscope
 from keras_unrolled import models
 from keras_unrolled.data.crops import AREA, ASPECT
 from keras_unrolled.data.image_batches import ImageBatches
@@ -220,6 +220,9 @@ def main():
         name: functools.partial(measure, *benchmark) for name, benchmark in BENCHMARKS.items()
     }
     work["training loop, ResNet-20, peer: Model.fit"] = training_loop
+    work["lesions, swaps and repeats of ResNet-20, peer: one rebuilt network each"] = (
+        microscope.measure
+    )
     if options.photographs:
         work["training crops of 224 pixels, peer: bare tf.io.decode_and_crop_jpeg and resize"] = (
             functools.partial(input_pipeline, options.photographs)

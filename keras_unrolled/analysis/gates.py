@@ -6,7 +6,6 @@ import keras
 import numpy as np
 
 from keras_unrolled import checks, models
-from keras_unrolled.layers.mixing import GATINGS
 from keras_unrolled.models.inputs import check_images
 
 BATCH_SIZE = 250
@@ -40,22 +39,15 @@ def gate_openings(model: Any, images: Any) -> dict[str, tuple[float, float]]:
             f"{type(images).__name__}. Stack them with np.stack."
         )
     check_images(images, model.backbone.image_shape[-1])
-    rule = GATINGS[model.backbone.gating]
-    fixed = {"one": 1.0, "zero": 0.0}
     sums: dict[str, np.ndarray] = {}
     for start in range(0, len(images), BATCH_SIZE):
         batch = images[start : start + BATCH_SIZE]
-        intermediates = model.backbone.forward_intermediates(model.preprocessor(batch))
-        for stage in model.backbone.stages:
-            for block in stage:
-                means = sums.setdefault(block.name, np.zeros(2))
-                for i, gate in enumerate(("transform", "carry")):
-                    if gate in rule.free:
-                        value = keras.ops.mean(intermediates[f"{block.name}/{gate}_gate"])
-                        means[i] += float(keras.ops.convert_to_numpy(value)) * len(batch)
-    openings = {}
-    for name, (transform, carry) in sums.items():
-        t = fixed.get(rule.transform, transform / len(images))
-        c = 1 - t if rule.carry == "coupled" else fixed.get(rule.carry, carry / len(images))
-        openings[name] = (float(t), float(c))
-    return openings
+        gates = model.backbone.forward_intermediates(
+            model.preprocessor(batch), keep=lambda name: name.endswith("_gate")
+        )
+        for name, gate in gates.items():
+            mean = float(keras.ops.convert_to_numpy(keras.ops.mean(gate)))
+            block, _, part = name.partition("/")
+            pair = sums.setdefault(block, np.zeros(2))
+            pair[int(part == "carry_gate")] += mean * len(batch) / len(images)
+    return {block: (float(pair[0]), float(pair[1])) for block, pair in sums.items()}
