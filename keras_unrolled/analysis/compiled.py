@@ -109,16 +109,16 @@ def _own_statistics(piece):
     calls: list[Any] = []
     for layer in _flatten(piece):
         if isinstance(layer, keras.layers.BatchNormalization):
-            momenta.append((layer, layer.momentum))
-            layer.momentum = 0.0
+            momenta.append((layer, layer.momentum, layer.trainable))
+            layer.momentum, layer.trainable = 0.0, True  # a frozen one would keep the network's
         elif isinstance(layer, (LayerDropout, keras.layers.Dropout)):
             calls.append(layer)
             layer.call = _at_inference(layer.call)  # type: ignore[method-assign]
     try:
         yield
     finally:
-        for layer, momentum in momenta:
-            layer.momentum = momentum
+        for layer, momentum, trainable in momenta:
+            layer.momentum, layer.trainable = momentum, trainable
         for layer in calls:
             del layer.call
 

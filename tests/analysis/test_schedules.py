@@ -163,6 +163,29 @@ def test_recalibration_of_an_intact_network_restores_its_statistics(images, labe
     assert again["loss"] != pytest.approx(expected["loss"], abs=1e-3)
 
 
+def test_frozen_networks_and_layer_dropout_are_recalibrated_alike(images, labels):
+    model = make("coupled", layer_dropout=0.5)
+    tables = [analysis.lesion(model, images, labels, recalibrate=True) for _ in range(2)]
+    model.trainable = False
+    tables.append(analysis.lesion(model, images, labels, recalibrate=True))
+    assert tables[0].rows == tables[1].rows == tables[2].rows  # nothing is drawn at random
+    changed = tables[0].where(recalibrated=True)["loss"]
+    assert changed != pytest.approx(tables[0].where(recalibrated=False)["loss"], abs=1e-3)
+    for layer in model._flatten_layers():
+        assert "call" not in vars(layer)
+        assert not layer.trainable
+
+
+def test_mixed_precision_gives_nearly_the_same(images, labels):
+    wide, narrow = make("full"), make("full", dtype="mixed_bfloat16")
+    for a, b in zip(wide.weights, narrow.weights, strict=True):
+        b.assign(a)
+    for row, other in zip(*(analysis.lesion(m, images, labels) for m in (wide, narrow))):
+        assert other["loss"] == pytest.approx(row["loss"], rel=0.05, abs=0.05)
+    errors = [analysis.estimation_error(m, images)["normalized"] for m in (wide, narrow)]
+    assert errors[1] == pytest.approx(errors[0], rel=0.05, abs=0.02)
+
+
 def test_gate_that_is_shut_equals_the_lesion_to_the_bit(images, labels):
     from tests.layers.test_block import set_gate
 
