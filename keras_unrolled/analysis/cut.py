@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import keras_hub
+import numpy as np
 
 from keras_unrolled import checks
 from keras_unrolled.analysis import additions
@@ -80,17 +81,16 @@ def cut(model: Any, prepare: Any = None) -> BlockStack:
     graph = Graph(model)
     segments = find_segments(graph)
     kind = _check_scores(graph, segments[-1].end)
-    preprocessor = None
-    if prepare is None and isinstance(model, keras_hub.models.Task):
-        preprocessor = model.preprocessor
     channels = None
-    if preprocessor is not None and not graph.channels_first:
-        channels = graph.shapes[graph.input][-1]
+    preprocessor = model.preprocessor if isinstance(model, keras_hub.models.Task) else None
+    if prepare is None and preprocessor is not None:
+        prepare = _make_preparation(preprocessor)
+        channels = None if graph.channels_first else graph.shapes[graph.input][-1]
     return BlockStack(
         stem=_make_piece(graph, "stem", graph.input, segments[0].start),
         blocks=tuple(_make_blocks(graph, segments)),
         head=_make_piece(graph, "head", segments[-1].end, graph.output),
-        prepare=prepare or preprocessor or _make_cast(model.inputs[0].shape),
+        prepare=prepare or _make_cast(model.inputs[0].shape),
         model=model,
         kind=kind,
         channels=channels,
@@ -141,12 +141,16 @@ def _end_of_stem(graph, narrows, fork, ends):
 
 
 def _make_piece(graph, name, start, end):
+    return Piece(name, list_layers(graph.between(start, [end])), _make_run(graph, start, end))
+
+
+def _make_run(graph, start, end):
     network = graph.extract(start, [end])
 
     def run(x, training=None):
         return network(x, training=training)
 
-    return Piece(name, list_layers(graph.between(start, [end])), run)
+    return run
 
 
 def _make_blocks(graph, segments):
@@ -165,7 +169,7 @@ def _make_block(graph, segment, name, stage):
     start, end, mix, shortcut = segment.start, segment.end, segment.mix, segment.shortcut
     ends = [segment.transform, shortcut, mix, end]
     network = graph.extract(start, ends)
-    carry = graph.extract(start, [shortcut])
+    carry = _make_run(graph, start, shortcut)
     activation = graph.makers[end]
 
     def leave(y):
@@ -190,7 +194,7 @@ def _make_block(graph, segment, name, stage):
                 'Expected a block with a free carry gate for how="keep_carry". Received: '
                 f"{name}, of gating 'residual'. Choose how=\"identity\"."
             )
-        return leave(carry(x, training=training))
+        return leave(carry(x, training))
 
     calls = graph.between(start, ends)
     return BlockPiece(
@@ -207,10 +211,7 @@ def _make_block(graph, segment, name, stage):
 
 def _make_transition(graph, segment, name, stage):
     """The piece of layers between two blocks that change the shape."""
-    network = graph.extract(segment.start, [segment.end])
-
-    def run(x, training=None):
-        return network(x, training=training)
+    run = _make_run(graph, segment.start, segment.end)
 
     def parts(x, training=None):
         y = run(x, training)
@@ -235,6 +236,18 @@ def _make_transition(graph, segment, name, stage):
         gating="plain",
         functions=(parts, lesion, lambda y: y),
     )
+
+
+def _make_preparation(preprocessor):
+    """What a preprocessor of KerasHub makes of images when the network predicts.
+
+    Called on whole numbers outside of a data pipeline it would round what it resizes.
+    """
+
+    def prepare(images):
+        return preprocessor(np.asarray(images, "float32"))
+
+    return prepare if isinstance(preprocessor, keras_hub.models.Preprocessor) else preprocessor
 
 
 def _make_cast(shape):

@@ -1,6 +1,7 @@
 """A functional model as a list of calls, in which the models inside it are taken apart as well."""
 
 import functools
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -200,7 +201,8 @@ class _Trace:
 def has_graph(model: Any) -> bool:
     """Whether a model computes what its graph of layers says: a functional or built sequential one."""
     if isinstance(model, keras.Sequential):
-        return bool(model.built) and type(model).call is keras.Sequential.call
+        known = getattr(model, "inputs", None) is not None  # once it is built
+        return known and type(model).call is keras.Sequential.call
     if not (isinstance(model, keras.Model) and isinstance(model, keras.Function)):
         return False
     return type(model).call is _functional_class().call
@@ -230,7 +232,8 @@ def signature(calls: list[Call], start: int, ends: list[int]) -> str | None:
         A string, the same only for calls that compute the same; None where one of them is not
         fully described by its configuration.
     """
-    places, ops, rows = {start: 0}, {}, []
+    places, rows = {start: 0}, []
+    ops: dict[int, int] = {}
     for call in calls:
         for n in call.outputs:
             places[n] = len(places)
@@ -252,8 +255,10 @@ def _describe(op):
     if not type(op).__module__.startswith("keras.src.") or isinstance(op, keras.Model):
         return None
     try:
-        config = op.get_config()
-    except NotImplementedError:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of lambdas, which are not plain
+            config = op.get_config()
+    except (NotImplementedError, TypeError, ValueError):
         return None
     config.pop("name", None)
     return (type(op).__qualname__, config) if _is_plain(config) else None
