@@ -1,6 +1,5 @@
 """Functional residual nets of other people, cut at their additions."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -8,35 +7,10 @@ import keras_hub
 import numpy as np
 
 from keras_unrolled import checks
-from keras_unrolled.analysis import additions
 from keras_unrolled.analysis.graph import Graph, has_graph, list_layers, signature
+from keras_unrolled.analysis.segments import find_segments, last_activation
 from keras_unrolled.analysis.stack import BlockPiece, BlockStack, Piece, kind_of
 from keras_unrolled.layers.mixing import LESIONS, effective_gates
-
-NORMALIZATIONS = (
-    keras.layers.BatchNormalization,
-    keras.layers.GroupNormalization,
-    keras.layers.LayerNormalization,
-)
-
-
-@dataclass(frozen=True)
-class Segment:
-    """What becomes a block, by the numbers of its tensors in a `Graph`.
-
-    Attributes:
-        start: its input.
-        end: its output.
-        mix: the output of its addition, or None for a block without one.
-        shortcut: the addend that is carried.
-        transform: the other addend.
-    """
-
-    start: int
-    end: int
-    mix: int | None = None
-    shortcut: int | None = None
-    transform: int | None = None
 
 
 def cut(model: Any, prepare: Any = None) -> BlockStack:
@@ -96,48 +70,6 @@ def cut(model: Any, prepare: Any = None) -> BlockStack:
         channels=channels,
         num_classes=graph.shapes[graph.output][-1],
     )
-
-
-def find_segments(graph: Graph) -> list[Segment]:
-    """Where the blocks of a graph begin and end, in order.
-
-    Raises:
-        InputError: for a graph whose additions do not cut it into blocks.
-    """
-    narrows = graph.narrows()
-    calls = additions.find(graph, narrows)
-    forks = [narrows[narrows.index(call.outputs[0]) - 1] for call in calls]
-    ends = [_end(graph, call.outputs[0]) for call in calls]
-    segments = []
-    for call, fork, start, end in zip(
-        calls, forks, [_end_of_stem(graph, narrows, forks[0], ends), *ends], ends
-    ):
-        if graph.shapes[start] != graph.shapes[fork]:
-            segments.append(Segment(start, fork))
-            start = fork
-        shortcut, transform = additions.tell_apart(graph, call, fork)
-        segments.append(Segment(start, end, call.outputs[0], shortcut, transform))
-    return segments
-
-
-def _end(graph, mix):
-    """The activation directly after an addition that is read by nothing else, or the addition."""
-    readers = graph.readers(mix)
-    if len(readers) == 1 and additions.is_activation(graph, readers[0]):
-        return readers[0].outputs[0]
-    return mix
-
-
-def _end_of_stem(graph, narrows, fork, ends):
-    """Where the first block begins: where it forks, or in pre-activation before norm and activation."""
-    place = narrows.index(fork)
-    later = [call.op for end in ends[:-1] for call in graph.readers(end)]
-    if place < 2 or not any(isinstance(op, NORMALIZATIONS) for op in later):
-        return fork
-    norm, activation = (graph.makers[n] for n in narrows[place - 1 : place + 1])
-    if isinstance(norm.op, NORMALIZATIONS) and additions.is_activation(graph, activation):
-        return narrows[place - 2]
-    return fork
 
 
 def _make_piece(graph, name, start, end):
@@ -300,4 +232,4 @@ def _check_scores(graph, end):
             f"{'' if classifies else ' and has no such layer'}. Build it with its top "
             "(include_top=True), or pass the ImageClassifier of a backbone."
         )
-    return kind_of(additions.last_activation(graph))
+    return kind_of(last_activation(graph))

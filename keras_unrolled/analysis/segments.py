@@ -1,6 +1,7 @@
-"""The additions of a graph, and which of them end a residual block."""
+"""Where the residual blocks of a graph begin and end: at its additions."""
 
 import functools
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -16,6 +17,11 @@ ACTIVATION_LAYERS = (
     keras.layers.ReLU,
     keras.layers.Softmax,
 )
+NORMALIZATIONS = (
+    keras.layers.BatchNormalization,
+    keras.layers.GroupNormalization,
+    keras.layers.LayerNormalization,
+)
 # Operations and layers are named as the functions are, but for underscores.
 ACTIVATIONS = {name.replace("_", "") for name in dir(keras.activations)}
 ADVICE = (
@@ -24,7 +30,48 @@ ADVICE = (
 )
 
 
-def find(graph: Graph, narrows: list[int]) -> list[Call]:
+@dataclass(frozen=True)
+class Segment:
+    """What becomes a block, by the numbers of its tensors in a `Graph`.
+
+    Attributes:
+        start: its input.
+        end: its output.
+        mix: the output of its addition, or None for a block without one.
+        shortcut: the addend that is carried.
+        transform: the other addend.
+    """
+
+    start: int
+    end: int
+    mix: int | None = None
+    shortcut: int | None = None
+    transform: int | None = None
+
+
+def find_segments(graph: Graph) -> list[Segment]:
+    """Where the blocks of a graph begin and end, in order.
+
+    Raises:
+        InputError: for a graph whose additions do not cut it into blocks.
+    """
+    narrows = graph.narrows()
+    calls = find_additions(graph, narrows)
+    forks = [narrows[narrows.index(call.outputs[0]) - 1] for call in calls]
+    ends = [_end(graph, call.outputs[0]) for call in calls]
+    segments = []
+    for call, fork, start, end in zip(
+        calls, forks, [_end_of_stem(graph, narrows, forks[0], ends), *ends], ends
+    ):
+        if graph.shapes[start] != graph.shapes[fork]:
+            segments.append(Segment(start, fork))
+            start = fork
+        shortcut, transform = tell_apart(graph, call, fork)
+        segments.append(Segment(start, end, call.outputs[0], shortcut, transform))
+    return segments
+
+
+def find_additions(graph: Graph, narrows: list[int]) -> list[Call]:
     """The additions that end the blocks, in order.
 
     Args:
@@ -85,6 +132,26 @@ def tell_apart(graph: Graph, call: Call, fork: int) -> tuple[int, int]:
         )
     shortcut, transform = call.inputs if first < second else call.inputs[::-1]
     return shortcut, transform
+
+
+def _end(graph, mix):
+    """The activation directly after an addition that is read by nothing else, or the addition."""
+    readers = graph.readers(mix)
+    if len(readers) == 1 and is_activation(graph, readers[0]):
+        return readers[0].outputs[0]
+    return mix
+
+
+def _end_of_stem(graph, narrows, fork, ends):
+    """Where the first block begins: where it forks, or in pre-activation before norm and activation."""
+    place = narrows.index(fork)
+    later = [call.op for end in ends[:-1] for call in graph.readers(end)]
+    if place < 2 or not any(isinstance(op, NORMALIZATIONS) for op in later):
+        return fork
+    norm, activation = (graph.makers[n] for n in narrows[place - 1 : place + 1])
+    if isinstance(norm.op, NORMALIZATIONS) and is_activation(graph, activation):
+        return narrows[place - 2]
+    return fork
 
 
 def is_activation(graph: Graph, call: Call) -> bool:
