@@ -85,9 +85,9 @@ def test_recomposed_network_of_keras_applications_equals_the_model(name, stages,
     assert (stack.kind, stack.num_classes) == ("probabilities", 1000)
 
 
-@pytest.mark.parametrize("pre", [False, True])
-def test_blocks_of_keras_hub_are_those_of_the_converted_network(pre, rng):
-    model = nets.hub(pre)
+@pytest.mark.parametrize("name", list(HUB)[1:])
+def test_blocks_of_keras_hub_are_those_of_the_converted_network(name, rng):
+    model = nets.hub(*HUB[name])
     theirs, ours = as_stack(model), as_stack(convert.from_keras_hub(model))
     assert theirs.stages == ours.stages
     x = y = draw(rng, 24)
@@ -222,6 +222,56 @@ def test_blocks_of_one_configuration_share_what_is_compiled(rng):
     stack = as_stack(nets.hand_written(relu=leaky))
     assert len({block.key for block in stack.blocks}) == 5
     check_recomposition(stack, draw(rng))
+
+
+def make_small(block):
+    """Two blocks of one shape, whose first input has been through an activation."""
+    x = images = keras.Input((nets.SIZE, nets.SIZE, 3))
+    x = layers.Conv2D(4, 3, padding="same", activation="relu")(x)
+    for _ in range(2):
+        x = block(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(images, layers.Dense(nets.CLASSES)(x))
+
+
+def conv(x, size=3):
+    return layers.Conv2D(4, size, padding="same")(x)
+
+
+def test_block_ends_at_an_addition_that_is_carried_on_before_its_activation(rng):
+    stack = as_stack(make_small(lambda x: x + conv(layers.ReLU()(conv(layers.ReLU()(x))))))
+    check_recomposition(stack, draw(rng))
+    assert [block.changes_shape for block in stack.blocks] == [False, False]
+    x = draw(rng, channels=4)
+    parts = stack.blocks[0].parts(x)
+    np.testing.assert_array_equal(to_numpy(parts["output"]), to_numpy(parts["transform"]) + x)
+
+
+def test_branch_with_fewer_kernels_is_the_shortcut(rng):
+    def block(x):
+        shortcut = conv(layers.AveragePooling2D(3, 1, "same")(x), 1)
+        return layers.add([conv(conv(x)), layers.BatchNormalization()(shortcut)])
+
+    stack = as_stack(make_small(block))
+    check_recomposition(stack, draw(rng))
+    assert all(block.changes_shape for block in stack.blocks)
+    kernels = [v for v in stack.blocks[0].variables if len(v.shape) == 4]
+    x = draw(rng, channels=4)
+    branch = [v for v in kernels if v.shape[0] == 3]
+    for kernel in branch:
+        kernel.assign(kernel * 0)
+    np.testing.assert_array_equal(
+        to_numpy(stack.blocks[0].run(x)), to_numpy(stack.blocks[0].lesion(x))
+    )
+
+
+def test_models_within_a_model_may_compute_in_another_precision(rng):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    stack = as_stack(nets.hand_written(nets.as_model(nets.post_block), add=nets.add_operator))
+    x = ops.cast(draw(rng), "float32")
+    expected, found = stack.model(x, training=False), recompose(stack, x)
+    assert expected.dtype == found.dtype
+    np.testing.assert_array_equal(*(to_numpy(ops.cast(y, "float32")) for y in (found, expected)))
 
 
 def test_images_may_be_channels_first():
