@@ -8,9 +8,9 @@ import numpy as np
 
 from keras_unrolled import checks
 from keras_unrolled.analysis.graph import Graph, has_graph, list_layers, signature
+from keras_unrolled.analysis.pieces import BlockPiece, BlockStack, Piece, kind_of
 from keras_unrolled.analysis.segments import find_segments, last_activation
-from keras_unrolled.analysis.stack import BlockPiece, BlockStack, Piece, kind_of
-from keras_unrolled.layers.mixing import LESIONS, effective_gates
+from keras_unrolled.layers.mixing import check_lesion, effective_gates
 
 
 def cut(model: Any, prepare: Any = None) -> BlockStack:
@@ -120,12 +120,7 @@ def _make_block(graph, segment, name, stage):
         return parts
 
     def lesion(x, how="identity", training=None):
-        checks.one_of("how", how, LESIONS)
-        if how == "keep_carry":
-            raise checks.InputError(
-                'Expected a block with a free carry gate for how="keep_carry". Received: '
-                f"{name}, of gating 'residual'. Choose how=\"identity\"."
-            )
+        check_lesion(how, name, "residual", shortcut != start)
         return leave(carry(x, training))
 
     calls = graph.between(start, ends)
@@ -152,10 +147,7 @@ def _make_transition(graph, segment, name, stage):
         return parts
 
     def lesion(x, how="identity", training=None):
-        raise checks.InputError(
-            f"Expected a block that can be left out. Received: {name}, which changes the shape and "
-            "has no addition. Choose another block."
-        )
+        check_lesion(how, name, "plain", changes_shape=True)  # which none can be
 
     calls = graph.between(segment.start, [segment.end])
     return BlockPiece(
