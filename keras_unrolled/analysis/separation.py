@@ -202,8 +202,8 @@ def separation(model, images, labels=None, *, progress=None):
     on the training images; for residual networks their code takes a block as a layer and the first
     100 principal components of its flattened output. We take the block's output averaged over height
     and width, as the head does, of the images that are given: pass training images to test their law.
-    NC1 of Papyan et al. 2020 is tr(Sw Sb^+) / K for K classes, where each class counts once in Sb;
-    with as many images of each class it is D / K.
+    NC1 of Papyan et al. 2020, who take the last layer, is tr(Sw Sb^+) / K for K classes, where each
+    class counts once in Sb; with as many images of each class it is D / K.
 
     What can be compared: D is a sum over the directions in which class means differ, which are
     K - 1, or the channels if those are fewer. Stages of K - 1 or more channels have equally many, and
