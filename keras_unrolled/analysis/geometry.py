@@ -3,8 +3,10 @@
 import numpy as np
 from keras import ops
 
+from keras_unrolled import checks
 from keras_unrolled.analysis.moments import Grouped, add_up, bounds
 from keras_unrolled.analysis.observing import Accumulator, observe
+from keras_unrolled.analysis.stack import as_stack
 from keras_unrolled.analysis.table import Table
 from keras_unrolled.data.examples import Examples
 
@@ -114,8 +116,14 @@ def geometry(model, images, labels=None, *, at="input", progress=None):
         gradient has another shape (at the input of transition blocks); "at". Plain blocks have no rows.
 
     Raises:
-        InputError: as `observe`.
+        InputError: for labels with a network that has no scores of its own; as `observe`.
     """
     place = at if labels is not None or isinstance(images, Examples) else None
-    found = observe(model, (images, labels), [Geometry(place)], gradients=place, progress=progress)
+    stack = as_stack(model)
+    if place is not None and stack.head is None:
+        raise checks.InputError(
+            "Expected a network whose blocks lead to class scores, for the gradient of the loss. "
+            "Received a language model, whose gated layers are within it. Leave labels out."
+        )
+    found = observe(stack, (images, labels), [Geometry(place)], gradients=place, progress=progress)
     return found["geometry"]

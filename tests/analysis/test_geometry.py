@@ -207,7 +207,7 @@ def test_labels_of_examples_are_used(rng):
 def test_plain_blocks_have_no_rows_and_headless_networks_no_gradient(rng):
     images, labels = draw(rng, 5)
     assert len(geometry(split(make("plain")), images, labels)) == 0
-    with pytest.raises(InputError, match="Leave gradients out"):
+    with pytest.raises(InputError, match="Leave labels out"):
         geometry(chain([lambda x: x]), np.ones((2, 3)), np.array([0, 1]))
 
 
