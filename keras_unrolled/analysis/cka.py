@@ -1,5 +1,7 @@
 """Centered kernel alignment between blocks and between networks."""
 
+from math import isnan
+
 import numpy as np
 from keras import ops
 
@@ -12,13 +14,15 @@ from keras_unrolled.analysis.stack import as_stack
 from keras_unrolled.analysis.table import Table
 
 FEWEST = 4  # images of a batch, of which the unbiased estimate exists
+ROUNDING = 2 * np.finfo("float32").eps  # relative difference of features that are the same
 
 
 def cka(model, images, *, other=None, batch_size=None, progress=None):
     """How alike the features of two blocks are, whatever their number (Kornblith et al. 2019).
 
-    Linear CKA with the unbiased HSIC of Song et al. 2012, each term averaged over
-    mini-batches (Nguyen et al. 2021), so that memory does not depend on the images.
+    Linear CKA with the unbiased HSIC of Song et al. 2012, each term averaged over mini-batches (Nguyen
+    et al. 2021), so that memory does not depend on the images; a smaller last batch weighs less. The
+    size of the batches changes the noise and not what is estimated.
 
     Args:
         model: what `as_stack` takes.
@@ -29,7 +33,8 @@ def cka(model, images, *, other=None, batch_size=None, progress=None):
 
     Returns:
         A `Table` with columns "block"; "other", a block of the same or of the other network; "cka", at
-        most 1, and exactly 1 for a block and itself. It may be below 0 by chance.
+        most 1, and exactly 1 for a block and itself. It may be below 0 by chance, and is None for a
+        block whose output is the same for all images.
 
     Raises:
         InputError: for fewer than 4 images; as `observe`.
@@ -56,16 +61,14 @@ def cka(model, images, *, other=None, batch_size=None, progress=None):
             trace = Trace(stack, runner, x, None, with_parts=False)
             kernels += [_kernel(trace.outputs[block.name]) for block in stack.blocks]
         kernels = np.stack(kernels)
-        sums = sums + _alignments(kernels)
-    scale = np.sqrt(np.maximum(np.diagonal(sums), 1e-300))
-    values = sums / scale[:, None] / scale[None]
-    np.fill_diagonal(values, 1.0)
+        sums = sums + len(batches[0][0]) * _alignments(kernels)
+    values = _normalize(sums)
     first = len(names[0])
     columns = range(first, len(values)) if other is not None else range(first)
     flat = [name for part in names for name in part]
     return Table(
         [
-            {"block": flat[i], "other": flat[j], "cka": values[i, j]}
+            {"block": flat[i], "other": flat[j], "cka": None if isnan(v := values[i, j]) else v}
             for i in range(first)
             for j in columns
         ],
@@ -74,12 +77,26 @@ def cka(model, images, *, other=None, batch_size=None, progress=None):
 
 
 def _kernel(features):
-    """The products of all pairs of images, with zeros on the diagonal, float64 `(n, n)`."""
+    """The products of all pairs of images, with zeros on the diagonal, float64 `(n, n)`.
+
+    It is 0 where images differ by no more than float32's rounding.
+    """
     flat = ops.reshape(ops.cast(features, "float32"), (features.shape[0], -1))
+    size = ops.sum(ops.square(flat))
     flat = flat - ops.mean(flat, axis=0)  # the estimate is the same, and rounds less
+    if float(ops.sum(ops.square(flat))) <= float(size) * ROUNDING**2:
+        return np.zeros((len(flat), len(flat)))
     kernel = np.array(ops.convert_to_numpy(ops.matmul(flat, ops.transpose(flat))), "float64")
     np.fill_diagonal(kernel, 0.0)
     return kernel
+
+
+def _normalize(sums):
+    """CKA of the HSIC of all pairs `(k, k)`; NaN for kernels without any."""
+    scale = np.sqrt(np.where(np.diagonal(sums) > 0, np.diagonal(sums), np.nan))
+    values = sums / scale[:, None] / scale[None]
+    np.fill_diagonal(values, np.where(np.isnan(scale), np.nan, 1.0))
+    return values
 
 
 def _alignments(kernels):

@@ -1,12 +1,10 @@
 """How open the gates are: by block, channel, class and position."""
 
-from typing import Any
-
 import numpy as np
 from keras import ops
 
 from keras_unrolled import checks
-from keras_unrolled.analysis.moments import Grouped, add_up, bounds
+from keras_unrolled.analysis.moments import Grouped, Moments, add_up, bounds
 from keras_unrolled.analysis.observing import Accumulator, observe
 from keras_unrolled.analysis.stack import as_stack
 from keras_unrolled.analysis.table import Table
@@ -71,26 +69,22 @@ class _Gate:
     def __init__(self, classes):
         self.fixed = None
         self.images = Grouped()  # of each image's mean
-        self.squares: Any = 0.0
-        self.units: Any = 0.0
-        self.n, self.bins = 0, np.zeros(BINS)
+        self.units = Moments()
+        self.bins = np.zeros(BINS)
         self.saturated = np.zeros(2)
         self.by_label = np.zeros((2, classes or 0))
 
     def add(self, value, labels):
         value = ops.cast(value, "float32")
         axes = tuple(range(1, len(value.shape)))
-        means = ops.mean(value, axis=axes)
+        means = np.asarray(ops.convert_to_numpy(ops.mean(value, axis=axes)), "float64")
         self.images.add([means, means**2], add_up)
-        self.units = self.units + _sum(value)
-        self.squares = self.squares + _sum(value**2)
-        self.n += int(value.shape[0])
+        self.units = self.units.merge(Moments.of([value]))
         flat = ops.convert_to_numpy(value).reshape(-1)
         self.bins += np.histogram(flat, BINS, (0, 1))[0]
         self.saturated += [np.mean(flat < SHUT) * len(value), np.mean(flat > OPEN) * len(value)]
         if labels is not None and self.by_label.size:
             count = self.by_label.shape[1]
-            means = np.asarray(ops.convert_to_numpy(means), "float64")
             self.by_label += [
                 np.bincount(labels, minlength=count),
                 np.bincount(labels, means, minlength=count),
@@ -103,16 +97,20 @@ class _Gate:
             return row | {"shut": share[0], "open": share[1], "low": self.fixed, "high": self.fixed}
         mean, low, high = bounds(*self.images.interval(lambda s: s.mean[0]))
         first, second = self.images.total.mean
-        spread = np.sqrt(max(0.0, (self.squares / self.n).mean() - mean**2))
-        shut, opened = self.saturated / self.n
-        row = {"mean": mean, "std": spread, "between_images": np.sqrt(max(0.0, second - first**2))}
+        square = self.units.covariance[0, 0] + (self.units.mean[0] - mean) ** 2
+        shut, opened = self.saturated / self.units.n
+        row = {
+            "mean": mean,
+            "std": np.sqrt(square.mean()),
+            "between_images": np.sqrt(max(0.0, second - first**2)),
+        }
         return row | {"shut": shut, "open": opened, "low": low, "high": high}
 
     def by_channel(self):
-        mean, square = (
-            (v / self.n).reshape(-1, v.shape[-1]).mean(0) for v in (self.units, self.squares)
-        )
-        spread = np.sqrt(np.maximum(square - mean**2, 0))
+        means, variances = self.units.mean[0], self.units.covariance[0, 0]
+        axes = tuple(range(means.ndim - 1))
+        mean = means.mean(axes)
+        spread = np.sqrt((variances + (means - mean) ** 2).mean(axes))
         return [{"channel": i, "mean": m, "std": s} for i, (m, s) in enumerate(zip(mean, spread))]
 
     def by_class(self):
@@ -124,9 +122,10 @@ class _Gate:
         ]
 
     def by_position(self):
-        if self.units.ndim != 3:
+        means = self.units.mean[0]
+        if means.ndim != 3:
             return []
-        means = (self.units / self.n).mean(-1)
+        means = means.mean(-1)
         return [
             {"row": int(i), "column": int(j), "mean": means[i, j]}
             for i, j in np.ndindex(means.shape)
@@ -138,10 +137,6 @@ class _Gate:
         return [
             {"low": a, "high": b, "share": share} for a, b, share in zip(edges, edges[1:], shares)
         ]
-
-
-def _sum(value):
-    return np.asarray(ops.convert_to_numpy(ops.sum(value, axis=0)), "float64")
 
 
 def gate_stats(model, images, labels=None, *, by="block", progress=None):

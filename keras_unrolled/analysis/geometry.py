@@ -3,9 +3,12 @@
 import numpy as np
 from keras import ops
 
+from keras_unrolled import checks
 from keras_unrolled.analysis.moments import Grouped, add_up, bounds
 from keras_unrolled.analysis.observing import Accumulator, observe
+from keras_unrolled.analysis.stack import as_stack
 from keras_unrolled.analysis.table import Table
+from keras_unrolled.data.examples import Examples
 
 COLUMNS = (
     "stage", "block", "ratio", "cosine", "influence", "influence_positions", "gradient_cosine",
@@ -33,14 +36,16 @@ class Geometry(Accumulator):
                 continue
             start, end = parts["shortcut"], parts["output"]
             added = parts["mix"] - start
-            cosine = _cosine(start, end)
-            rows = [_norm(added) / ops.maximum(_norm(start), TINY), cosine, 1 - cosine]
+            # What has no length has no ratio, and images that are classified with certainty have
+            # no gradient, and no direction.
+            known = ops.cast(_norm(start) > TINY, "float32")
+            rows = [known * _norm(added) / ops.maximum(_norm(start), TINY), known]
             places = _cosine(start, end, positions=True)
-            rows.append(1 - (ops.mean(places, axis=(1, 2)) if len(places.shape) == 3 else places))
+            places = ops.mean(places, axis=(1, 2)) if len(places.shape) == 3 else places
+            rows += [_cosine(start, end), places]
             self.moves.setdefault(name, Grouped()).add(rows, add_up)
             gradient = trace.gradients.get(name)
             if gradient is not None and gradient.shape == added.shape:
-                # Images that are classified with certainty have no gradient, and no direction.
                 known = ops.cast(_norm(gradient) > TINY, "float32")
                 descent = -_cosine(added, gradient) * known
                 self.descents.setdefault(name, Grouped()).add([descent, known], add_up)
@@ -49,7 +54,10 @@ class Geometry(Accumulator):
         rows = []
         for name, grouped in self.moves.items():
             row = {"stage": self.stages[name], "block": name}
-            row |= dict(zip(COLUMNS[2:6], grouped.total.mean))
+            _, _, cosine, places = grouped.total.mean
+            ratio = _mean_of_known(grouped.total)
+            row["ratio"] = None if np.isnan(ratio) else ratio
+            row |= {"cosine": cosine, "influence": 1 - cosine, "influence_positions": 1 - places}
             found = (np.nan, np.nan, np.nan)
             if name in self.descents:
                 found = self.descents[name].interval(_mean_of_known)
@@ -71,38 +79,51 @@ def _norm(x):
 
 
 def _cosine(a, b, positions=False):
-    """Cosines `(batch,)` of whole feature maps, or `(batch, height, width)` at each position."""
+    """Cosines `(batch,)` of whole feature maps, or `(batch, height, width)` at each position.
+
+    Of two vectors of length 0 it is 1, as they are the same, and of one and another 0.
+    """
     a, b = (ops.cast(v, "float32") if positions else _flat(v) for v in (a, b))
     lengths = [ops.sqrt(ops.sum(ops.square(v), axis=-1)) for v in (a, b)]
-    return ops.sum(a * b, axis=-1) / ops.maximum(lengths[0] * lengths[1], TINY)
+    # Each is divided by its own length: the product of two small ones would vanish in float32.
+    a, b = (v / ops.maximum(n, TINY)[..., None] for v, n in zip((a, b), lengths))
+    return ops.where(ops.maximum(*lengths) > TINY, ops.sum(a * b, axis=-1), 1.0)
 
 
 def geometry(model, images, labels=None, *, at="input", progress=None):
     """The length and direction of what each block adds to its input.
 
-    Jastrzebski et al. 2018 compare F with the negative gradient of the loss at the
-    block's input: a block that refines an estimate moves down the loss. The sign depends on where the
-    gradient is taken.
+    Jastrzebski et al. 2018 take the ratio and the cosine of F with the gradient of the loss at the
+    block's input, whose negative we take: a block that refines an estimate moves down the loss. The
+    sign depends on where the gradient is taken. The block influence of Men et al. 2024 (ShortGPT) is 1
+    less the cosine between a layer's input and output at each token; for images that is the mean over
+    positions.
 
     Args:
         model: what `as_stack` takes.
         images: as `Samples` takes them.
-        labels: optional int array `(n,)`, for the gradient.
+        labels: optional int array `(n,)`, for the gradient; the default is those of `Examples`.
         at: where the gradient is taken: "input" or "output" of the block, through the rest of the
             network, or "readout", at the output as the head reads it out directly (last stage only).
         progress: optional string, the title of a progress bar.
 
     Returns:
         A `Table` with columns "stage"; "block"; means over images of "ratio", |F| / |h| with F the mix
-        less the shortcut h, "cosine" between shortcut and output, "influence", 1 less that (Men et al.
-        2024), of whole feature maps, and "influence_positions", the same at each position;
-        "gradient_cosine" of F with the negative gradient, over images whose gradient is not 0, with
-        "low" and "high", its 95 % interval, None without labels and where the gradient has another shape
-        (at the input of transition blocks); "at". Plain blocks have no rows.
+        less the shortcut h, over images whose h is not 0, "cosine" between shortcut and output of whole
+        feature maps, "influence", 1 less that, and "influence_positions", the same at each position
+        (0 where both are 0); "gradient_cosine" of F with the negative gradient, over images whose
+        gradient is not 0, with "low" and "high", its 95 % interval, None without labels and where the
+        gradient has another shape (at the input of transition blocks); "at". Plain blocks have no rows.
 
     Raises:
-        InputError: as `observe`.
+        InputError: for labels with a network that has no scores of its own; as `observe`.
     """
-    place = at if labels is not None else None
-    found = observe(model, (images, labels), [Geometry(place)], gradients=place, progress=progress)
+    place = at if labels is not None or isinstance(images, Examples) else None
+    stack = as_stack(model)
+    if place is not None and stack.head is None:
+        raise checks.InputError(
+            "Expected a network whose blocks lead to class scores, for the gradient of the loss. "
+            "Received a language model, whose gated layers are within it. Leave labels out."
+        )
+    found = observe(stack, (images, labels), [Geometry(place)], gradients=place, progress=progress)
     return found["geometry"]

@@ -139,7 +139,10 @@ def parallel(model, images, labels=None, *, recalibrate=None, progress=None):
 def layer_dropout_curve(
     model, images, labels=None, *, counts=None, draws=5, seed=0, recalibrate=None, progress=None
 ):
-    """Scores with more and more blocks left out at random (Huang et al. 2016, Veit et al. 2016).
+    """Scores with more and more blocks left out at random (Veit et al. 2016).
+
+    Huang et al. 2016 leave blocks out at random in training, see `LayerDropout`; here it is done to a
+    trained network.
 
     Args:
         model: what `as_stack` takes, with a head.
