@@ -18,6 +18,7 @@ from keras_unrolled.analysis.reordering import layer_dropout_curve, parallel, re
 from keras_unrolled.analysis.residual import residual_mean
 from keras_unrolled.analysis.running import run_schedules
 from keras_unrolled.analysis.schedule import Schedule, Step
+from keras_unrolled.analysis.separation import separation
 from keras_unrolled.analysis.stack import BlockStack, as_stack
 from keras_unrolled.analysis.table import Table
 
@@ -44,5 +45,6 @@ __all__ = [
     "repeat",
     "residual_mean",
     "run_schedules",
+    "separation",
     "shuffle",
 ]

@@ -132,7 +132,7 @@ def _compile(function, differentiable):
     if backend == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(function, jit_compile=False, reduce_retracing=True)
+        return tf.function(function, jit_compile=False, autograph=False, reduce_retracing=True)
     if backend == "jax":
         import jax
 
