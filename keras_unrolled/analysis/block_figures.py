@@ -163,14 +163,16 @@ def plot_optimal_gate(table, path, gating=None):
 
 
 def plot_readout(table, path, gating=None):
-    """Accuracy after each block of the last stage against the multiply-accumulates until there."""
+    """Accuracy read out after blocks against the multiply-accumulates until there, where known."""
 
     def plot(axis):
-        largest = max(table["macs"])
-        unit, name = (1e9, "billions") if largest >= 1e9 else (1e6, "millions")
+        known = all(macs is not None for macs in table["macs"])
+        places = place(sorted(table["block"]))
+        if known:
+            unit = 1e9 if max(table["macs"]) >= 1e9 else 1e6
+            places = {row["block"]: row["macs"] / unit for row in table}
         for number, kind in enumerate(dict.fromkeys(table["readout"])):
             rows = [row for row in table if row["readout"] == kind]
-            places = {row["block"]: row["macs"] / unit for row in rows}
             add_points(
                 axis,
                 rows,
@@ -178,17 +180,18 @@ def plot_readout(table, path, gating=None):
                 "accuracy",
                 joined=True,
                 marker=MARKERS[number],
-                linestyle="--" if number else "-",
                 mfc="white" if number else None,
                 color=color_of(gating),
-                label={"head": "the head as it is", "probe": "a new linear probe"}.get(kind, kind),
+                label={"head": "the head as it is", "probe": "linear probes"}.get(kind, kind),
             )
-            if not number:
-                for row in rows:
-                    at = (places[row["block"]], row["accuracy"])
-                    axis.annotate(shorten(row["block"]), at, (5, -10), textcoords="offset points")
-        axis.set(xlabel=f"multiply-accumulates of an image, {name}", ylabel="accuracy")
-        axis.set_ylim(-0.02, 1.02)
+        if known:
+            for name, x in places.items():
+                axis.annotate(shorten(name), (x, 0.01), ha="center", fontsize=7, color="0.4")
+            scale = "billions" if unit == 1e9 else "millions"
+            axis.set_xlabel(f"multiply-accumulates of an image until the block, {scale}")
+        else:
+            label_blocks(axis, places)
+        axis.set(ylabel="accuracy", ylim=(-0.02, 1.02))
         axis.grid(alpha=0.3)
 
     return draw(path, plot)

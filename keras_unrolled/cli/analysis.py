@@ -72,8 +72,7 @@ def add(commands):
         type=int,
         default=0,
         metavar="N",
-        help="Number of training images for linear probes after each block of the last stage, which "
-        "take longer; 0 for none (default: 0).",
+        help="Number of training images for linear probes after each block; 0 for none (default: 0).",
     )
     add("--overwrite", action="store_true", help="Replace a report at FOLDER.")
 

@@ -139,10 +139,10 @@ EXPERIMENTS = (
         "readout",
         "Readout",
         "Can the answer be read out before the last block, and better with each block?",
-        "The head is applied after every block of the last stage, as it is and, where asked for, as a new "
-        "linear probe that is trained on the features there. Accuracy has the 95 % interval of its "
-        "change, paired over the images.",
-        "Accuracy after each block of the last stage against the multiply-accumulates until there.",
+        "The head as it is reads the output of every block of the last stage. Where asked for, linear "
+        "probes trained on features averaged over height and width read the output of every block (Alain & "
+        "Bengio 2016). Accuracy has the 95 % interval of its change, paired over the images.",
+        "Accuracy read out after blocks against the multiply-accumulates of an image until there.",
         figures.plot_readout,
         block_findings.judge_readout,
     ),

@@ -100,18 +100,17 @@ def load_inputs(
     notes = (*examples.notes, *_count_left_out(dataset))
     if flat:
         notes += ("the pictures have no labels: what needs them was not measured",)
-    train = None
-    if recalibrate or probes:
-        train = _find_training(dataset, data_dir, max(recalibrate, probes), seed, skip_broken)
+    found = {
+        count: _find_training(dataset, data_dir, count, seed, skip_broken)
+        for count in {recalibrate, probes} - {0}
+    }
     calibration, calibrated_on = None, "none"
     if recalibrate:
-        source = train or examples
-        part = choose(source, recalibrate, seed)
-        calibration = part.images
-        what = (
-            "training images" if train else "of the images themselves, which have no training part"
-        )
-        calibrated_on = f"{len(part):,} {what} ({part.split})"
+        part = found[recalibrate] or choose(examples, recalibrate, seed)
+        what = "training images"
+        if found[recalibrate] is None:
+            what = "of the images themselves, as the data have no training part"
+        calibration, calibrated_on = part.images, f"{len(part):,} {what} ({part.split})"
     return Inputs(
         examples.images,
         None if flat else examples.labels,
@@ -120,7 +119,7 @@ def load_inputs(
         notes,
         calibration,
         calibrated_on,
-        _align_probes(train, model, probes, seed) if probes else None,
+        _align_probes(found[probes], model) if probes else None,
     )
 
 
@@ -204,11 +203,11 @@ def _find_training(dataset, data_dir, count, seed, skip_broken):
         return None
 
 
-def _align_probes(train, model, count, seed):
+def _align_probes(train, model):
     """Training images with the labels of the network."""
     if train is None:
         raise checks.InputError(
             "Expected data with a training part, to train probes on. Received data without. Pass a "
             "data set of TFDS or a folder with train and test in it, or leave --probes out."
         )
-    return data.align(choose(train, count, seed), model.labels, count=model.num_classes)
+    return data.align(train, model.labels, count=model.num_classes)

@@ -226,10 +226,8 @@ def _run_schedules(stack, inputs, chosen, bar, result):
 def _read_out(stack, inputs, chosen, bar):
     if "readout" not in chosen:
         return {}
-    readout: Any = getattr(analysis, "readout")  # noqa: B009
-    return {
-        "readout": readout(stack, inputs.values, inputs.labels, train=inputs.train, progress=bar)
-    }
+    data = (inputs.values, inputs.labels)
+    return {"readout": analysis.readout(stack, *data, train=inputs.train, progress=bar)}
 
 
 def _align(stack, control, inputs, chosen, bar):
