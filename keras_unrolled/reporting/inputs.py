@@ -178,7 +178,7 @@ def _count_left_out(dataset):
     """A note on pictures next to class folders."""
     place = _as_folder(dataset)
     count = len(_list_flat(place)) if place is not None and not _list_unlabeled(dataset) else 0
-    return (f"{count:,} pictures in no class folder were left out",) if count else ()
+    return (f"pictures in no class folder were left out: {count:,}",) if count else ()
 
 
 def _find_training(dataset, data_dir, count, seed, skip_broken):
