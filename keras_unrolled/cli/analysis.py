@@ -20,6 +20,12 @@ def add(commands):
             "analyze highway_small_ptb --data-dir ptb/ --out report/",
         ],
     )
+    _add_data(command)
+    _add_measurements(command)
+
+
+def _add_data(command):
+    """Adds the options of the network and its data."""
     add = command.add_argument
     add(
         "preset",
@@ -47,6 +53,11 @@ def add(commands):
         help=f"Number of images or words to use at most (default: {LIMIT}).",
     )
     add("--skip-broken", action="store_true", help="Leave out image files that do not decode.")
+
+
+def _add_measurements(command):
+    """Adds the options of what is measured."""
+    add = command.add_argument
     add(
         *("--only",),
         nargs="+",

@@ -62,24 +62,17 @@ def analyze(
         InputError: for what cannot be loaded or measured, and for a folder that is something else.
     """
     began = time.perf_counter()
-    checks.whole("limit", limit, least=1, most=10**9)
-    checks.whole("recalibrate", recalibrate, least=0, most=10**9)
-    checks.whole("probes", probes, least=0, most=10**9)
+    options: dict[str, Any] = {"limit": limit, "recalibrate": recalibrate, "probes": probes}
+    for option, value in options.items():
+        checks.whole(option, value, least=int(option == "limit"), most=10**9)
     only = None if only is None else [checks.one_of("only", n, MEASUREMENTS) for n in only]
+    options["skip_broken"] = skip_broken
     out = check_report(out, overwrite=overwrite)
     model, name = _load(preset)
     other, other_name = (None, None) if control is None else _load(control)
     _check_pair(model, other)
-    inputs = load_inputs(
-        model,
-        dataset,
-        data_dir=data_dir,
-        known_as=_find_dataset(preset),
-        limit=limit,
-        recalibrate=recalibrate,
-        probes=probes,
-        skip_broken=skip_broken,
-    )
+    known_as = _find_dataset(preset)
+    inputs = load_inputs(model, dataset, data_dir=data_dir, known_as=known_as, **options)
     stack = analysis.as_stack(model)
     second = None if other is None else analysis.as_stack(other)
     found = measure(stack, inputs, only=only, control=second, title=name)
@@ -89,9 +82,7 @@ def analyze(
         for e in BY_NAME.values()
         if len(found.tables.get(e.name, ()))
     }
-    options = {"limit": limit, "recalibrate": recalibrate, "probes": probes}
-    options |= {"skip_broken": skip_broken}
-    settings = _describe(model, name, inputs, found, other_name)
+    settings = _describe(stack, name, inputs, found, context)
     settings["command"] = _command(preset, out, dataset, data_dir, only, control, options)
     result = {
         "preset": name,
@@ -104,15 +95,14 @@ def analyze(
         "skipped": found.skipped,
         "findings": {n: [vars(f) for f in rows] for n, rows in findings.items()},
         "notes": list(inputs.notes),
-        "seconds": round(time.perf_counter() - began, 1),
     }
     with files.written_aside(out) as aside:
         for csv_name, table in found.tables.items():
             table.to_csv(aside / f"{csv_name}.csv")
         drawn = _draw(found.tables, aside / FIGURES, context.gating)
-        summary = {**result, "settings": settings, "seconds_by_step": found.seconds}
-        text = json.dumps(summary, indent=1, ensure_ascii=False) + "\n"
-        files.write_text(aside / SUMMARY, text)
+        result["seconds"] = round(time.perf_counter() - began, 1)
+        text = json.dumps({**result, "settings": settings}, indent=1, ensure_ascii=False)
+        files.write_text(aside / SUMMARY, text + "\n")
         write_page(aside / PAGE, name, inputs, found, findings, drawn, settings)
     return result
 
@@ -181,23 +171,18 @@ def _draw(tables, folder, gating):
     return drawn
 
 
-def _describe(model, name, inputs, found, control):
+def _describe(stack, name, inputs, found, context):
     """The settings that a report states."""
-    blocks = sum(len(stage) for stage in analysis.as_stack(model).stages)
-    gating = getattr(model.backbone, "gating", None) or getattr(
-        model.backbone, "highway_gating", ""
-    )
-    recalibrated = inputs.calibrated_on if found.recalibrated else "none"
     return {
         "network": name,
-        "gating": str(gating),
-        "blocks": blocks,
-        "weights": f"{model.count_params():,}",
+        "gating": context.gating,
+        "blocks by stage": " + ".join(str(len(stage)) for stage in context.stages),
+        "weights": f"{stack.model.count_params():,}",
         "data": f"{inputs.dataset}, {inputs.split}",
         "images or words": f"{len(inputs):,}",
         "labels": "yes" if inputs.labels is not None else "no",
-        "batch statistics recalibrated on": recalibrated,
-        "control": control or "none",
+        "batch statistics recalibrated on": inputs.calibrated_on if found.recalibrated else "none",
+        "control": context.control or "none",
         "seed": 0,
         "seconds": ", ".join(f"{step} {s:g}" for step, s in found.seconds.items()),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
