@@ -123,11 +123,14 @@ def _check_task(options, is_text):
 
 def summarize(result):
     """What an analysis found, as a person reads it."""
+    from keras_unrolled.reporting.pages import group_reasons
+
     lines = ["{preset}: {n:,} of {dataset}, {split}".format(**result)]
     for name, findings in result["findings"].items():
         counts = [sum(f["verdict"] == side for f in findings) for side in ("for", "against")]
         lines.append("{}: {} for the iterative view, {} against".format(name, *counts))
-    lines += [f"{name}: not measured, {reason}" for name, reason in result["skipped"].items()]
+    skipped = group_reasons(result["skipped"])
+    lines += [f"not measured: {names} ({reason})" for reason, names in skipped.items()]
     lines += [f"note: {note}" for note in result["notes"]]
     lines.append("written in {seconds:.0f} seconds: {report}".format(**result))
     return "\n".join(lines)

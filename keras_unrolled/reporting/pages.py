@@ -40,6 +40,14 @@ def write_page(path, name, inputs, found, findings, drawn, settings):
     page.write(path)
 
 
+def group_reasons(skipped: dict[str, str]) -> dict[str, str]:
+    """The names that share a reason, joined by commas, by that reason."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in skipped.items():
+        reasons.setdefault(reason, []).append(name)
+    return {reason: ", ".join(names) for reason, names in reasons.items()}
+
+
 def _introduce(page, inputs, found, findings):
     page.section("Summary", "summary")
     page.paragraph(
@@ -62,8 +70,8 @@ def _introduce(page, inputs, found, findings):
         for name, sentences in findings.items()
     ]
     page.table(rows, ("experiment", *SIDES, "first finding"), "Findings on each side.", most=None)
-    skipped = [f"{BY_NAME[name].title}: {reason}." for name, reason in found.skipped.items()]
-    page.note("Not measured", skipped)
+    skipped = group_reasons({BY_NAME[name].title: why for name, why in found.skipped.items()})
+    page.note("Not measured", [f"{names}: {reason}." for reason, names in skipped.items()])
     page.note("About the data", [f"{note}." for note in inputs.notes])
     page.heading("How to read it")
     page.paragraph(

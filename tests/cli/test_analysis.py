@@ -72,7 +72,8 @@ def test_pictures_without_labels_and_texts_are_analyzed(capsys, presets, tmp_pat
         capsys, presets / "lm", "--data-dir", tmp_path, "--out", tmp_path / "b", "--limit", 10
     )
     assert code == 0
-    assert "lesion: not measured, its blocks lead to no class scores" in text
+    assert "not measured: lesion, shuffle, repeat" in text
+    assert "(its blocks lead to no class scores" in text
     assert (tmp_path / "b" / "gate_stats_histogram.csv").is_file()
 
 
