@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import subprocess
 import sys
 from pathlib import Path
 
@@ -48,3 +49,22 @@ def hardware():
         for gpu in tf.config.list_physical_devices("GPU"):
             parts.append(tf.config.experimental.get_device_details(gpu).get("device_name", "GPU"))
     return "; ".join(parts)
+
+
+def read_commit():
+    """The commit of this checkout, with "+" if files differ from it, or None for another place.
+
+    The environment variable KERAS_UNROLLED_COMMIT says it where the files are a copy.
+    """
+    if commit := os.environ.get("KERAS_UNROLLED_COMMIT"):
+        return commit
+    git = ["git", "-C", str(Path(__file__).parent)]
+    # A package that is installed may be in the checkout of something else.
+    is_ours = [*git, "ls-files", "--error-unmatch", __file__]
+    describe = [*git, "describe", "--always", "--abbrev=40", "--dirty=+"]
+    try:
+        subprocess.run(is_ours, capture_output=True, check=True)
+        done = subprocess.run(describe, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

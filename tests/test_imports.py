@@ -20,6 +20,7 @@ ORDER = [
     "presets",
     "engine",
     "finetuning",
+    "reporting",
     "demo",
     "cli",
 ]

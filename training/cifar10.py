@@ -12,6 +12,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout, not installed
 
+from keras_unrolled import environment
 from training import job, result
 from training.recipes import cifar10
 
@@ -75,7 +76,7 @@ def run(run):
             steps_per_epoch=steps_per_epoch,
             workdir=run.workdir,
             evaluate=evaluate if held is not None else None,
-            initial_state={"commit": job.read_commit()},
+            initial_state={"commit": environment.read_commit()},
             checkpoint_every=options.checkpoint_every,
             timeout=options.timeout if workers > 1 else None,
             average=not options.train_only,

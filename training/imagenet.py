@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout, not installed
 
+from keras_unrolled import environment
 from training import job, result
 from training.recipes import imagenet
 
@@ -78,7 +79,7 @@ def run(run):
                 workdir=run.workdir,
                 preprocess=make_normalizer(job.build(recipe).preprocessor.image_converter),
                 evaluate=evaluate_held if held is not None else None,
-                initial_state={"commit": job.read_commit()},
+                initial_state={"commit": environment.read_commit()},
                 checkpoint_every=options.checkpoint_every or min(steps_per_epoch, CHECKPOINT_EVERY),
                 timeout=options.timeout if workers > 1 else None,
                 average=not options.train_only,

@@ -1,9 +1,7 @@
 """What the training programs share: the command line and the network of a recipe."""
 
 import argparse
-import os
 import shlex
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,18 +187,3 @@ def check_batch(recipe, count):
             f"Expected a batch of at most {count} training examples. "
             f"Received: batch_size={recipe.batch_size}. Make it smaller."
         )
-
-
-def read_commit():
-    """The commit of this checkout, with "+" if files differ from it, or None.
-
-    The environment variable KERAS_UNROLLED_COMMIT says it where the files are a copy.
-    """
-    if commit := os.environ.get("KERAS_UNROLLED_COMMIT"):
-        return commit
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40"]
-    try:
-        done = subprocess.run([*git, "--dirty=+"], capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout, not installed
 
-from keras_unrolled import checks
+from keras_unrolled import checks, environment
 from training import job, result
 from training.recipes import ptb
 
@@ -73,7 +73,7 @@ def run(run):
             objective=language_objective(recipe),
             evaluate=epochs.evaluate,
             after_epoch=epochs.after_epoch,
-            initial_state={"commit": job.read_commit()},
+            initial_state={"commit": environment.read_commit()},
             checkpoint_every=options.checkpoint_every,
         ),
         strategy,

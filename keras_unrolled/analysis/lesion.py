@@ -1,12 +1,9 @@
 """Blocks left out: Srivastava et al. 2015, Veit et al. 2016."""
 
 from keras_unrolled import checks
-from keras_unrolled.analysis.running import INTACT, SCORES, run_schedules
+from keras_unrolled.analysis.planning import Plan, run_plans
 from keras_unrolled.analysis.stack import as_stack
-from keras_unrolled.analysis.table import Table
 from keras_unrolled.layers.mixing import LESIONS
-
-COLUMNS = ("block", "how", "recalibrated", *SCORES)
 
 
 def lesion(model, images, labels=None, *, blocks=None, how=None, recalibrate=None, progress=None):
@@ -36,6 +33,13 @@ def lesion(model, images, labels=None, *, blocks=None, how=None, recalibrate=Non
         InputError: as `Schedule.lesion` and `run_schedules`.
     """
     stack = as_stack(model)
+    plan = plan_lesion(stack, blocks=blocks, how=how)
+    data = (images, labels)
+    return run_plans(stack, data, [plan], recalibrate=recalibrate, progress=progress)["lesion"]
+
+
+def plan_lesion(stack, *, blocks=None, how=None):
+    """The `Plan` of `lesion`, of a `BlockStack`."""
     if how is not None:
         checks.one_of("how", how, LESIONS)
     schedules = {}
@@ -47,16 +51,4 @@ def lesion(model, images, labels=None, *, blocks=None, how=None, recalibrate=Non
             for name in names:
                 schedule = schedule.lesion(name, kind)
             schedules["+".join(names), kind] = schedule
-    found = run_schedules(
-        stack,
-        (images, labels),
-        schedules,
-        recalibrate=images if recalibrate is True else recalibrate,
-        progress=progress,
-    )
-    rows = []
-    for row in found:
-        name = row.pop("schedule")
-        block, kind = ("none", "none") if name == INTACT else name
-        rows.append({"block": block, "how": kind, **row})
-    return Table(rows, COLUMNS)
+    return Plan("lesion", ("block", "how"), ("none", "none"), schedules)

@@ -6,9 +6,8 @@ import math
 import numpy as np
 
 from keras_unrolled import checks
-from keras_unrolled.analysis.running import INTACT, SCORES, run_schedules
+from keras_unrolled.analysis.planning import Plan, run_plans
 from keras_unrolled.analysis.stack import as_stack
-from keras_unrolled.analysis.table import Table
 
 
 def shuffle(model, images, labels=None, *, orders=24, seed=0, recalibrate=None, progress=None):
@@ -36,6 +35,12 @@ def shuffle(model, images, labels=None, *, orders=24, seed=0, recalibrate=None, 
         InputError: if no stage has two blocks of one shape; as `run_schedules`.
     """
     stack = as_stack(model)
+    plan = plan_shuffle(stack, orders=orders, seed=seed)
+    return _run(stack, images, labels, plan, recalibrate, progress)
+
+
+def plan_shuffle(stack, *, orders=24, seed=0):
+    """The `Plan` of `shuffle`, of a `BlockStack`."""
     checks.whole("orders", orders, least=0, most=10_000)
     rng, schedules = np.random.default_rng(seed), {}
     for number, names in enumerate(stack.movable, start=1):
@@ -62,8 +67,7 @@ def shuffle(model, images, labels=None, *, orders=24, seed=0, recalibrate=None, 
             "network. Take a deeper one."
         )
     columns = ("stage", "kind", "order", "discordant", "tau")
-    intact = (0, "none", "", 0, 1.0)
-    return _run(stack, images, labels, schedules, columns, intact, recalibrate, progress)
+    return Plan("shuffle", columns, (0, "none", "", 0, 1.0), schedules)
 
 
 def _orders(count, most, rng):
@@ -96,15 +100,19 @@ def repeat(model, images, labels=None, *, times=(2, 3), recalibrate=None, progre
         InputError: as `Schedule.repeat` and `run_schedules`.
     """
     stack = as_stack(model)
+    plan = plan_repeat(stack, times=times)
+    return _run(stack, images, labels, plan, recalibrate, progress)
+
+
+def plan_repeat(stack, *, times=(2, 3)):
+    """The `Plan` of `repeat`, of a `BlockStack`."""
     schedules = {
         (name, count): stack.schedule().repeat(name, count)
         for names in stack.movable
         for name in names
         for count in times
     }
-    return _run(
-        stack, images, labels, schedules, ("block", "times"), ("none", 1), recalibrate, progress
-    )
+    return Plan("repeat", ("block", "times"), ("none", 1), schedules)
 
 
 def parallel(model, images, labels=None, *, recalibrate=None, progress=None):
@@ -127,13 +135,18 @@ def parallel(model, images, labels=None, *, recalibrate=None, progress=None):
     Raises:
         InputError: as `run_schedules`.
     """
-    stack, schedules = as_stack(model), {}
+    stack = as_stack(model)
+    return _run(stack, images, labels, plan_parallel(stack), recalibrate, progress)
+
+
+def plan_parallel(stack):
+    """The `Plan` of `parallel`, of a `BlockStack`."""
+    schedules = {}
     for number, names in enumerate(stack.movable, start=1):
         groups = [*itertools.pairwise(names), *([tuple(names)] if len(names) > 2 else [])]
         for group in groups:
             schedules[number, "+".join(group)] = stack.schedule().parallel(group)
-    columns = ("stage", "blocks")
-    return _run(stack, images, labels, schedules, columns, (0, "none"), recalibrate, progress)
+    return Plan("parallel", ("stage", "blocks"), (0, "none"), schedules)
 
 
 def layer_dropout_curve(
@@ -163,6 +176,12 @@ def layer_dropout_curve(
         InputError: for more blocks than can be left out; as `run_schedules`.
     """
     stack = as_stack(model)
+    plan = plan_layer_dropout_curve(stack, counts=counts, draws=draws, seed=seed)
+    return _run(stack, images, labels, plan, recalibrate, progress)
+
+
+def plan_layer_dropout_curve(stack, *, counts=None, draws=5, seed=0):
+    """The `Plan` of `layer_dropout_curve`, of a `BlockStack`."""
     names, rng = stack.removable, np.random.default_rng(seed)
     counts = counts if counts is not None else range(1, min(5, len(names) // 2) + 1)
     schedules = {}
@@ -174,21 +193,10 @@ def layer_dropout_curve(
             for i in chosen:
                 schedule = schedule.lesion(names[i])
             schedules[count, "+".join(names[i] for i in chosen)] = schedule
-    columns = ("count", "blocks")
-    return _run(stack, images, labels, schedules, columns, (0, "none"), recalibrate, progress)
+    return Plan("layer_dropout_curve", ("count", "blocks"), (0, "none"), schedules)
 
 
-def _run(stack, images, labels, schedules, columns, intact, recalibrate, progress):
-    """The scores of schedules whose names are tuples, one value a column."""
-    found = run_schedules(
-        stack,
-        (images, labels),
-        schedules,
-        recalibrate=images if recalibrate is True else recalibrate,
-        progress=progress,
-    )
-    rows = []
-    for row in found:
-        name = row.pop("schedule")
-        rows.append({**dict(zip(columns, intact if name == INTACT else name)), **row})
-    return Table(rows, (*columns, "recalibrated", *SCORES))
+def _run(stack, images, labels, plan, recalibrate, progress):
+    """The table of one plan."""
+    data = (images, labels)
+    return run_plans(stack, data, [plan], recalibrate=recalibrate, progress=progress)[plan.name]

@@ -13,6 +13,7 @@ from keras_unrolled.data.tfds import TFDSImages
 from keras_unrolled.models.inputs import check_images
 
 MOST_BATCH = 250
+DECODED = 16  # pictures of TFDS in memory at once; of files one, which may have 200 MB
 MEMORY = 2**28  # bytes that the activations of one batch may take
 
 
@@ -71,18 +72,20 @@ class Samples:
     def take(self, chosen: Any) -> tuple[Any, Any]:
         """The network's input for those at some indices, and their labels or None."""
         images: Any = self.images
-        if isinstance(images, list):
-            images = [images[i] for i in chosen]
+        if isinstance(images, (ImageFiles, TFDSImages)):
+            x = self._prepare_each(_read(images, np.asarray(chosen)))
+        elif isinstance(images, list) and not isinstance(images[0], str):
+            x = self._prepare_each(images[i] for i in chosen)
+        elif isinstance(images, list):
+            x = keras.ops.convert_to_tensor(self.stack.prepare([images[i] for i in chosen]))
         else:
-            images = images[np.asarray(chosen)]
-        if isinstance(images, (ImageFiles, TFDSImages)) or (
-            isinstance(images, list) and not isinstance(images[0], str)
-        ):  # each has its own size
-            rows = [self.stack.prepare(np.asarray(image)[None]) for image in iter(images)]
-            x = keras.ops.concatenate([keras.ops.convert_to_tensor(row) for row in rows])
-        else:
-            x = keras.ops.convert_to_tensor(self.stack.prepare(images))
+            x = keras.ops.convert_to_tensor(self.stack.prepare(images[np.asarray(chosen)]))
         return x, None if self.labels is None else self.labels[np.asarray(chosen)]
+
+    def _prepare_each(self, images):
+        """The network's input for images each of which has its own size."""
+        rows = [self.stack.prepare(np.asarray(image)[None]) for image in images]
+        return keras.ops.concatenate([keras.ops.convert_to_tensor(row) for row in rows])
 
     def batches(self, size: int, progress: str | None = None, order: Any = None):
         """Yields what `take` returns, batch after batch, with a progress bar of this title.
@@ -109,3 +112,11 @@ class Samples:
         """
         x, _ = self.take([0])
         return int(max(1, min(MOST_BATCH, MEMORY // max(1, count_bytes(x)))))
+
+
+def _read(images, chosen):
+    """Yields images of files or of TFDS at some indices; those in a row are read together."""
+    most = 1 if isinstance(images, ImageFiles) else DECODED
+    for row in np.split(chosen, np.flatnonzero(np.diff(chosen) != 1) + 1):
+        for start in range(row[0], row[-1] + 1, most):
+            yield from images[start : min(start + most, row[-1] + 1)]

@@ -13,10 +13,10 @@ import traceback
 from contextlib import suppress
 
 from keras_unrolled import checks
-from keras_unrolled.cli import demo, finetuning, prediction, presets, scoring
+from keras_unrolled.cli import analysis, demo, finetuning, prediction, presets, scoring
 from keras_unrolled.quiet import import_keras
 
-GROUPS = (presets, scoring, prediction, finetuning, demo)
+GROUPS = (presets, scoring, prediction, analysis, finetuning, demo)
 SIGTERM = 143  # 128 + 15, as of a shell: the command is not done
 DEBUG = "KERAS_UNROLLED_DEBUG"
 

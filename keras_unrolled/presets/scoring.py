@@ -79,6 +79,14 @@ def load_images(dataset, model, *, data_dir=None, limit=None, skip_broken=False)
     Returns:
         `Examples`, and the name of the data set.
     """
+    examples, dataset = find_images(dataset, model, data_dir=data_dir)
+    if limit is not None:
+        examples = examples.part(examples.split, 0, limit)
+    return check_images(examples, skip=skip_broken), dataset
+
+
+def find_images(dataset, model, *, data_dir=None):
+    """As `load_images`, all of them, and whether or not they decode."""
     labels = model.labels
     if isinstance(dataset, data.Examples):
         examples, dataset = dataset, dataset.split
@@ -97,7 +105,4 @@ def load_images(dataset, model, *, data_dir=None, limit=None, skip_broken=False)
         # ImageNet's test split has no labels.
         splits = ["validation"] if dataset == "imagenet2012" else ["test", "validation"]
         examples = data.load(dataset, data_dir, splits)
-    examples = data.align(examples, labels, count=model.num_classes)
-    if limit is not None:
-        examples = examples.part(examples.split, 0, limit)
-    return check_images(examples, skip=skip_broken), dataset
+    return data.align(examples, labels, count=model.num_classes), dataset

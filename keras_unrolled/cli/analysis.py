@@ -1,0 +1,136 @@
+"""The command analyze."""
+
+from keras_unrolled import checks
+from keras_unrolled.cli.options import PRESET, add_command, check_record, reject_options
+
+LIMIT = RECALIBRATE = 1000
+
+
+def add(commands):
+    """Adds the command."""
+    command = add_command(
+        commands,
+        run_analyze,
+        "analyze",
+        "Measure what the blocks of a network do, and write a report.",
+        examples=[
+            "analyze highway_bn_cifar10 --out report/",
+            "analyze resnet_bn_cifar10 --data-dir DIR --out report/ --control plain_bn_cifar10",
+            "analyze hf://timm/resnet18.a1_in1k --dataset pictures/ --out report/ --only lesion cka",
+            "analyze highway_small_ptb --data-dir ptb/ --out report/",
+        ],
+    )
+    _add_data(command)
+    _add_measurements(command)
+
+
+def _add_data(command):
+    """Adds the options of the network and its data."""
+    add = command.add_argument
+    add(
+        "preset",
+        metavar="NAME|FOLDER|FILE|hf://ORG/NAME",
+        help=f"{PRESET} Also a file of weights that keras-unrolled convert reads.",
+    )
+    add("--out", required=True, metavar="FOLDER", help="Folder of the report to make.")
+    add(
+        *("--data-dir",),
+        metavar="DIR",
+        help="TFDS's data directory with the data set that the preset was trained on, or a folder of "
+        "pictures; for a language model the folder with test.txt (required).",
+    )
+    add(
+        *("--dataset",),
+        metavar="NAME|FOLDER|CSV",
+        help="Images, as keras-unrolled evaluate takes them, or a folder of pictures without labels "
+        "(default: what --data-dir has, or else the bundled sample).",
+    )
+    add(
+        *("--limit",),
+        type=int,
+        default=LIMIT,
+        metavar="N",
+        help=f"Number of images or words to use at most (default: {LIMIT}).",
+    )
+    add("--skip-broken", action="store_true", help="Leave out image files that do not decode.")
+
+
+def _add_measurements(command):
+    """Adds the options of what is measured."""
+    add = command.add_argument
+    add(
+        *("--only",),
+        nargs="+",
+        metavar="NAME",
+        help="Measurements to make, such as lesion or estimation_error (default: all that the network "
+        "and the data allow).",
+    )
+    add(
+        *("--control",),
+        metavar="PRESET",
+        help="Second network to compare with, such as a plain one, on the same images.",
+    )
+    add(
+        *("--recalibrate",),
+        type=int,
+        default=RECALIBRATE,
+        metavar="N",
+        help="Number of images, of the training part if there is one, from which networks with changed "
+        f"schedules get batch statistics of their own; 0 for none (default: {RECALIBRATE}).",
+    )
+    add(
+        *("--probes",),
+        type=int,
+        default=0,
+        metavar="N",
+        help="Number of training images for linear probes after each block; 0 for none (default: 0).",
+    )
+    add("--overwrite", action="store_true", help="Replace a report at FOLDER.")
+
+
+def run_analyze(options):
+    from keras_unrolled.reporting.measuring import MEASUREMENTS
+
+    checks.whole("--limit", options.limit, least=1, most=10**9)
+    checks.whole("--recalibrate", options.recalibrate, least=0, most=10**9)
+    checks.whole("--probes", options.probes, least=0, most=10**9)
+    for name in options.only or ():
+        checks.one_of("--only", name, MEASUREMENTS)
+    check_record(options.preset, lambda is_text: _check_task(options, is_text))
+    from keras_unrolled.reporting.analysis import analyze
+
+    result = analyze(
+        options.preset,
+        options.out,
+        options.dataset,
+        data_dir=options.data_dir,
+        only=options.only,
+        control=options.control,
+        limit=options.limit,
+        recalibrate=options.recalibrate,
+        probes=options.probes,
+        skip_broken=options.skip_broken,
+        overwrite=options.overwrite,
+    )
+    return result, summarize(result)
+
+
+def _check_task(options, is_text):
+    """Rejects options that do not apply to a preset's task, before it is loaded."""
+    if is_text:
+        reject_options(options, ["dataset", "skip_broken"], "a language model")
+
+
+def summarize(result):
+    """What an analysis found, as a person reads it."""
+    from keras_unrolled.reporting.pages import group_reasons
+
+    lines = ["{preset}: {n:,} of {dataset}, {split}".format(**result)]
+    for name, findings in result["findings"].items():
+        counts = [sum(f["verdict"] == side for f in findings) for side in ("for", "against")]
+        lines.append("{}: {} for the iterative view, {} against".format(name, *counts))
+    skipped = group_reasons(result["skipped"])
+    lines += [f"not measured: {names} ({reason})" for reason, names in skipped.items()]
+    lines += [f"note: {note}" for note in result["notes"]]
+    lines.append("written in {seconds:.0f} seconds: {report}".format(**result))
+    return "\n".join(lines)

@@ -1,0 +1,209 @@
+"""The report of a network's measurements: tables, figures and a page, in one folder."""
+
+import datetime
+import json
+import shlex
+import time
+from pathlib import Path
+from typing import Any
+
+from keras_unrolled import analysis, checks, environment, files, models
+from keras_unrolled.presets.loading import from_preset
+from keras_unrolled.presets.resolve import load_record
+from keras_unrolled.reporting.experiments import BY_NAME
+from keras_unrolled.reporting.inputs import load_inputs
+from keras_unrolled.reporting.measuring import MEASUREMENTS, measure
+from keras_unrolled.reporting.pages import write_page
+from keras_unrolled.reporting.verdicts import Context
+
+PAGE, SUMMARY, FIGURES = "report.html", "report.json", "figures"
+DEFAULTS = {"limit": 1000, "recalibrate": 1000, "probes": 0, "skip_broken": False}
+
+
+def analyze(
+    preset: Any,
+    out: str | Path,
+    dataset: Any = None,
+    *,
+    data_dir: str | Path | None = None,
+    only: Any = None,
+    control: Any = None,
+    limit: int = 1000,
+    recalibrate: int = 1000,
+    probes: int = 0,
+    skip_broken: bool = False,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Measures what the blocks of a network do, and writes a report.
+
+    The folder appears complete or not at all. It holds a CSV for each measurement, the folder
+    `figures` with a PNG and an SVG for each, `report.html` and `report.json`.
+
+    Args:
+        preset: what `from_preset` takes, or an `ImageClassifier` or a `CharacterLM`.
+        out: path of the folder to make.
+        dataset: as `load_inputs` takes it. A language model reads `test.txt` in `data_dir`.
+        data_dir: TFDS's data directory, a folder of pictures, or that of a language model's text.
+        only: optional list of names of measurements; the default is all that the network and the data
+            allow.
+        control: optional second preset or model, such as a plain network, for the same images.
+        limit: int, images or words at most.
+        recalibrate: int, images for batch statistics of changed networks at most; 0 for none.
+        probes: int, training images for linear probes at most; 0, the default, for no probes.
+        skip_broken: bool, whether image files that do not decode are left out.
+        overwrite: bool, whether an earlier report at `out` may be replaced.
+
+    Returns:
+        A dict: "preset", "dataset", "split", "n", "out", "report", "measured" (names), "skipped" (a dict
+        from a name to the reason), "findings" (a dict from a name to a list of dicts of "verdict" and
+        "text"), "notes" and "seconds".
+
+    Raises:
+        InputError: for what cannot be loaded or measured, and for a folder that is something else.
+    """
+    began = time.perf_counter()
+    options: dict[str, Any] = {"limit": limit, "recalibrate": recalibrate, "probes": probes}
+    for option, value in options.items():
+        checks.whole(option, value, least=int(option == "limit"), most=10**9)
+    only = None if only is None else [checks.one_of("only", n, MEASUREMENTS) for n in only]
+    options["skip_broken"] = skip_broken
+    out = check_report(out, overwrite=overwrite)
+    model, name = _load(preset)
+    other, other_name = (None, None) if control is None else _load(control)
+    _check_pair(model, other)
+    known_as = _find_dataset(preset)
+    inputs = load_inputs(model, dataset, data_dir=data_dir, known_as=known_as, **options)
+    stack = analysis.as_stack(model)
+    second = None if other is None else analysis.as_stack(other)
+    found = measure(stack, inputs, only=only, control=second, title=name)
+    context = Context.of(stack, other_name)
+    findings = {
+        e.name: e.judge(found.tables[e.name], context)
+        for e in BY_NAME.values()
+        if len(found.tables.get(e.name, ()))
+    }
+    settings = _describe(stack, name, inputs, found, context)
+    settings["command"] = _command(preset, out, dataset, data_dir, only, control, options)
+    result = {
+        "preset": name,
+        "dataset": inputs.dataset,
+        "split": inputs.split,
+        "n": len(inputs),
+        "out": str(out),
+        "report": str(out / PAGE),
+        "measured": [n for n in MEASUREMENTS if n in found.tables],
+        "skipped": found.skipped,
+        "findings": {n: [vars(f) for f in rows] for n, rows in findings.items()},
+        "notes": list(inputs.notes),
+    }
+    with files.written_aside(out) as aside:
+        for csv_name, table in found.tables.items():
+            table.to_csv(aside / f"{csv_name}.csv")
+        drawn = _draw(found.tables, aside / FIGURES, context.gating)
+        result["seconds"] = round(time.perf_counter() - began, 1)
+        text = json.dumps({**result, "settings": settings}, indent=1, ensure_ascii=False)
+        files.write_text(aside / SUMMARY, text + "\n")
+        write_page(aside / PAGE, name, inputs, found, findings, drawn, settings)
+    return result
+
+
+def check_report(out: str | Path, *, overwrite: bool) -> Path:
+    """The path of a report's folder to make.
+
+    Raises:
+        InputError: for a folder that cannot be written, that holds something else, or an earlier
+            report that must not be replaced.
+    """
+    out = Path(out).expanduser()
+    files.check_writable(out)
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return out
+    if not (out / PAGE).is_file() or not (out / SUMMARY).is_file():
+        raise checks.InputError(
+            f"Expected a new folder for the report. Found something else at {out}. Choose another folder."
+        )
+    if not overwrite:
+        raise checks.InputError(
+            f"Expected a new folder for the report. Found one at {out}. Choose another folder, or pass "
+            "--overwrite (in Python: overwrite=True)."
+        )
+    return out
+
+
+def _load(preset):
+    """A model and what to call it."""
+    if hasattr(preset, "backbone"):
+        return preset, str(preset.name)
+    return from_preset(preset), str(preset)
+
+
+def _check_pair(model, other):
+    if other is not None and isinstance(model, models.CharacterLM) != isinstance(
+        other, models.CharacterLM
+    ):
+        raise checks.InputError(
+            "Expected a control for the same kind of data. Received a language model and a classifier. "
+            "Choose another control."
+        )
+
+
+def _find_dataset(preset):
+    """TFDS's name of the data set that a preset is for, or None."""
+    try:
+        return None if hasattr(preset, "backbone") else load_record(preset).dataset
+    except checks.InputError:  # of another library
+        return None
+
+
+def _draw(tables, folder, gating):
+    """Draws every measurement that has rows; a dict from its name to the SVG."""
+    folder.mkdir()
+    drawn = {}
+    for name, table in tables.items():
+        experiment = BY_NAME.get("cka" if name == "cka_control" else name)
+        if experiment is None or not len(table):
+            continue
+        histogram = {"histogram": tables.get("gate_stats_histogram")}
+        options = histogram if name == "gate_stats" else {}
+        for suffix in (".png", ".svg"):
+            path = experiment.plot(table, folder / f"{name}{suffix}", gating, **options)
+        drawn[name] = path.read_text(encoding="utf-8")
+    return drawn
+
+
+def _describe(stack, name, inputs, found, context):
+    """The settings that a report states."""
+    return {
+        "network": name,
+        "gating": context.gating,
+        "blocks by stage": " + ".join(str(len(stage)) for stage in context.stages),
+        "weights": f"{stack.model.count_params():,}",
+        "data": f"{inputs.dataset}, {inputs.split}",
+        "images or words": f"{len(inputs):,}",
+        "labels": "yes" if inputs.labels is not None else "no",
+        "batch statistics recalibrated on": inputs.calibrated_on if found.recalibrated else "none",
+        "control": context.control or "none",
+        "seed": 0,
+        "seconds": ", ".join(f"{step} {s:g}" for step, s in found.seconds.items()),
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "commit": environment.read_commit() or "not a checkout",
+        "hardware": environment.hardware(),
+        "versions": ", ".join(f"{k} {v}" for k, v in environment.software_versions().items()),
+    }
+
+
+def _command(preset, out, dataset, data_dir, only, control, options):
+    """The command that makes the report again."""
+    if any(hasattr(p, "backbone") for p in (preset, control)) or not isinstance(
+        dataset, (str, Path, type(None))
+    ):
+        return "made in Python, from a model or data in memory"
+    words = ["keras-unrolled", "analyze", str(preset), "--out", str(out)]
+    for flag, value in (("--data-dir", data_dir), ("--dataset", dataset), ("--control", control)):
+        words += [flag, str(value)] if value is not None else []
+    words += ["--only", *only] if only else []
+    for option, value in options.items():
+        if value != DEFAULTS[option]:
+            flag = "--" + option.replace("_", "-")
+            words += [flag] if value is True else [flag, str(value)]
+    return shlex.join(words)

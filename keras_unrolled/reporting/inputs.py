@@ -1,0 +1,213 @@
+"""The images or words that a network is analyzed on, and those of its batch statistics."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_unrolled import checks, data, models
+from keras_unrolled.data import tables
+from keras_unrolled.data.broken import check_images
+from keras_unrolled.data.listing import is_image, is_preset, is_system, list_folders, walk
+from keras_unrolled.presets.scoring import find_images
+
+SAMPLE = "sample"
+UNLABELED = ("unlabeled",)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a network is looked at with.
+
+    Attributes:
+        values: images as `Samples` takes them, or a list of words.
+        labels: optional int64 array `(n,)`.
+        dataset: string, the name or path of the data.
+        split: string, which part of them.
+        notes: tuple of strings, what a reader should know of the data.
+        calibration: optional images for the batch statistics of changed networks.
+        calibrated_on: string, which these are.
+        train: optional `Examples` to train probes on.
+    """
+
+    values: Any
+    labels: np.ndarray | None
+    dataset: str
+    split: str
+    notes: tuple[str, ...] = ()
+    calibration: Any = None
+    calibrated_on: str = "none"
+    train: data.Examples | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+def load_inputs(
+    model: Any,
+    dataset: Any = None,
+    *,
+    data_dir: str | Path | None = None,
+    known_as: str | None = None,
+    limit: int = 1000,
+    recalibrate: int = 1000,
+    probes: int = 0,
+    skip_broken: bool = False,
+    seed: int = 0,
+) -> Inputs:
+    """Images or words for a model.
+
+    Args:
+        model: an `ImageClassifier` or a `CharacterLM`.
+        dataset: `Examples`, or what `evaluate` takes: "sample", "cifar10" or another name of TFDS, the
+            path of a folder of class folders or of a CSV file; or that of a folder with pictures in
+            it, which have no labels. None stands for `known_as` where `data_dir` has it, else for the
+            pictures in `data_dir`, and without one for "sample".
+        data_dir: TFDS's data directory, or the folder of a language model's text.
+        known_as: optional string, the name of TFDS's data set that the model was trained on.
+        limit: int, images or words at most. Of images that are in the order of their classes or have
+            none they are drawn over the whole, else the first ones are taken.
+        recalibrate: int, images for batch statistics at most: of the training part if the data have
+            one, else of the images themselves. 0 for none.
+        probes: int, training images for linear probes at most; 0 for none.
+        skip_broken: bool, whether image files that do not decode are left out.
+        seed: int, of what is drawn.
+
+    Raises:
+        InputError: as `evaluate`, and for probes of data without a training part.
+    """
+    if isinstance(model, models.CharacterLM):
+        if data_dir is None:
+            raise checks.InputError(
+                "Expected --data-dir, the folder of the text, for a language model. Received none. "
+                "Pass --data-dir DIR with test.txt in it."
+            )
+        words = data.read_words(data_dir, "test")
+        split = "test" if len(words) <= limit else f"test, the first {limit:,} words"
+        return Inputs(words[:limit], None, str(Path(data_dir).name), split)
+    dataset, data_dir = _find_dataset(dataset, data_dir, known_as)
+    flat = _list_unlabeled(dataset)
+    if flat:
+        blank = np.zeros(len(flat), "int64")
+        place = Path(str(dataset)).expanduser()
+        images = data.ImageFiles(flat, root=place)
+        examples, name = data.Examples(images, blank, UNLABELED, str(place)), str(dataset)
+    else:
+        examples, name = find_images(dataset, model, data_dir=data_dir)
+    examples = check_images(choose(examples, limit, seed), skip=skip_broken)
+    notes = (*examples.notes, *_count_left_out(dataset))
+    if flat:
+        notes += ("the pictures have no labels: what needs them was not measured",)
+    found = {
+        count: _find_training(dataset, data_dir, count, seed, skip_broken)
+        for count in {recalibrate, probes} - {0}
+    }
+    calibration, calibrated_on = None, "none"
+    if recalibrate:
+        part = found[recalibrate] or choose(examples, recalibrate, seed)
+        what = "training images"
+        if found[recalibrate] is None:
+            what = "of the images themselves, as the data have no training part"
+        calibration, calibrated_on = part.images, f"{len(part):,} {what} ({part.split})"
+    return Inputs(
+        examples.images,
+        None if flat else examples.labels,
+        str(name),
+        examples.split,
+        notes,
+        calibration,
+        calibrated_on,
+        _align_probes(found[probes], model) if probes else None,
+    )
+
+
+def choose(examples: data.Examples, count: int, seed: int = 0) -> data.Examples:
+    """As many of some examples; `split` says which.
+
+    Of data in the order of their classes, as folders are, images are drawn at random, evenly over the
+    whole; of others the first ones are taken.
+    """
+    total = len(examples)
+    if total <= count:
+        return examples
+    in_order = bool((np.diff(examples.labels) >= 0).all())
+    if not in_order or isinstance(examples.images, data.TFDSImages):  # which is read from its start
+        return examples.part(examples.split, 0, count)
+    order = np.random.default_rng(seed).permutation(total)
+    order = order[np.argsort(examples.labels[order], kind="stable")]
+    places = ((np.arange(count) + 0.5) * total / count).astype(int)
+    part = examples.take(np.sort(order[places]))
+    split = f"{examples.split}, {count:,} of {total:,} drawn with seed {seed}"
+    return dataclasses.replace(part, split=split)
+
+
+def _find_dataset(dataset, data_dir, known_as):
+    """The data set, and TFDS's directory or None."""
+    if dataset is not None or data_dir is None:
+        return SAMPLE if dataset is None else dataset, data_dir
+    place = Path(data_dir).expanduser()
+    if known_as is not None and (place / known_as).is_dir():
+        return known_as, data_dir
+    return str(data_dir), None
+
+
+def _as_folder(dataset):
+    """The folder that a data set's name is the path of, or None."""
+    if isinstance(dataset, data.Examples) or str(dataset) in (SAMPLE, "cifar10"):
+        return None
+    place = Path(str(dataset)).expanduser()
+    return place if place.is_dir() else None
+
+
+def _list_flat(place):
+    return [p for p in sorted(place.iterdir()) if not is_system(p.name) and is_image(p)]
+
+
+def _list_unlabeled(dataset):
+    """The pictures of a folder that has no class folders with pictures; none for other data."""
+    place = _as_folder(dataset)
+    if place is None:
+        return []
+    folders = (p for p in list_folders(place) if not is_preset(p))
+    return [] if any(map(is_image, (p for f in folders for p in walk(f)))) else _list_flat(place)
+
+
+def _count_left_out(dataset):
+    """A note on pictures next to class folders."""
+    place = _as_folder(dataset)
+    count = len(_list_flat(place)) if place is not None and not _list_unlabeled(dataset) else 0
+    return (f"pictures in no class folder were left out: {count:,}",) if count else ()
+
+
+def _find_training(dataset, data_dir, count, seed, skip_broken):
+    """`Examples` of the training part of the data, or None."""
+    if isinstance(dataset, data.Examples) or str(dataset) == SAMPLE:
+        return None
+    name, place = str(dataset), _as_folder(dataset)
+    if name == "cifar10":
+        return data.load_cifar10(data_dir, f"train[:{count}]")
+    if place is not None:
+        folders, _ = data.find_parts(place)
+        if "train" not in folders:
+            return None
+        return check_images(
+            choose(data.load_folder(folders["train"]), count, seed), skip=skip_broken
+        )
+    if Path(name).suffix.lower() in tables.SUFFIXES:
+        return None
+    try:
+        return choose(data.load_tfds(name.split(":")[0], data_dir, "train"), count, seed)
+    except checks.InputError:  # it has no training part, or only the other one was prepared
+        return None
+
+
+def _align_probes(train, model):
+    """Training images with the labels of the network."""
+    if train is None:
+        raise checks.InputError(
+            "Expected data with a training part, to train probes on. Received data without. Pass a "
+            "data set of TFDS or a folder with train and test in it, or leave --probes out."
+        )
+    return data.align(train, model.labels, count=model.num_classes)
