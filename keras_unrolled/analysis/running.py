@@ -61,7 +61,7 @@ def run_schedules(
     tree = _Node()
     for name, schedule in schedules.items():
         tree.add(schedule.steps, name)
-    size = batch_size or samples.batch_size(lambda x: count_bytes(stack, runner, x))
+    size = batch_size or samples.batch_size(lambda x: count_bytes(stack, runner, x, False))
     turns = [False]
     if recalibrate is not None:
         turns.append(True)
@@ -174,13 +174,13 @@ def log_probabilities(stack, scores):
     return scores - np.log(np.exp(scores).sum(-1, keepdims=True))
 
 
-def count_bytes(stack, runner, x):
-    """The bytes of the states of one image in all blocks, with their parts."""
+def count_bytes(stack, runner, x, with_parts=True):
+    """The bytes of the states of one image in all blocks, and of their parts."""
     total, y = 0, runner(stack.stem, x)
     for block in stack.blocks:
         y = runner(block, y)
-        total += 6 * math.prod(y.shape) * 4
-    return total
+        total += math.prod(y.shape) * 4
+    return total * (1 + 5 * with_parts)
 
 
 class Score:

@@ -14,7 +14,7 @@ from keras_unrolled.models.inputs import check_images
 
 MOST_BATCH = 250
 DECODED = 16  # pictures of TFDS in memory at once; of files one, which may have 200 MB
-MEMORY = 2**28  # bytes that the activations of one batch may take
+MEMORY = 2**29  # bytes that the activations of one batch may take
 
 
 class Samples:

@@ -85,6 +85,27 @@ def _add_measurements(command):
         metavar="N",
         help="Number of training images for linear probes after each block; 0 for none (default: 0).",
     )
+    add(
+        *("--prune",),
+        type=int,
+        default=0,
+        metavar="N",
+        help="Also leave N blocks out, those that matter least, and save the network as the preset "
+        "FOLDER/pruned.",
+    )
+    add(
+        *("--prune-by",),
+        metavar="MEASURE",
+        default="influence",
+        help="What blocks are ranked by: influence or lesion (default: influence).",
+    )
+    add(
+        *("--finetune",),
+        type=int,
+        default=0,
+        metavar="EPOCHS",
+        help="Fine-tune the pruned preset on the data's training part, to FOLDER/finetuned.",
+    )
     add("--overwrite", action="store_true", help="Replace a report at FOLDER.")
 
 
@@ -94,6 +115,14 @@ def run_analyze(options):
     checks.whole("--limit", options.limit, least=1, most=10**9)
     checks.whole("--recalibrate", options.recalibrate, least=0, most=10**9)
     checks.whole("--probes", options.probes, least=0, most=10**9)
+    checks.whole("--prune", options.prune, least=0, most=2_000)
+    checks.whole("--finetune", options.finetune, least=0, most=100_000)
+    checks.one_of("--prune-by", options.prune_by, ("influence", "lesion"))
+    if options.finetune and not options.prune:
+        raise checks.InputError(
+            "Expected --prune with --finetune, which trains the pruned network. Received none. Add "
+            "--prune N, or use keras-unrolled finetune."
+        )
     for name in options.only or ():
         checks.one_of("--only", name, MEASUREMENTS)
     check_record(options.preset, lambda is_text: _check_task(options, is_text))
@@ -110,6 +139,9 @@ def run_analyze(options):
         recalibrate=options.recalibrate,
         probes=options.probes,
         skip_broken=options.skip_broken,
+        prune=options.prune,
+        prune_by=options.prune_by,
+        finetune=options.finetune,
         overwrite=options.overwrite,
     )
     return result, summarize(result)
@@ -131,6 +163,8 @@ def summarize(result):
         lines.append("{}: {} for the iterative view, {} against".format(name, *counts))
     skipped = group_reasons(result["skipped"])
     lines += [f"not measured: {names} ({reason})" for reason, names in skipped.items()]
+    for row in result.get("pruned", ()):
+        lines.append("pruned, {step}: {accuracy:.2%} with {blocks} blocks".format(**row))
     lines += [f"note: {note}" for note in result["notes"]]
     lines.append("written in {seconds:.0f} seconds: {report}".format(**result))
     return "\n".join(lines)

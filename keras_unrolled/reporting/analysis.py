@@ -11,13 +11,23 @@ from keras_unrolled import analysis, checks, environment, files, models
 from keras_unrolled.presets.loading import from_preset
 from keras_unrolled.presets.resolve import load_record
 from keras_unrolled.reporting.experiments import BY_NAME
-from keras_unrolled.reporting.inputs import load_inputs
+from keras_unrolled.reporting.inputs import find_training_source, load_inputs
 from keras_unrolled.reporting.measuring import MEASUREMENTS, measure
 from keras_unrolled.reporting.pages import write_page
+from keras_unrolled.reporting.pruning import PRUNED, check_pruning, make_table, tune
+from keras_unrolled.reporting.pruning import prune as prune_preset
 from keras_unrolled.reporting.verdicts import Context
 
 PAGE, SUMMARY, FIGURES = "report.html", "report.json", "figures"
-DEFAULTS = {"limit": 1000, "recalibrate": 1000, "probes": 0, "skip_broken": False}
+DEFAULTS = {
+    "limit": 1000,
+    "recalibrate": 1000,
+    "probes": 0,
+    "skip_broken": False,
+    "prune": 0,
+    "prune_by": "influence",
+    "finetune": 0,
+}
 
 
 def analyze(
@@ -32,6 +42,9 @@ def analyze(
     recalibrate: int = 1000,
     probes: int = 0,
     skip_broken: bool = False,
+    prune: int = 0,
+    prune_by: str = "influence",
+    finetune: int = 0,
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Measures what the blocks of a network do, and writes a report.
@@ -51,6 +64,10 @@ def analyze(
         recalibrate: int, images for batch statistics of changed networks at most; 0 for none.
         probes: int, training images for linear probes at most; 0, the default, for no probes.
         skip_broken: bool, whether image files that do not decode are left out.
+        prune: int, blocks to leave out in a preset of its own, the folder `pruned`; 0 for none.
+        prune_by: "influence" or "lesion", by which blocks are ranked, see `analysis.prune_depth`.
+        finetune: int, epochs to fine-tune the pruned preset on the data's training part, to the folder
+            `finetuned`; 0 for none.
         overwrite: bool, whether an earlier report at `out` may be replaced.
 
     Returns:
@@ -73,6 +90,10 @@ def analyze(
     _check_pair(model, other)
     known_as = _find_dataset(preset)
     inputs = load_inputs(model, dataset, data_dir=data_dir, known_as=known_as, **options)
+    training = find_training_source(dataset, data_dir, known_as) if finetune else None
+    if prune or finetune:
+        options |= {"prune": prune, "prune_by": prune_by, "finetune": finetune}
+        check_pruning(model, inputs, prune, prune_by, finetune, training)
     stack = analysis.as_stack(model)
     second = None if other is None else analysis.as_stack(other)
     found = measure(stack, inputs, only=only, control=second, title=name)
@@ -97,6 +118,12 @@ def analyze(
         "notes": list(inputs.notes),
     }
     with files.written_aside(out) as aside:
+        if prune:
+            steps = prune_preset(model, name, inputs, prune, prune_by, aside / PRUNED)
+            if finetune:
+                steps.append(tune(aside, training, finetune, inputs, model.labels))
+            found.tables["prune"] = make_table(steps)
+            result["pruned"] = found.tables["prune"].rows
         for csv_name, table in found.tables.items():
             table.to_csv(aside / f"{csv_name}.csv")
         drawn = _draw(found.tables, aside / FIGURES, context.gating)

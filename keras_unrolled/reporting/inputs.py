@@ -181,6 +181,24 @@ def _count_left_out(dataset):
     return (f"pictures in no class folder were left out: {count:,}",) if count else ()
 
 
+def find_training_source(dataset: Any, data_dir: Any, known_as: str | None) -> Any:
+    """What `finetune` takes for the training part of the data, and TFDS's directory.
+
+    None for data without a training part.
+    """
+    dataset, data_dir = _find_dataset(dataset, data_dir, known_as)
+    place = _as_folder(dataset)
+    if isinstance(dataset, data.Examples) or str(dataset) == SAMPLE:
+        return None
+    if place is not None:
+        return (place, None) if "train" in data.find_parts(place)[0] else None
+    if Path(str(dataset)).suffix.lower() in tables.SUFFIXES:
+        return None
+    if dataset == "cifar10":
+        return data.load_cifar10(data_dir, "train"), data_dir
+    return f"{str(dataset).split(':')[0]}:train", data_dir
+
+
 def _find_training(dataset, data_dir, count, seed, skip_broken):
     """`Examples` of the training part of the data, or None."""
     if isinstance(dataset, data.Examples) or str(dataset) == SAMPLE:

@@ -1,0 +1,120 @@
+"""A preset with fewer blocks: scored after each step, and saved next to the report."""
+
+from typing import Any
+
+import numpy as np
+
+from keras_unrolled import analysis, checks, evaluation
+from keras_unrolled.analysis.pruning import BY, rank
+from keras_unrolled.evaluation.comparison import compare_answers
+from keras_unrolled.finetuning.run import finetune
+from keras_unrolled.models import ImageClassifier
+from keras_unrolled.presets.describing import count_parameters
+from keras_unrolled.presets.loading import from_preset
+from keras_unrolled.presets.saving import save_preset
+
+PRUNED, TUNED = "pruned", "finetuned"  # folders of presets in a report's
+COLUMNS = ("step", "blocks", "parameters", "n", "accuracy", "low", "high", "difference")
+
+
+def check_pruning(model: Any, inputs: Any, count: int, by: str, epochs: int, training: Any) -> None:
+    """Raises `InputError` unless blocks of a network can be pruned and fine-tuned on the data."""
+    checks.one_of("prune_by", by, BY)
+    if not isinstance(model, ImageClassifier):
+        raise checks.InputError(
+            f"Expected an image classifier to prune. Received a {type(model).__name__}. Leave --prune "
+            "out."
+        )
+    if inputs.labels is None:
+        raise checks.InputError(
+            "Expected labels, to say what pruning costs. Received pictures without. Put them into "
+            "folders by class."
+        )
+    if epochs and training is None:
+        raise checks.InputError(
+            "Expected data with a training part, to fine-tune the pruned network on. Received data "
+            "without. Pass a data set of TFDS or a folder with train in it, or leave --finetune out."
+        )
+    stack = analysis.as_stack(model)
+    most = sum(len(names) for names in stack.movable)
+    most -= sum(len(a) == len(b) for a, b in zip(stack.movable, stack.stages))
+    checks.whole("prune", count, least=1, most=most)
+
+
+def prune(model: Any, name: str, inputs: Any, count: int, by: str, folder: Any) -> list[Any]:
+    """Leaves blocks out, scores the network before and after, and saves it as a preset.
+
+    Args:
+        model: an `ImageClassifier`.
+        name: string, what to call it.
+        inputs: `Inputs`, with labels.
+        count: int, blocks to leave out.
+        by: "influence" or "lesion", see `analysis.prune_depth`.
+        folder: path of the preset's folder to make.
+
+    Returns:
+        A list of triples of a step's name, a network, and where it is right, bool `(n,)`.
+    """
+    images = inputs.values if inputs.calibration is None else inputs.calibration
+    keep = sum(model.backbone.stackwise_num_blocks) - count
+    order = rank(model, images, by=by)[:count]
+    rough = analysis.prune_depth(model, keep, images, by=by, recalibrated=False)
+    new = analysis.prune_depth(model, keep, images, by=by)
+    steps = [("as it is", model), ("blocks left out", rough), ("recalibrated", new)]
+    found = [(step, network, score(network, inputs, model.labels)) for step, network in steps]
+    right = found[-1][-1]
+    metric = {
+        "dataset": inputs.dataset,
+        "split": inputs.split,
+        "n": len(right),
+        "metric": "accuracy",
+        "value": float(right.mean()),
+        "origin": "measured by keras-unrolled analyze",
+    }
+    save_preset(
+        new,
+        folder,
+        name=f"{name.rstrip('/').rpartition('/')[2]}_pruned",
+        description=f"{name} without {', '.join(order)}, with batch statistics of "
+        f"{len(images):,} images; pruned by {by}, not trained further",
+        metrics=(metric,),
+    )
+    return found
+
+
+def tune(folder: Any, training: Any, epochs: int, inputs: Any, names: Any) -> Any:
+    """Fine-tunes `folder/pruned` to `folder/finetuned`; a triple as `prune` returns them."""
+    source, data_dir = training
+    finetune(folder / PRUNED, source, folder / TUNED, data_dir=data_dir, epochs=epochs)
+    network = from_preset(folder / TUNED)
+    return f"fine-tuned for {epochs} epochs", network, score(network, inputs, names)
+
+
+def score(network: Any, inputs: Any, names: Any) -> Any:
+    """Where a network's answers are right, bool `(n,)`, for classes numbered by `names`."""
+    answers = evaluation.predict(network, inputs.values).argmax(-1)
+    if names and network.labels and list(network.labels) != list(names):
+        # A fine-tuned one has the classes of its data, in an order of its own.
+        return np.array([network.labels[i] for i in answers]) == np.array(names)[inputs.labels]
+    return answers == inputs.labels
+
+
+def make_table(found: list[Any]) -> analysis.Table:
+    """The scores of the steps as a `Table`, with paired intervals of the change from the first."""
+    whole, rows = found[0][-1], []
+    for step, network, right in found:
+        change = compare_answers(right, whole)
+        before = float(whole.mean())
+        rows.append(
+            {
+                "step": step,
+                "blocks": sum(network.backbone.stackwise_num_blocks),
+                "parameters": count_parameters(network),
+                "n": len(right),
+                "accuracy": float(right.mean()),
+                "low": before + change["low"],
+                "high": before + change["high"],
+                "difference": change["difference"],
+            }
+        )
+    return analysis.Table(rows, COLUMNS)
