@@ -75,7 +75,7 @@ def analyze(
     inputs = load_inputs(model, dataset, data_dir=data_dir, known_as=known_as, **options)
     stack = analysis.as_stack(model)
     second = None if other is None else analysis.as_stack(other)
-    found = measure(stack, inputs, only=only, control=second, title=name)
+    found = measure(stack, inputs, only=only, control=second, progress=True)
     context = Context.of(stack, other_name)
     findings = {
         e.name: e.judge(found.tables[e.name], context)
