@@ -1,5 +1,7 @@
 """Figures of what blocks do, as `observe` sees them, of readouts and of CKA."""
 
+import math
+
 from keras_unrolled.analysis.drawing import (
     MARKERS,
     add_points,
@@ -138,7 +140,7 @@ def plot_optimal_gate(table, path, gating=None):
     def plot(*axes):
         places = place(table["block"])
         for number, gate in enumerate(gates):
-            rows = [row for row in table if row["gate"] == gate]
+            rows = [r for r in table if r["gate"] == gate and r["optimal"] is not None]
             above, below = axes[2 * number : 2 * number + 2]
             trained = [{**row, "low": None, "high": None} for row in rows]
             style = {"color": color_of(gating)}
@@ -214,7 +216,7 @@ def plot_geometry(table, path, gating=None):
         ):
             add_points(axis, plain, places, column, marker="o", joined=True, color=color)
             axis.set_ylabel(label)
-            axis.set_ylim(bottom=min(0, *(row[column] for row in plain)))
+            axis.set_ylim(bottom=min(0, *(row[column] or 0 for row in plain)))
         for axis in rest:
             for number, at in enumerate(places_of_gradient):
                 rows = [row for row in table if row["at"] == at]
@@ -236,7 +238,10 @@ def _gradients(table, at):
 def plot_cka(table, path, gating=None):
     """CKA of all pairs of blocks as a map, with lines between stages."""
     rows, columns = (list(dict.fromkeys(table[c])) for c in ("block", "other"))
-    values = {(row["block"], row["other"]): row["cka"] for row in table}
+    values = {
+        (row["block"], row["other"]): math.nan if row["cka"] is None else row["cka"]
+        for row in table
+    }
 
     def plot(axis):
         image = axis.imshow(

@@ -22,7 +22,7 @@ FONTS: Any = {
 }
 GAP = 0.8  # between stages, in blocks
 MARKERS = "osD^vP*X"
-MOST_LABELS = 24  # blocks whose names are written next to each other
+MOST_LABELS = 24  # blocks whose names are written next to each other, over the full width
 
 
 def draw(
@@ -108,9 +108,9 @@ def place(blocks: Iterable[str]) -> dict[str, float]:
 
 def label_blocks(axis: Any, places: dict[str, float]) -> None:
     """Labels the x axis with blocks; of many only every second, third and so on."""
-    every = -(-len(places) // MOST_LABELS)
-    shown = list(places)[::every]
     columns = axis.get_subplotspec().get_gridspec().ncols
+    every = -(-len(places) * (columns + 1) // (2 * MOST_LABELS))
+    shown = list(places)[::every]
     crowded = columns * len(shown) > 20 or any("+" in name for name in shown)
     axis.set_xticks(
         [places[name] for name in shown],

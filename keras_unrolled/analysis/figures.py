@@ -117,7 +117,8 @@ def plot_shuffle(table, path, gating=None):
                         label=f"stage {stage}, {kind}s",
                     )
             axis.set(xlabel="pairs of the stage's blocks in reverse order", title=TURNS[turn])
-            axis.set_xticks(range(1, max(row["discordant"] for row in rows) + 1))
+            most = max(row["discordant"] for row in rows)
+            axis.set_xticks(range(1, most + 1, -(-most // 10)))
 
     return draw(path, plot, len(turns), sharey=True)
 

@@ -60,6 +60,9 @@ def _compare(grouped, trained, gate, gating, last):
     solve = _solve_coupled if GATINGS[gating].carry == "coupled" else _solve_free
     optimal, own = solve(moments, gate, A), solve(moments, gate, Y)
     use = np.isfinite(optimal)
+    if not use.any():  # no unit's two estimates vary apart, as of a single image
+        row = {**dict.fromkeys(COLUMNS[3:]), "trained": float(trained.mean())}
+        return {**row, "tautology": last}
 
     def pooled(m):
         values = solve(m, gate, A)
@@ -129,6 +132,7 @@ def optimal_gate(model, images, *, progress=None):
         "low" and "high", its 95 % interval over images; "own" and "later", which add up to "optimal"
         (means over units, weighted by the variance of H - x); "correlation" over the units between the
         trained gate and the optimal one, and "own_correlation" with the block's own slope;
-        "tautology", true for the last block of a stage.
+        "tautology", true for the last block of a stage. Where no unit's two estimates vary apart, as of
+        a single image, there is no optimal gate: None, and "trained" is the plain mean.
     """
     return observe(model, images, [OptimalGate()], progress=progress)["optimal_gate"]

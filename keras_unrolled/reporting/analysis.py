@@ -96,7 +96,7 @@ def analyze(
         check_pruning(model, inputs, prune, prune_by, finetune, training)
     stack = analysis.as_stack(model)
     second = None if other is None else analysis.as_stack(other)
-    found = measure(stack, inputs, only=only, control=second, title=name)
+    found = measure(stack, inputs, only=only, control=second, progress=True)
     context = Context.of(stack, other_name)
     findings = {
         e.name: e.judge(found.tables[e.name], context)

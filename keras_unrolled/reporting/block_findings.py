@@ -161,7 +161,9 @@ def judge_geometry(table: Any, context: Context) -> list[Finding]:
             ),
             form="+.3f",
         )
-    first = [row for row in table if row["at"] == table.rows[0]["at"]]
+    first = [r for r in table if r["at"] == table.rows[0]["at"] and r["ratio"] is not None]
+    if not first:
+        return findings
     least, most = (pick(first, key=lambda row: row["ratio"]) for pick in (min, max))
     text = (
         f"F is {least['ratio']:.2f} ({block(least['block'])}) to {most['ratio']:.2f} times "
@@ -178,7 +180,8 @@ def judge_cka(table: Any, context: Context) -> list[Finding]:
     within: dict[tuple[str, str], float] = {}
     between: dict[tuple[str, str], float] = {}
     for a, b in itertools.pairwise(stage_of):
-        (within if stage_of[a] == stage_of[b] else between)[a, b] = values[a, b]
+        if values[a, b] is not None:
+            (within if stage_of[a] == stage_of[b] else between)[a, b] = values[a, b]
     if not within or not between:
         text = "There are no neighbors both within a stage and between stages to compare."
         return [Finding(NEITHER, text)]

@@ -62,7 +62,8 @@ def judge_optimal_gate(table: Any, context: Context) -> list[Finding]:
     """Findings on trained gates next to optimal ones, without those that are tautologies."""
     findings = []
     for gate, letter in GATES.items():
-        rows = [r for r in table if r["gate"] == gate and not r["tautology"]]
+        judged = [r for r in table if r["gate"] == gate and not r["tautology"]]
+        rows = [r for r in judged if r["optimal"] is not None]
         optimal = [Estimate.of(block(row["block"]), row, "optimal") for row in rows]
         pairs = list(zip(rows, optimal))
         equal = [
@@ -87,6 +88,9 @@ def judge_optimal_gate(table: Any, context: Context) -> list[Finding]:
             )
             findings.append(Finding(NEITHER, text))
     if not findings:
-        text = "Only the last blocks of stages have free gates, and of them the optimal gate is a tautology."
+        text = (
+            "No gate can be judged: of a stage's last block the optimal one is a tautology, and of estimates "
+            "that do not differ there is none."
+        )
         findings.append(Finding(NEITHER, text))
     return findings

@@ -89,6 +89,11 @@ def load_inputs(
         return Inputs(words[:limit], None, str(Path(data_dir).name), split)
     dataset, data_dir = _find_dataset(dataset, data_dir, known_as)
     flat = _list_unlabeled(dataset)
+    if flat and data_dir is not None:
+        raise checks.InputError(
+            f"Expected a data directory for a data set of TFDS only. Received: data_dir={str(data_dir)!r} for "
+            f"the pictures in {dataset}. Leave it out."
+        )
     if flat:
         blank = np.zeros(len(flat), "int64")
         place = Path(str(dataset)).expanduser()

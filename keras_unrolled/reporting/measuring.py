@@ -1,6 +1,5 @@
 """All measurements of a network: observed ones in one pass, schedules in one tree."""
 
-import importlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from keras_unrolled.analysis.observing import Accumulator, find_gradients, obser
 from keras_unrolled.analysis.optimal_gate import OptimalGate
 from keras_unrolled.analysis.planning import run_plans
 from keras_unrolled.analysis.residual import ResidualMean
+from keras_unrolled.analysis.separation import Separation
 from keras_unrolled.analysis.stack import BlockStack
 from keras_unrolled.analysis.table import Table
 from keras_unrolled.layers.mixing import GATINGS
@@ -34,12 +34,11 @@ PLANS: dict[str, Callable[[BlockStack], Any]] = {
 }
 OF_WORDS = ("estimation_error", "residual_mean", "gate_stats", "optimal_gate", "geometry")
 OBSERVED = (*OF_WORDS, "separation")
-ORDER = (
+# In the order of the report.
+MEASUREMENTS = (
     *("estimation_error", "residual_mean", *PLANS, "gate_stats", "optimal_gate", "readout"),
     *("geometry", "cka", "separation"),
 )
-# In the order of the report.
-MEASUREMENTS = tuple(name for name in ORDER if hasattr(analysis, name))
 
 
 @dataclass
@@ -65,7 +64,7 @@ def measure(
     *,
     only: Sequence[str] | None = None,
     control: BlockStack | None = None,
-    title: str | None = None,
+    progress: bool = False,
 ) -> Measured:
     """Makes measurements of a network.
 
@@ -77,7 +76,7 @@ def measure(
             data allow.
         control: optional stack of a second network for the same images: its estimation error, and
             CKA with it.
-        title: optional string, what progress bars begin with.
+        progress: bool, whether progress bars are shown on standard error.
 
     Returns:
         `Measured`.
@@ -108,8 +107,7 @@ def measure(
     ]
     for step, run in steps:
         began = time.perf_counter()
-        bar = None if title is None else f"{title}, {step}"
-        for name, table in run(bar).items():
+        for name, table in run(step if progress else None).items():
             old = result.tables.get(name)
             result.tables[name] = table if old is None else Table([*old, *table])
         if (seconds := time.perf_counter() - began) > 0.01:
@@ -176,7 +174,7 @@ def _observe(stack, inputs, chosen, bar):
         "gate_stats": [GateStats],
         "optimal_gate": [OptimalGate],
         "geometry": [lambda: Geometry(place), *([ReadoutGeometry] if has_gradients else [])],
-        "separation": [_make_separation],
+        "separation": [Separation],
     }
     accumulators: list[Accumulator] = [
         make() for name in OBSERVED if name in chosen for make in makers[name]
@@ -193,10 +191,6 @@ def _observe(stack, inputs, chosen, bar):
         others = {f"gate_stats_{by}": gates.table(by) for by in BY if by != "block"}
         tables |= {name: table for name, table in others.items() if len(table)}
     return tables
-
-
-def _make_separation():
-    return importlib.import_module("keras_unrolled.analysis.separation").Separation()
 
 
 def _observe_control(control, inputs, chosen, bar):

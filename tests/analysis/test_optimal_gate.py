@@ -85,3 +85,10 @@ def test_residual_and_plain_networks_have_no_rows(images):
         assert len(analysis.optimal_gate(make(gating), images)) == 0
     names = analysis.optimal_gate(make("full"), images)["block"]
     assert names == [name for name in blocks_of(make("full")) for _ in range(2)]
+
+
+def test_single_image_has_trained_gates_and_no_optimal_ones(images):
+    found = analysis.optimal_gate(make("full"), images[:1])
+    assert {row["optimal"] for row in found} == {None}
+    assert {row["correlation"] for row in found} == {None}
+    assert all(0 < row["trained"] < 1 for row in found)

@@ -33,6 +33,7 @@ COLUMNS = {
     "readout": "block readout macs n accuracy loss kl agreement low high difference",
     "geometry": "stage block ratio cosine influence influence_positions gradient_cosine low high at",
     "cka": "block other cka",
+    "separation": "stage block fuzziness log_fuzziness nc1 low high slope r2",
 }
 
 
@@ -128,7 +129,7 @@ def test_pictures_without_labels_are_measured_as_far_as_that_goes(tmp_path):
     place = write_pictures(tmp_path / "pictures", 12)
     out = tmp_path / "report"
     result = reporting.analyze(make_model(), out, data_dir=place)
-    assert set(result["skipped"]) == set(MEASUREMENTS) & {"readout", "separation"}
+    assert set(result["skipped"]) == {"readout", "separation"}
     assert result["measured"] == [n for n in MEASUREMENTS if n not in result["skipped"]]
     assert result["n"] == 12
     text = " ".join(read_page(out)[1].itertext())
@@ -138,6 +139,18 @@ def test_pictures_without_labels_are_measured_as_far_as_that_goes(tmp_path):
     assert all(row["agreement"] for row in rows)
     assert {row["gradient_cosine"] for row in read_rows(out / "geometry.csv")} == {""}
     assert not (out / "gate_stats_class.csv").exists()
+
+
+@pytest.mark.parametrize("kind", ["one", "alike"])
+def test_pictures_that_do_not_differ_leave_numbers_out(tmp_path, kind):
+    examples = make_examples(1 if kind == "one" else 24)
+    if kind == "alike":
+        examples.images[:] = 200
+    out = tmp_path / "x"
+    result = reporting.analyze(make_model(), out, examples, recalibrate=0)
+    assert set(result["skipped"]) == ({"cka", "separation"} if kind == "one" else set())
+    assert {row["optimal"] for row in read_rows(out / "optimal_gate.csv")} == {""}
+    assert "nan" not in (out / "report.html").read_text().lower()
 
 
 @pytest.mark.parametrize("gating", ["coupled", "plain"])

@@ -140,6 +140,8 @@ def test_direction_of_residuals_is_judged_by_its_sign(cosine, side):
     assert "6 of 6 blocks" in found[0].text
     without = blocks.judge_geometry(Table([{**r, "gradient_cosine": None} for r in rows]), CONTEXT)
     assert sides(without) == [NEITHER]
+    unknown = [{**r, "gradient_cosine": None, "ratio": None} for r in rows]
+    assert blocks.judge_geometry(Table(unknown), CONTEXT) == []
 
 
 @pytest.mark.parametrize(

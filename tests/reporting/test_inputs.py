@@ -59,6 +59,8 @@ def test_folder_of_pictures_has_no_labels(model, tmp_path):
     assert found.dataset == str(place)
     assert any("no labels" in note for note in found.notes)
     assert load_inputs(model, place, recalibrate=0).calibration is None
+    with pytest.raises(InputError, match="Expected a data directory for a data set of TFDS only"):
+        load_inputs(model, place, data_dir=tmp_path)
 
 
 def test_pictures_next_to_class_folders_are_left_out_with_a_note(model, folder):
