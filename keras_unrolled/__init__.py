@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from keras_unrolled.presets.resolve import load_record
     from keras_unrolled.presets.saving import save_preset
     from keras_unrolled.presets.scoring import evaluate
+    from keras_unrolled.reporting.analysis import analyze
 
 __all__ = [
     "InputError",
     "Record",
     "analysis",
+    "analyze",
     "convert",
     "data",
     "evaluate",
@@ -43,6 +45,7 @@ __all__ = [
 _PLACES = {
     "InputError": "keras_unrolled.checks",
     "Record": "keras_unrolled.presets.record",
+    "analyze": "keras_unrolled.reporting.analysis",
     "evaluate": "keras_unrolled.presets.scoring",
     "finetune": "keras_unrolled.finetuning.run",
     "from_preset": "keras_unrolled.presets.loading",

@@ -1,11 +1,13 @@
 """Means and covariances over images, in one stable pass, with intervals."""
 
+import math
 from typing import Any
 
 import numpy as np
 from keras import ops
 
 GROUPS = 10
+MOST_NUMBERS = 2**19  # of a block's moments in each group
 T_QUANTILE = (
     0,
     12.706,
@@ -90,7 +92,8 @@ class Sums:
 class Grouped:
     """Moments or sums kept for ten groups of images, from which intervals follow.
 
-    Image i belongs to group i modulo 10. An interval is the delete-a-group jackknife's, with
+    Of large feature maps, positions on a grid stand for all, so that moments of a block take about 40
+    MB at most. Image i belongs to group i modulo 10. An interval is the delete-a-group jackknife's, with
     Student's t of one less than the groups' number as its degrees of freedom.
     """
 
@@ -100,6 +103,8 @@ class Grouped:
 
     def add(self, variables, make=Moments.of):
         """Adds a batch, a list of tensors or arrays `(batch, ...)`, reduced by `make`."""
+        if make == Moments.of:
+            variables = thin(variables)
         for group in range(GROUPS):
             start = (group - self.seen) % GROUPS
             if start < variables[0].shape[0]:
@@ -134,6 +139,20 @@ class Grouped:
         spread = (GROUPS - 1) / GROUPS * ((rest - np.mean(rest, 0)) ** 2).sum(0)
         half = T_QUANTILE[GROUPS - 1] * np.sqrt(spread)
         return value, value - half, value + half
+
+
+def thin(variables, k=None):
+    """Feature maps `(batch, height, width, channels)` on a grid, if their moments are too many.
+
+    Args:
+        variables: list of tensors of one shape.
+        k: optional int, how many variables the moments are of, for a part of them.
+    """
+    units, k = math.prod(variables[0].shape[1:]), k or len(variables)
+    if len(variables[0].shape) != 4 or units * k * (k + 1) <= MOST_NUMBERS:
+        return variables
+    step = math.ceil(math.sqrt(units * k * (k + 1) / MOST_NUMBERS))
+    return [v[:, ::step, ::step] for v in variables]
 
 
 def add_up(variables):

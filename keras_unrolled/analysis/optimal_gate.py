@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from keras_unrolled.analysis.moments import Grouped, bounds
+from keras_unrolled.analysis.moments import Grouped, bounds, thin
 from keras_unrolled.analysis.observing import Accumulator, observe
 from keras_unrolled.analysis.table import Table
 from keras_unrolled.layers.mixing import GATINGS
@@ -38,7 +38,8 @@ class OptimalGate(Accumulator):
                 variables = [parts["transform"], parts["shortcut"], parts["output"], final]
                 self.found.setdefault(name, Grouped()).add(variables)
                 for gate in free:
-                    opening = ops.convert_to_numpy(ops.sum(parts[f"{gate}_gate"], axis=0))
+                    (gates,) = thin([parts[f"{gate}_gate"]], len(variables))
+                    opening = ops.convert_to_numpy(ops.sum(gates, axis=0))
                     old = self.openings.get((name, gate), 0.0)
                     self.openings[name, gate] = old + opening.astype("float64")
 

@@ -14,8 +14,7 @@ from keras_unrolled.reporting.experiments import BY_NAME
 from keras_unrolled.reporting.inputs import find_training_source, load_inputs
 from keras_unrolled.reporting.measuring import MEASUREMENTS, measure
 from keras_unrolled.reporting.pages import write_page
-from keras_unrolled.reporting.pruning import PRUNED, check_pruning, make_table, tune
-from keras_unrolled.reporting.pruning import prune as prune_preset
+from keras_unrolled.reporting.pruning import check_pruning, prune_preset
 from keras_unrolled.reporting.verdicts import Context
 
 PAGE, SUMMARY, FIGURES = "report.html", "report.json", "figures"
@@ -90,22 +89,38 @@ def analyze(
     _check_pair(model, other)
     known_as = _find_dataset(preset)
     inputs = load_inputs(model, dataset, data_dir=data_dir, known_as=known_as, **options)
+    changes: dict[str, Any] = {"prune": prune, "prune_by": prune_by, "finetune": finetune}
+    options |= changes
     training = find_training_source(dataset, data_dir, known_as) if finetune else None
     if prune or finetune:
-        options |= {"prune": prune, "prune_by": prune_by, "finetune": finetune}
-        check_pruning(model, inputs, prune, prune_by, finetune, training)
+        check_pruning(model, inputs, **changes, training=training)
     stack = analysis.as_stack(model)
     second = None if other is None else analysis.as_stack(other)
     found = measure(stack, inputs, only=only, control=second, progress=True)
     context = Context.of(stack, other_name)
-    findings = {
-        e.name: e.judge(found.tables[e.name], context)
-        for e in BY_NAME.values()
-        if len(found.tables.get(e.name, ()))
-    }
+    findings = _judge(found.tables, context)
     settings = _describe(stack, name, inputs, found, context)
     settings["command"] = _command(preset, out, dataset, data_dir, only, control, options)
-    result = {
+    result = _summarize(name, out, inputs, found, findings)
+    with files.written_aside(out) as aside:
+        if prune:
+            found.tables["prune"] = prune_preset(
+                model, name, inputs, aside, **changes, training=training
+            )
+            result["pruned"] = found.tables["prune"].rows
+        for csv_name, table in found.tables.items():
+            table.to_csv(aside / f"{csv_name}.csv")
+        drawn = _draw(found.tables, aside / FIGURES, context.gating)
+        result["seconds"] = round(time.perf_counter() - began, 1)
+        text = json.dumps({**result, "settings": settings}, indent=1, ensure_ascii=False)
+        files.write_text(aside / SUMMARY, text + "\n")
+        write_page(aside / PAGE, name, inputs, found, findings, drawn, settings)
+    return result
+
+
+def _summarize(name, out, inputs, found, findings):
+    """What `analyze` returns, but for the seconds."""
+    return {
         "preset": name,
         "dataset": inputs.dataset,
         "split": inputs.split,
@@ -117,21 +132,15 @@ def analyze(
         "findings": {n: [vars(f) for f in rows] for n, rows in findings.items()},
         "notes": list(inputs.notes),
     }
-    with files.written_aside(out) as aside:
-        if prune:
-            steps = prune_preset(model, name, inputs, prune, prune_by, aside / PRUNED)
-            if finetune:
-                steps.append(tune(aside, training, finetune, inputs, model.labels))
-            found.tables["prune"] = make_table(steps)
-            result["pruned"] = found.tables["prune"].rows
-        for csv_name, table in found.tables.items():
-            table.to_csv(aside / f"{csv_name}.csv")
-        drawn = _draw(found.tables, aside / FIGURES, context.gating)
-        result["seconds"] = round(time.perf_counter() - began, 1)
-        text = json.dumps({**result, "settings": settings}, indent=1, ensure_ascii=False)
-        files.write_text(aside / SUMMARY, text + "\n")
-        write_page(aside / PAGE, name, inputs, found, findings, drawn, settings)
-    return result
+
+
+def _judge(tables, context):
+    """The findings of every measurement that has rows."""
+    return {
+        e.name: e.judge(tables[e.name], context)
+        for e in BY_NAME.values()
+        if len(tables.get(e.name, ()))
+    }
 
 
 def check_report(out: str | Path, *, overwrite: bool) -> Path:

@@ -1,5 +1,6 @@
 """A preset with fewer blocks: scored after each step, and saved next to the report."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,11 @@ PRUNED, TUNED = "pruned", "finetuned"  # folders of presets in a report's
 COLUMNS = ("step", "blocks", "parameters", "n", "accuracy", "low", "high", "difference")
 
 
-def check_pruning(model: Any, inputs: Any, count: int, by: str, epochs: int, training: Any) -> None:
+def check_pruning(
+    model: Any, inputs: Any, *, prune: int, prune_by: str, finetune: int, training: Any
+) -> None:
     """Raises `InputError` unless blocks of a network can be pruned and fine-tuned on the data."""
-    checks.one_of("prune_by", by, BY)
+    checks.one_of("prune_by", prune_by, BY)
     if not isinstance(model, ImageClassifier):
         raise checks.InputError(
             f"Expected an image classifier to prune. Received a {type(model).__name__}. Leave --prune "
@@ -30,7 +33,7 @@ def check_pruning(model: Any, inputs: Any, count: int, by: str, epochs: int, tra
             "Expected labels, to say what pruning costs. Received pictures without. Put them into "
             "folders by class."
         )
-    if epochs and training is None:
+    if finetune and training is None:
         raise checks.InputError(
             "Expected data with a training part, to fine-tune the pruned network on. Received data "
             "without. Pass a data set of TFDS or a folder with train in it, or leave --finetune out."
@@ -38,23 +41,45 @@ def check_pruning(model: Any, inputs: Any, count: int, by: str, epochs: int, tra
     stack = analysis.as_stack(model)
     most = sum(len(names) for names in stack.movable)
     most -= sum(len(a) == len(b) for a, b in zip(stack.movable, stack.stages))
-    checks.whole("prune", count, least=1, most=most)
+    checks.whole("prune", prune, least=1, most=most)
 
 
-def prune(model: Any, name: str, inputs: Any, count: int, by: str, folder: Any) -> list[Any]:
-    """Leaves blocks out, scores the network before and after, and saves it as a preset.
+def prune_preset(
+    model: Any,
+    name: str,
+    inputs: Any,
+    folder: Path,
+    *,
+    prune: int,
+    prune_by: str,
+    finetune: int,
+    training: Any,
+) -> analysis.Table:
+    """Leaves blocks out, saves the network as a preset, and fine-tunes it if asked.
 
     Args:
         model: an `ImageClassifier`.
         name: string, what to call it.
         inputs: `Inputs`, with labels.
-        count: int, blocks to leave out.
-        by: "influence" or "lesion", see `analysis.prune_depth`.
-        folder: path of the preset's folder to make.
+        folder: path of the folder in which the presets `pruned` and `finetuned` are made.
+        prune: int, blocks to leave out.
+        prune_by: "influence" or "lesion", see `analysis.prune_depth`.
+        finetune: int, epochs, or 0.
+        training: what `find_training_source` gives, or None.
 
     Returns:
-        A list of triples of a step's name, a network, and where it is right, bool `(n,)`.
+        A `Table` with a row for each step: "step"; "blocks"; "parameters"; "n", images; "accuracy";
+        "low" and "high", the first network's accuracy plus the paired 95 % interval of the change;
+        "difference".
     """
+    steps = _prune(model, name, inputs, prune, prune_by, folder / PRUNED)
+    if finetune:
+        steps.append(_tune(folder, training, finetune, inputs, model.labels))
+    return make_table(steps)
+
+
+def _prune(model, name, inputs, count, by, folder):
+    """Triples of a step's name, a network, and where it is right, bool `(n,)`."""
     images = inputs.values if inputs.calibration is None else inputs.calibration
     keep = sum(model.backbone.stackwise_num_blocks) - count
     order = rank(model, images, by=by)[:count]
@@ -82,8 +107,8 @@ def prune(model: Any, name: str, inputs: Any, count: int, by: str, folder: Any) 
     return found
 
 
-def tune(folder: Any, training: Any, epochs: int, inputs: Any, names: Any) -> Any:
-    """Fine-tunes `folder/pruned` to `folder/finetuned`; a triple as `prune` returns them."""
+def _tune(folder, training, epochs, inputs, names):
+    """Fine-tunes `folder/pruned` to `folder/finetuned`; a triple as of `_prune`."""
     source, data_dir = training
     finetune(folder / PRUNED, source, folder / TUNED, data_dir=data_dir, epochs=epochs)
     network = from_preset(folder / TUNED)

@@ -59,3 +59,17 @@ def test_few_images_have_no_interval(rng):
     value, low, high = grouped.interval(lambda s: s.mean[0])
     assert np.isfinite(value)
     assert np.isnan([low, high]).all()
+
+
+def test_large_maps_are_thinned_to_a_grid(rng, monkeypatch):
+    from keras_unrolled.analysis import moments
+
+    x = rng.normal(size=(12, 8, 8, 3)).astype("float32")
+    monkeypatch.setattr(moments, "MOST_NUMBERS", 2 * 8 * 8 * 3 // 4)
+    grouped = Grouped()
+    grouped.add([x])
+    np.testing.assert_allclose(grouped.total.mean[0], x[:, ::2, ::2].mean(0), rtol=1e-5, atol=1e-6)
+    assert grouped.seen == 12
+    flat = Grouped()
+    flat.add([x.reshape(12, -1)])  # of words, all units are kept
+    assert flat.total.mean.shape == (1, 192)

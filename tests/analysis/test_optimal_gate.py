@@ -92,3 +92,15 @@ def test_single_image_has_trained_gates_and_no_optimal_ones(images):
     assert {row["optimal"] for row in found} == {None}
     assert {row["correlation"] for row in found} == {None}
     assert all(0 < row["trained"] < 1 for row in found)
+
+
+def test_large_maps_give_nearly_the_same(images, monkeypatch):
+    from keras_unrolled.analysis import moments
+
+    whole = analysis.optimal_gate(make("full"), images)
+    monkeypatch.setattr(moments, "MOST_NUMBERS", 20 * 12 * 12 * 8 // 3)
+    thinned = analysis.optimal_gate(make("full"), images)
+    for a, b in zip(whole, thinned):
+        assert b["trained"] == pytest.approx(a["trained"], abs=0.1)
+        assert b["optimal"] == pytest.approx(a["optimal"], abs=0.3)
+    assert thinned.rows != whole.rows
