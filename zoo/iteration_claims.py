@@ -114,15 +114,22 @@ def _repeats(tables):
     return _changes(list(ends.values()), "")
 
 
-def _descents(tables):
-    rows = [r for r in tables.get("geometry", ()) if r.get("gradient_cosine") is not None]
-    if not rows:
-        return None
-    text = f"cosine {min(r['gradient_cosine'] for r in rows):+.3f} to "
-    text += f"{max(r['gradient_cosine'] for r in rows):+.3f}"
-    if all(r["low"] > 0 for r in rows):
-        return text, HOLDS
-    return text, FAILS if any(r["high"] < 0 for r in rows) else OPEN
+def _descents(at):
+    def measure(tables):
+        rows = [
+            r
+            for r in tables.get("geometry", ())
+            if r["at"] == at and r["gradient_cosine"] is not None
+        ]
+        if not rows:
+            return None
+        cosines = [r["gradient_cosine"] for r in rows]
+        text = f"cosine {min(cosines):+.3f} to {max(cosines):+.3f}"
+        if all(r["low"] > 0 for r in rows):
+            return text, HOLDS
+        return text, FAILS if any(r["high"] < 0 for r in rows) else OPEN
+
+    return measure
 
 
 def _readouts(tables):
@@ -207,7 +214,14 @@ CLAIMS = (
         "Blocks move down the loss: the cosine of F with the negative gradient at the block's input is "
         "above 0 in every block that keeps the shape.",
         "Jastrzebski et al. 2018, figure: cosine with the gradient",
-        _descents,
+        _descents("input"),
+    ),
+    Claim(
+        "descent of the readout",
+        "The same with the gradient at the block's output, as the head reads it out directly, in every "
+        "block of the last stage.",
+        "ours",
+        _descents("readout"),
     ),
     Claim(
         "readout",

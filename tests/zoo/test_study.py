@@ -73,7 +73,7 @@ def changes(*differences, width=0.005, **columns):
         ),
         (
             "descent",
-            {"geometry": [{"gradient_cosine": 0.1, "low": 0.05, "high": 0.15}]},
+            {"geometry": [{"gradient_cosine": 0.1, "low": 0.05, "high": 0.15, "at": "input"}]},
             HOLDS,
             "+0.100",
         ),
