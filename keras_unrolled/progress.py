@@ -12,6 +12,18 @@ SECONDS_BETWEEN_LINES = 30
 WITHOUT_BAR = "{desc}{percentage:3.0f}% [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 
 
+def title(wanted, *parts):
+    """The title of a bar, or None for no bar.
+
+    Args:
+        wanted: the title, True for one without, or None or False for no bar.
+        *parts: strings that are added to it.
+    """
+    if wanted is None or wanted is False:
+        return None
+    return ", ".join([*([] if wanted is True else [str(wanted)]), *parts])
+
+
 def progress(
     iterable=None,
     *,

@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_unrolled import checks
 from keras_unrolled.analysis.moments import Grouped, add_up, bounds
-from keras_unrolled.analysis.observing import Accumulator, observe
+from keras_unrolled.analysis.observing import PLACES, Accumulator, observe
 from keras_unrolled.analysis.stack import as_stack
 from keras_unrolled.analysis.table import Table
 from keras_unrolled.data.examples import Examples
@@ -118,6 +118,7 @@ def geometry(model, images, labels=None, *, at="input", progress=None):
     Raises:
         InputError: for labels with a network that has no scores of its own; as `observe`.
     """
+    checks.one_of("at", at, PLACES)
     place = at if labels is not None or isinstance(images, Examples) else None
     stack = as_stack(model)
     if place is not None and stack.head is None:

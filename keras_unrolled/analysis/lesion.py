@@ -2,6 +2,7 @@
 
 from keras_unrolled import checks
 from keras_unrolled.analysis.planning import Plan, run_plans
+from keras_unrolled.analysis.schedule import check_blocks
 from keras_unrolled.analysis.stack import as_stack
 from keras_unrolled.layers.mixing import LESIONS
 
@@ -43,8 +44,10 @@ def plan_lesion(stack, *, blocks=None, how=None):
     if how is not None:
         checks.one_of("how", how, LESIONS)
     schedules = {}
+    if blocks is not None and blocks != []:
+        blocks = check_blocks(blocks)
     for group in stack.removable if blocks is None else blocks:
-        names = [group] if isinstance(group, str) else list(group)
+        names = [group] if isinstance(group, str) else check_blocks(group)
         free = all(stack.blocks[stack.find(n)].gating in ("full", "c_only") for n in names)
         for kind in [how] if how else LESIONS if free else LESIONS[:1]:
             schedule = stack.schedule()

@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_unrolled import checks
 from keras_unrolled.analysis.compiled import Runner
-from keras_unrolled.analysis.running import count_bytes
+from keras_unrolled.analysis.running import count_bytes, split_pair
 from keras_unrolled.analysis.samples import Samples
 from keras_unrolled.analysis.stack import as_stack, require_head
 
@@ -85,7 +85,7 @@ def observe(model, data, accumulators, *, gradients=None, batch_size=None, progr
         InputError: for labels that are needed and missing, and for data that do not fit.
     """
     stack = as_stack(model)
-    images, labels = data if isinstance(data, tuple) else (data, None)
+    images, labels = split_pair(data)
     samples = Samples(stack, images, labels)
     for accumulator in accumulators:
         if accumulator.needs_labels:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras_unrolled import progress as bars
 from keras_unrolled.analysis.compiled import Runner
 from keras_unrolled.analysis.observing import Trace
 from keras_unrolled.analysis.probe import Probe
@@ -16,7 +17,7 @@ from keras_unrolled.analysis.table import Table
 COLUMNS = ("block", "readout", "macs", *SCORES)
 
 
-def readout(model, images, labels, *, train=None, progress=None):
+def readout(model, images, labels=None, *, train=None, progress=None):
     """Scores of classes read out after each block, as in an early exit.
 
     After a block of the last stage the head is applied as it is (the logit lens); a network that
@@ -40,16 +41,16 @@ def readout(model, images, labels, *, train=None, progress=None):
         InputError: for missing labels; as `run_schedules`.
     """
     stack = require_head(as_stack(model))
-    classes = stack.num_classes or int(np.max(labels)) + 1
     samples, runner = Samples(stack, images, labels), Runner(stack)
-    samples.needs_labels("the readout")
+    known = samples.needs_labels("the readout")
+    classes = stack.num_classes or int(known.max()) + 1
     size = samples.batch_size(lambda x: count_bytes(stack, runner, x))
     probes = {}
     if train is not None:
         pair = train if isinstance(train, tuple) else (train, None)
         others = Samples(stack, *pair)
         others.needs_labels("the training of probes")
-        features = _collect(stack, runner, others, size, progress and f"{progress}, training")
+        features = _collect(stack, runner, others, size, bars.title(progress, "training"))
         probes = {name: Probe(x, others.labels, classes) for name, x in features.items()}
     last = {block.name for block in stack.blocks if block.stage == stack.blocks[-1].stage}
     rows: dict = {}

@@ -106,6 +106,7 @@ def repeat(model, images, labels=None, *, times=(2, 3), recalibrate=None, progre
 
 def plan_repeat(stack, *, times=(2, 3)):
     """The `Plan` of `repeat`, of a `BlockStack`."""
+    times = _check_counts("times", times, least=2, most=1000)
     schedules = {
         (name, count): stack.schedule().repeat(name, count)
         for names in stack.movable
@@ -185,8 +186,7 @@ def plan_layer_dropout_curve(stack, *, counts=None, draws=5, seed=0):
     names, rng = stack.removable, np.random.default_rng(seed)
     counts = counts if counts is not None else range(1, min(5, len(names) // 2) + 1)
     schedules = {}
-    for count in counts:
-        checks.whole("counts", count, least=1, most=max(1, len(names)))
+    for count in _check_counts("counts", counts, least=1, most=max(1, len(names))):
         for _ in range(draws):
             chosen = sorted(rng.choice(len(names), count, replace=False).tolist())
             schedule = stack.schedule()
@@ -194,6 +194,12 @@ def plan_layer_dropout_curve(stack, *, counts=None, draws=5, seed=0):
                 schedule = schedule.lesion(names[i])
             schedules[count, "+".join(names[i] for i in chosen)] = schedule
     return Plan("layer_dropout_curve", ("count", "blocks"), (0, "none"), schedules)
+
+
+def _check_counts(argument, counts, *, least, most):
+    """Returns a list of whole numbers of one or more, else raises `InputError`."""
+    counts = [counts] if not hasattr(counts, "__iter__") else list(counts)
+    return [checks.whole(f"each of `{argument}`", c, least=least, most=most) for c in counts]
 
 
 def _run(stack, images, labels, plan, recalibrate, progress):

@@ -7,8 +7,10 @@ import keras
 import numpy as np
 
 from keras_unrolled import checks
+from keras_unrolled import progress as bars
 from keras_unrolled.analysis.compiled import Runner
 from keras_unrolled.analysis.samples import Samples
+from keras_unrolled.analysis.schedule import Schedule
 from keras_unrolled.analysis.stack import as_stack, require_head
 from keras_unrolled.analysis.table import Table
 from keras_unrolled.evaluation.comparison import paired_interval
@@ -49,15 +51,14 @@ def run_schedules(
         InputError: for a stack without a head, schedules of another stack, and data that do not fit.
     """
     stack = require_head(as_stack(stack))
-    images, labels = data if isinstance(data, tuple) else (data, None)
+    images, labels = split_pair(data)
+    if recalibrate is False:
+        recalibrate = None
+    if batch_size is not None:
+        checks.whole("batch_size", batch_size, least=1, most=100_000)
+    _check_schedules(stack, schedules)
     samples, runner = Samples(stack, images, labels), Runner(stack)
     schedules = {INTACT: stack.schedule(), **schedules}
-    for name, schedule in schedules.items():
-        if schedule.stack is not stack:
-            raise checks.InputError(
-                f"Expected schedules of this stack. {name!r} is of another. Make them from "
-                "stack.schedule()."
-            )
     tree = _Node()
     for name, schedule in schedules.items():
         tree.add(schedule.steps, name)
@@ -65,6 +66,11 @@ def run_schedules(
     turns = [False]
     if recalibrate is not None:
         turns.append(True)
+        if isinstance(recalibrate, (bool, int, float)):
+            raise checks.InputError(
+                "Expected `recalibrate` to be images, or None. Received: "
+                f"recalibrate={recalibrate!r}. Pass some hundred training images."
+            )
         _recalibrate(stack, runner, tree, Samples(stack, recalibrate), size, seed, progress)
     rows = {(name, turn): Score(samples.labels is not None) for turn in turns for name in schedules}
     for x, y in samples.batches(size, progress):
@@ -73,12 +79,44 @@ def run_schedules(
             start = runner(stack.stem, x, statistics=tree.statistics.get("stem") if turn else None)
             for name, scores in _walk(stack, runner, tree, start, turn):
                 rows[name, turn].add(log_probabilities(stack, scores), intact, y)
+    scores = {key: row.row() for key, row in rows.items()}
+    first = scores[INTACT, False]  # which is compared with itself
+    first |= {"low": first["accuracy"], "high": first["accuracy"]}
     return Table(
-        [
-            {"schedule": name, "recalibrated": turn, **row.row()}
-            for (name, turn), row in rows.items()
-        ]
+        [{"schedule": name, "recalibrated": turn, **row} for (name, turn), row in scores.items()]
     )
+
+
+def split_pair(data):
+    """Images and labels of a pair of both, or of images alone."""
+    if not isinstance(data, tuple):
+        return data, None
+    if len(data) != 2:
+        raise checks.InputError(
+            f"Expected images, or a pair of images and labels. Received a tuple of {len(data)}. Write "
+            "(images, labels)."
+        )
+    return data
+
+
+def _check_schedules(stack, schedules):
+    if not isinstance(schedules, dict) or not all(
+        isinstance(s, Schedule) for s in schedules.values()
+    ):
+        raise checks.InputError(
+            "Expected a dict from a name to a schedule. Received: "
+            f'{schedules!r:.80}. Write {{"without 1.2": stack.schedule().lesion("stage1_block2")}}.'
+        )
+    if INTACT in schedules:
+        raise checks.InputError(
+            f"Expected other names than {INTACT!r}, which the network as it is has. Rename that schedule."
+        )
+    for name, schedule in schedules.items():
+        if schedule.stack is not stack:
+            raise checks.InputError(
+                f"Expected schedules of this stack. {name!r} is of another. Make them from "
+                "stack.schedule()."
+            )
 
 
 class _Node:
@@ -156,7 +194,7 @@ def _recalibrate(stack, runner, tree, samples, size, seed, progress):
             visit(child, run_step(stack, step, x, functools.partial(collect, child)))
 
     order = np.random.default_rng(seed).permutation(len(samples))
-    for x, _ in samples.batches(size, progress and f"{progress}, statistics", order):
+    for x, _ in samples.batches(size, bars.title(progress, "statistics"), order):
         count += 1
         visit(tree, collect(tree, "stem", stack.stem, x))
     for (node, place), values in sums.items():
@@ -204,11 +242,11 @@ class Score:
 
     def row(self):
         row = dict.fromkeys(SCORES)
-        row |= {"n": self.n, "kl": self.kl / self.n, "agreement": self.agreed / self.n}
+        row |= {"n": self.n, "kl": max(0.0, self.kl / self.n), "agreement": self.agreed / self.n}
         if self.has_labels:
             (neither, gained), (lost, both) = self.right.tolist()
             before, after = (lost + both) / self.n, (gained + both) / self.n
             low, high = paired_interval(both, gained, lost, neither)
             row |= {"accuracy": after, "loss": self.loss / self.n, "difference": after - before}
-            row |= {"low": before + low, "high": before + high}
+            row |= {"low": max(0.0, before + low), "high": min(1.0, before + high)}
         return row

@@ -35,16 +35,34 @@ class Samples:
     def __init__(self, stack: Any, images: Any, labels: Any = None):
         if isinstance(images, Examples):
             images, labels = images.images, images.labels if labels is None else labels
-        if not hasattr(images, "__len__") or isinstance(images, str) or not len(images):
-            what = "an empty one" if hasattr(images, "__len__") else f"a {type(images).__name__}"
-            raise checks.InputError(
-                f"Expected images in an array or a list, or words in a list. Received {what}. Pass one "
-                "at least."
-            )
+        if hasattr(images, "shape") and not isinstance(images, np.ndarray):
+            images = keras.ops.convert_to_numpy(images)
+        if isinstance(images, tuple):
+            images = list(images)
+        self._check_values(stack, images)
         if stack.channels is not None:
             check_images(images, stack.channels)
         self.stack, self.images = stack, images
         self.labels = None if labels is None else self._check(labels)
+
+    @staticmethod
+    def _check_values(stack, images):
+        """Raises `InputError` for what a network cannot be looked at with."""
+        known = isinstance(images, (np.ndarray, list, ImageFiles, TFDSImages))
+        if not known or not len(images):
+            found = f"a {type(images).__name__}" if not known else "an empty one"
+            raise checks.InputError(
+                "Expected images in an array or a list, or words in a list. Received "
+                f"{found}. Pass one at least, in memory; `keras-unrolled analyze` and `ku.analyze` read "
+                "files and data sets."
+            )
+        are_words = isinstance(images, list) and all(isinstance(x, str) for x in images)
+        if are_words != (stack.head is None):
+            kinds = {True: "a list of words", False: "images"}
+            raise checks.InputError(
+                f"Expected {kinds[stack.head is None]} for this network. Received {kinds[are_words]}. "
+                "Pass what the network reads."
+            )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -61,13 +79,14 @@ class Samples:
             )
         return labels.astype("int64")
 
-    def needs_labels(self, measurement: str) -> None:
-        """Raises `InputError` where there are no labels."""
+    def needs_labels(self, measurement: str) -> np.ndarray:
+        """The labels; raises `InputError` where there are none."""
         if self.labels is None:
             raise checks.InputError(
                 f"Expected labels for {measurement}. Received images without. Pass labels=..., a class "
                 "number for each."
             )
+        return self.labels
 
     def take(self, chosen: Any) -> tuple[Any, Any]:
         """The network's input for those at some indices, and their labels or None."""
@@ -87,20 +106,19 @@ class Samples:
         rows = [self.stack.prepare(np.asarray(image)[None]) for image in images]
         return keras.ops.concatenate([keras.ops.convert_to_tensor(row) for row in rows])
 
-    def batches(self, size: int, progress: str | None = None, order: Any = None):
+    def batches(self, size: int, progress: str | bool | None = None, order: Any = None):
         """Yields what `take` returns, batch after batch, with a progress bar of this title.
 
         Args:
             size: int.
-            progress: optional string.
+            progress: the title of a progress bar, True for one without, or None for no bar.
             order: optional sequence of indices; batches of it are whole, and a rest is left out.
         """
         whole = order is not None and len(order) > size
         indices = np.arange(len(self)) if order is None else np.asarray(order)
         starts = range(0, len(indices) - size + 1 if whole else len(indices), size)
-        for start in bars.progress(
-            starts, description=progress, unit="batches", hidden=progress is None
-        ):
+        title = bars.title(progress)
+        for start in bars.progress(starts, description=title, unit="batches", hidden=title is None):
             yield self.take(indices[start : start + size])
 
     def batch_size(self, count_bytes: Any) -> int:

@@ -61,10 +61,7 @@ class Schedule:
 
     def order(self, blocks: Sequence[str]) -> "Schedule":
         """Runs blocks of the same shape in another order, in the places that they have now."""
-        if isinstance(blocks, str):
-            raise checks.InputError(
-                f"Expected a list of blocks. Received the string {blocks!r}. Write [{blocks!r}, ...]."
-            )
+        blocks = check_blocks(blocks)
         places = self._places(*blocks)
         steps = list(self.steps)
         for place, index in zip(sorted(places), places):
@@ -84,6 +81,7 @@ class Schedule:
 
     def parallel(self, blocks: Sequence[str]) -> "Schedule":
         """Lets consecutive blocks of the same shape read the same input; their changes are added."""
+        blocks = check_blocks(blocks)
         places = self._places(*blocks)
         if len(places) < 2 or sorted(places) != list(range(min(places), min(places) + len(places))):
             raise checks.InputError(
@@ -119,8 +117,9 @@ class Schedule:
         places = [i for i, step in enumerate(self.steps) if step == Step((index,))]
         if len(places) != 1:
             raise checks.InputError(
-                f"Expected {self.stack.blocks[index].name} once in the schedule. Found it "
-                f"{len(places)} times after the earlier changes. Change it first."
+                f"Expected {self.stack.blocks[index].name} once in the schedule, as it is. Found it "
+                f"{len(places)} times: an earlier change has left it out or repeats it. Name each block "
+                "once, and reorder before that."
             )
         return places[0]
 
@@ -134,9 +133,13 @@ class Schedule:
                     f"Expected a block that keeps the shape. Received: {piece.name}, a transition "
                     "block, which can only be where it is."
                 )
-        if len(set(indices)) != len(indices) or len({piece.stage for piece in pieces}) > 1:
+        if len(set(indices)) != len(indices):
             raise checks.InputError(
-                f"Expected different blocks of one stage. Received: {', '.join(names)}. The features of "
+                f"Expected each block once. Received: {', '.join(names)}. Name different blocks."
+            )
+        if len({piece.stage for piece in pieces}) > 1:
+            raise checks.InputError(
+                f"Expected blocks of one stage. Received: {', '.join(names)}. The features of "
                 "different stages have different shapes."
             )
         return [self._place(index) for index in indices]
@@ -144,6 +147,15 @@ class Schedule:
     def _replace(self, index, steps):
         place = self._place(index)
         return replace(self, steps=(*self.steps[:place], *steps, *self.steps[place + 1 :]))
+
+
+def check_blocks(blocks: Any) -> list[str]:
+    """Returns a list of blocks' names, else raises `InputError`."""
+    if isinstance(blocks, str) or not isinstance(blocks, Sequence) or not blocks:
+        raise checks.InputError(
+            f'Expected a list of blocks. Received: {blocks!r}. Write ["stage1_block1", ...].'
+        )
+    return list(blocks)
 
 
 def _build(schedule):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_unrolled import files
+from keras_unrolled import checks, files
 
 
 class Table:
@@ -36,6 +36,11 @@ class Table:
 
     def __getitem__(self, column: str) -> list[Any]:
         """The values of a column."""
+        if column not in self.columns:
+            raise checks.InputError(
+                f"Expected a column of {', '.join(self.columns)}. Received: {column!r}. Rows are in "
+                f"`.rows`. {checks.did_you_mean(column, self.columns)}".rstrip()
+            )
         return [row[column] for row in self.rows]
 
     def where(self, **values: Any) -> "Table":
