@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keras_unrolled.analysis.drawing import shorten
+from keras_unrolled.analysis.moments import GROUPS
 
 FOR, AGAINST, NEITHER = "for", "against", "neither"
 SHOWN = 3  # examples in a sentence
@@ -174,5 +175,7 @@ def step_findings(sequences, what, down, up):
     rest = total - len(falls) - len(rises)
     if rest:
         text = f"In {rest} of {total} steps the intervals overlap: {what[0].lower()}{what[1:]} may do either."
+        if all(math.isinf(e.low) for sequence in sequences for e in sequence):
+            text = f"There are too few images for intervals ({2 * GROUPS} at least) of {what[0].lower()}{what[1:]}."
         findings.append(Finding(NEITHER, text))
     return findings
