@@ -110,7 +110,7 @@ def analyze(
             result["pruned"] = found.tables["prune"].rows
         for csv_name, table in found.tables.items():
             table.to_csv(aside / f"{csv_name}.csv")
-        drawn = _draw(found.tables, aside / FIGURES, context.gating)
+        drawn = _draw(found.tables, aside / FIGURES, context)
         result["seconds"] = round(time.perf_counter() - began, 1)
         text = json.dumps({**result, "settings": settings}, indent=1, ensure_ascii=False)
         files.write_text(aside / SUMMARY, text + "\n")
@@ -191,20 +191,34 @@ def _find_dataset(preset):
         return None
 
 
-def _draw(tables, folder, gating):
-    """Draws every measurement that has rows; a dict from its name to the SVG."""
+def _draw(tables, folder, context):
+    """Draws every measurement that has something to show; a dict from its name to the SVG."""
     folder.mkdir()
     drawn = {}
     for name, table in tables.items():
         experiment = BY_NAME.get("cka" if name == "cka_control" else name)
-        if experiment is None or not len(table):
+        if experiment is None or not _has_points(name, table):
             continue
-        histogram = {"histogram": tables.get("gate_stats_histogram")}
-        options = histogram if name == "gate_stats" else {}
+        options = {}
+        if name == "gate_stats":
+            options["histogram"] = tables.get("gate_stats_histogram")
+        if name == "cka_control":
+            options["names"] = "the network", context.control
         for suffix in (".png", ".svg"):
-            path = experiment.plot(table, folder / f"{name}{suffix}", gating, **options)
+            path = experiment.plot(table, folder / f"{name}{suffix}", context.gating, **options)
         drawn[name] = path.read_text(encoding="utf-8")
     return drawn
+
+
+def _has_points(name, table):
+    """Whether a figure has more than values that are fixed or hold by construction."""
+    if name == "gate_stats":
+        return any(row["kind"] in ("free", "coupled") for row in table)
+    if name == "optimal_gate":
+        return not all(row["tautology"] for row in table)
+    if name == "estimation_error":
+        return any(row["normalized"] for row in table) or any(row["std"] for row in table)
+    return len(table) > 0
 
 
 def _describe(stack, name, inputs, found, context):

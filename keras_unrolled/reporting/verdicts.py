@@ -81,9 +81,11 @@ class Estimate:
 
     @classmethod
     def of(cls, name: str, row: dict[str, Any], column: str) -> "Estimate":
-        """A column of a row of a table, with the row's "low" and "high"."""
+        """A column of a row of a table, with the row's "low" and "high"; accuracy's within 0 and 1."""
         low, high = row["low"], row["high"]
         unknown = low is None or high is None
+        if column == "accuracy" and not unknown:
+            low, high = max(0.0, low), min(1.0, high)
         bounds = (-math.inf, math.inf) if unknown else (low, high)
         return cls(name, row[column], *bounds)
 
