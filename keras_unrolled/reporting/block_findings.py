@@ -39,7 +39,11 @@ def judge_estimation_error(table: Any, context: Context) -> list[Finding]:
     ours = [e for e in errors["model"] if e.name not in last_names]
     if not ours:
         text = "No stage has two blocks of one shape: there is no error but the last one's, which is 0 by construction."
-        if any(len(stage) > 1 for stage in context.stages):
+        if sum(map(len, context.stages)) == 1:
+            text = (
+                "The network has a single block, whose error against itself is 0 by construction."
+            )
+        elif any(len(stage) > 1 for stage in context.stages):
             text = "There are too few images for a normalized error (2 at least)."
         return [Finding(NEITHER, text)]
     by_stage = [

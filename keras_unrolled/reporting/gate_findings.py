@@ -50,8 +50,10 @@ def judge_gate_stats(table: Any, context: Context) -> list[Finding]:
         between = [row["between_images"] for row in rows]
         means = [Estimate.of(block(row["block"]), row, "mean") for row in rows]
         least, most = min(means, key=lambda e: e.value), max(means, key=lambda e: e.value)
+        where = f"least in {least.show()} and most in {most.show()}"
+        where = where if len(means) > 1 else f"in {least.show()}"
         text = (
-            f"{letter} opens least in {least.show()} and most in {most.show()}. On average "
+            f"{letter} opens {where}. On average "
             f"{100 * shut:.0f} % of its values are below 0.05 and {100 * opened:.0f} % above 0.95; between images its "
             f"mean varies by {min(between):.3f} to {max(between):.3f} (standard deviation)."
         )

@@ -181,3 +181,15 @@ def step_findings(sequences, what, down, up):
             text = f"There are too few images for intervals ({2 * GROUPS} at least) of {what[0].lower()}{what[1:]}."
         findings.append(Finding(NEITHER, text))
     return findings
+
+
+def sum_up(sides: Iterable[str]) -> str:
+    """The verdict of an experiment in a word or two, from those of its sentences.
+
+    Sentences of one case, such as with and without recalibrated batch statistics, are not independent,
+    and are not counted.
+    """
+    found = set(sides)
+    if {FOR, AGAINST} <= found:
+        return "for and against"
+    return FOR if FOR in found else AGAINST if AGAINST in found else NEITHER
