@@ -216,9 +216,10 @@ def judge_layer_dropout_curve(table: Any, context: Context) -> list[Finding]:
             findings.append(Finding(AGAINST, text))
         else:
             shown = "; ".join(e.show(".1f", " %", 100) for e in means)
-            how = f"crosses {goal}" if works else "says nothing where the intact one is near chance"
-            text = f"{start} {how} as more are left out: {shown}; {over}."
-            findings.append(Finding(NEITHER, text))
+            how = f"crosses {goal} as more are left out"
+            if not works:
+                how = "of the intact network is near chance, and no measure of what is left out"
+            findings.append(Finding(NEITHER, f"{start} {how}: {shown}; {over}."))
     return findings + judge_recalibration(table, "count")
 
 

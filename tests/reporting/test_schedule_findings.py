@@ -207,3 +207,11 @@ def test_one_set_has_no_interval_and_no_verdict():
     (found,) = findings.judge_layer_dropout_curve(dropout([(1, 0.9)]), CONTEXT)
     assert found.verdict == NEITHER
     assert "1 block left out 90.0 %;" in found.text
+
+
+def test_dropout_curve_of_a_network_at_chance_is_on_neither_side():
+    table = dropout([(1, 0.1), (1, 0.1)])
+    table.rows[0]["accuracy"] = 0.1
+    (found,) = findings.judge_layer_dropout_curve(table, CONTEXT)
+    assert found.verdict == NEITHER
+    assert "near chance" in found.text
