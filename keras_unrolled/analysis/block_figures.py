@@ -9,6 +9,7 @@ from keras_unrolled.analysis.drawing import (
     draw,
     label_blocks,
     place,
+    place_relative,
     shorten,
 )
 
@@ -19,16 +20,21 @@ def plot_estimation_error(table, path, gating=None):
     """The raw error (mean, and std as bars) and the normalized one with its interval, by block."""
 
     def plot(raw, normalized):
-        places = place(row["block"] for row in table)
-        for network in dict.fromkeys(table["network"]):
+        blocks = {
+            network: list(dict.fromkeys(r["block"] for r in table if r["network"] == network))
+            for network in dict.fromkeys(table["network"])
+        }
+        own = place(blocks.get("model", ()))
+        for network in blocks:
             is_control = network != "model"
             ours = "network" if "control" in table["network"] else None
             style = {
                 "marker": "s" if is_control else "o",
-                "label": "control" if is_control else ours,
+                "label": "control, by relative depth in the stage" if is_control else ours,
                 "color": "0.45" if is_control else color_of(gating),
             }
-            rows = [row for row in table if row["network"] == network]
+            places = place_relative(blocks[network], own) if is_control else own
+            rows = [r for r in table if r["network"] == network and r["block"] in places]
             stds = [{**r, "low": r["mean"] - r["std"], "high": r["mean"] + r["std"]} for r in rows]
             shift = 0.15 if is_control else -0.15 if style["label"] else 0
             add_points(raw, stds, places, "mean", shift=shift, joined=True, **style)
@@ -39,7 +45,7 @@ def plot_estimation_error(table, path, gating=None):
         normalized.set(ylabel="std(a − A) / std(A)", title="normalized")
         normalized.set_ylim(bottom=0)
         for axis in (raw, normalized):
-            label_blocks(axis, places)
+            label_blocks(axis, own)
 
     return draw(path, plot, 2)
 
@@ -158,7 +164,7 @@ def plot_optimal_gate(table, path, gating=None):
             below.bar([x + 0.18 for x in places_of], [row["later"] for row in rows], 0.34,
                       color="0.6", label="later blocks' slope")  # fmt: skip
             last = [places[row["block"]] for row in rows if row["tautology"]]
-            below.plot(last, [0] * len(last), "kx", label="tautology")
+            below.plot(last, [0] * len(last), "kx", label="tautology (last block)")
             below.set_ylabel(f"parts of {GATES[gate]}*")
 
     return draw(path, plot, 2, len(gates))
@@ -235,8 +241,11 @@ def _gradients(table, at):
     return [row["gradient_cosine"] for row in table if row["at"] == at]
 
 
-def plot_cka(table, path, gating=None):
-    """CKA of all pairs of blocks as a map, with lines between stages."""
+def plot_cka(table, path, gating=None, names=None):
+    """CKA of all pairs of blocks as a map, with lines between stages.
+
+    `names` has those of two networks, of the rows and of the columns.
+    """
     rows, columns = (list(dict.fromkeys(table[c])) for c in ("block", "other"))
     values = {
         (row["block"], row["other"]): math.nan if row["cka"] is None else row["cka"]
@@ -248,15 +257,16 @@ def plot_cka(table, path, gating=None):
             [[values[a, b] for b in columns] for a in rows], vmin=0, vmax=1, cmap="cividis"
         )
         axis.figure.colorbar(image, ax=axis, label="linear CKA")
-        for names, line, set_ticks in (
+        for blocks, line, set_ticks in (
             (columns, axis.axvline, axis.set_xticks),
             (rows, axis.axhline, axis.set_yticks),
         ):
-            for i in range(1, len(names)):
-                if names[i].split("_")[0] != names[i - 1].split("_")[0]:
+            for i in range(1, len(blocks)):
+                if blocks[i].split("_")[0] != blocks[i - 1].split("_")[0]:
                     line(i - 0.5, color="white", linewidth=1.5)
-            _tick_blocks(set_ticks, names)
-        axis.set(xlabel="block (stage.number)", ylabel="block (stage.number)")
+            _tick_blocks(set_ticks, blocks)
+        ours, theirs = (f"block of {n}" for n in names) if names else ("block", "block")
+        axis.set(xlabel=f"{theirs} (stage.number)", ylabel=f"{ours} (stage.number)")
 
     return draw(path, plot, height=4.6)
 
@@ -279,7 +289,7 @@ def plot_separation(table, path, gating=None):
             fuzziness.plot(
                 xs, [center + slope * (x - middle) for x in xs], "k--", linewidth=1, label=label
             )
-        fuzziness.set_ylabel("log tr(SSw SSb⁺)")
+        fuzziness.set_ylabel("natural logarithm of tr(SSw SSb⁺)")
         plain = [{**row, "low": None, "high": None} for row in rows]
         add_points(collapse, plain, places, "nc1", marker="s", color=color)
         collapse.set(ylabel="NC1", yscale="log")

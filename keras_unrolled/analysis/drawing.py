@@ -106,6 +106,26 @@ def place(blocks: Iterable[str]) -> dict[str, float]:
     return places
 
 
+def place_relative(blocks: Iterable[str], places: dict[str, float]) -> dict[str, float]:
+    """The places of another network's blocks, from the first to the last of a stage.
+
+    A stage that `places` does not have is left out.
+    """
+    own: dict[str, list[float]] = {}
+    for name, x in places.items():
+        own.setdefault(name.split("_")[0], []).append(x)
+    stages: dict[str, list[str]] = {}
+    for name in dict.fromkeys(blocks):
+        stages.setdefault(name.split("_")[0], []).append(name)
+    found = {}
+    for stage, names in stages.items():
+        for i, name in enumerate(names if stage in own else ()):
+            first, last = own[stage][0], own[stage][-1]
+            share = i / (len(names) - 1) if len(names) > 1 else 1.0  # a single one is the last one
+            found[name] = first + share * (last - first)
+    return found
+
+
 def label_blocks(axis: Any, places: dict[str, float]) -> None:
     """Labels the x axis with blocks; of many only every second, third and so on."""
     columns = axis.get_subplotspec().get_gridspec().ncols
@@ -121,7 +141,8 @@ def label_blocks(axis: Any, places: dict[str, float]) -> None:
     axis.grid(axis="y", alpha=0.3)
     stages: dict[str, list[float]] = {}
     for name, x in places.items():
-        stages.setdefault(name.split("_")[0], []).append(x)
+        if name.startswith("stage"):  # not the stem
+            stages.setdefault(name.split("_")[0], []).append(x)
     for ends in list(stages.values())[::2]:
         axis.axvspan(min(ends) - 0.5, max(ends) + 0.5, color="0.95", zorder=0)
     axis.set_xlim(min(places.values()) - 0.7, max(places.values()) + 0.7)
@@ -158,9 +179,14 @@ def add_points(axis, rows, places, column="accuracy", *, shift=0.0, joined=False
 
 def find_errors(rows, column):
     """The lengths of error bars below and above, a list of two lists; 0 where not known."""
-    below = [row[column] - row["low"] if _has_bounds(row) else 0.0 for row in rows]
-    above = [row["high"] - row[column] if _has_bounds(row) else 0.0 for row in rows]
+    below = [row[column] - _limit(row["low"], column) if _has_bounds(row) else 0.0 for row in rows]
+    above = [_limit(row["high"], column) - row[column] if _has_bounds(row) else 0.0 for row in rows]
     return [[max(0.0, x) for x in below], [max(0.0, x) for x in above]]
+
+
+def _limit(bound, column):
+    """A bound as it is shown: of accuracies within 0 and 1."""
+    return min(1.0, max(0.0, bound)) if column == "accuracy" else bound
 
 
 def _has_bounds(row):

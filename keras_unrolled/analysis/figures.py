@@ -45,11 +45,11 @@ TURNS = {False: "batch statistics as trained", True: "recalibrated"}
 
 
 def _split(table, column):
-    """The intact network's row, the other rows of each turn, and the score to draw.
+    """The intact network's row and the other rows of each turn, two dicts, and the score to draw.
 
     `column` has "none" or 0 in the intact rows.
     """
-    intact = next(row for row in table if row[column] in ("none", 0))
+    intact = {row["recalibrated"]: row for row in table if row[column] in ("none", 0)}
     others = {
         turn: [r for r in table if r["recalibrated"] == turn and r[column] not in ("none", 0)]
         for turn in TURNS
@@ -58,8 +58,10 @@ def _split(table, column):
 
 
 def _frame(axis, intact, score):
-    """The intact network's line, and the axis of the score."""
-    axis.axhline(intact[score], color="black", linewidth=0.9, linestyle=":", label="intact")
+    """The line of the intact network of each turn, and the axis of the score."""
+    for turn, row in intact.items():
+        style = {"color": "black", "linewidth": 0.9, "linestyle": "-." if turn else ":"}
+        axis.axhline(row[score], **style, label="intact, recalibrated" if turn else "intact")
     axis.set(ylabel=name_score(score), ylim=(-0.02, 1.02))
     axis.grid(axis="y", alpha=0.3)
 
@@ -97,7 +99,7 @@ def plot_shuffle(table, path, gating=None):
 
     def plot(*axes):
         for axis, (turn, rows) in zip(axes, turns.items()):
-            _frame(axis, intact, score)
+            _frame(axis, {turn: intact[turn]}, score)
             stages = sorted({row["stage"] for row in rows})
             for number, stage in enumerate(stages):
                 for kind in ("swap", "order"):
@@ -119,6 +121,7 @@ def plot_shuffle(table, path, gating=None):
             axis.set(xlabel="pairs of the stage's blocks in reverse order", title=TURNS[turn])
             most = max(row["discordant"] for row in rows)
             axis.set_xticks(range(1, most + 1, -(-most // 10)))
+            axis.set_xlim(0.4, most + 0.6)
 
     return draw(path, plot, len(turns), sharey=True)
 
@@ -131,7 +134,7 @@ def plot_repeat(table, path, gating=None):
         places = place(row["block"] for row in table if row["block"] != "none")
         counts = sorted({row["times"] for row in table if row["block"] != "none"})
         for axis, (turn, rows) in zip(axes, turns.items()):
-            _frame(axis, intact, score)
+            _frame(axis, {turn: intact[turn]}, score)
             for number, times in enumerate(counts):
                 add_points(
                     axis,
@@ -183,7 +186,7 @@ def plot_layer_dropout_curve(table, path, gating=None):
     def plot(axis):
         counts = sorted({row["count"] for row in table if row["count"]})
         for turn, rows in turns.items():
-            shift, means = (0.1 if turn else -0.1), [intact[score]]
+            shift, means = (0.1 if turn else -0.1), [intact[turn][score]]
             for count in counts:
                 values = [row[score] for row in rows if row["count"] == count]
                 means.append(sum(values) / len(values))

@@ -156,15 +156,17 @@ def _check_task(options, is_text):
 def summarize(result):
     """What an analysis found, as a person reads it."""
     from keras_unrolled.reporting.pages import group_reasons
+    from keras_unrolled.reporting.verdicts import sum_up
 
     lines = ["{preset}: {n:,} of {dataset}, {split}".format(**result)]
     for name, findings in result["findings"].items():
-        counts = [sum(f["verdict"] == side for f in findings) for side in ("for", "against")]
-        lines.append("{}: {} for the iterative view, {} against".format(name, *counts))
+        lines.append(f"{name}: {sum_up(f['verdict'] for f in findings)} (the iterative view)")
     skipped = group_reasons(result["skipped"])
     lines += [f"not measured: {names} ({reason})" for reason, names in skipped.items()]
     for row in result.get("pruned", ()):
-        lines.append("pruned, {step}: {accuracy:.2%} with {blocks} blocks".format(**row))
+        lines.append(
+            f"pruned, {row['step']}: {100 * row['accuracy']:.2f} % with {row['blocks']} blocks"
+        )
     lines += [f"note: {note}" for note in result["notes"]]
     lines.append("written in {seconds:.0f} seconds: {report}".format(**result))
     return "\n".join(lines)

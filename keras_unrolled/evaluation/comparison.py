@@ -55,7 +55,7 @@ def paired_interval(both, ahead, behind, neither):
     if excess > 0:
         excess = max(excess - n / 2, 0)
     phi = excess / math.sqrt(product) if product else 0.0
-    (low1, high1), (low2, high2) = (_wilson(p, n) for p in (first, second))
+    (low1, high1), (low2, high2) = (wilson_interval(p, n) for p in (first, second))
 
     def join(one, other):
         return math.sqrt(max(0.0, one**2 - 2 * phi * one * other + other**2))
@@ -67,7 +67,7 @@ def paired_interval(both, ahead, behind, neither):
     )
 
 
-def _wilson(p, n, z=1.959964):
+def wilson_interval(p, n, z=1.959964):
     """Wilson's score interval of a proportion."""
     center = p + z**2 / (2 * n)
     half = z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))

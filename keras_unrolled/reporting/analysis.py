@@ -1,18 +1,21 @@
 """The report of a network's measurements: tables, figures and a page, in one folder."""
 
+import dataclasses
 import datetime
 import json
 import shlex
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from keras_unrolled import analysis, checks, environment, files, models
-from keras_unrolled.presets.loading import from_preset
+from keras_unrolled import checks, environment, files, models
 from keras_unrolled.presets.resolve import load_record
 from keras_unrolled.reporting.experiments import BY_NAME
 from keras_unrolled.reporting.inputs import find_training_source, load_inputs
 from keras_unrolled.reporting.measuring import MEASUREMENTS, measure
+from keras_unrolled.reporting.memory import is_path, load_network
+from keras_unrolled.reporting.notes import find_notes
 from keras_unrolled.reporting.pages import write_page
 from keras_unrolled.reporting.pruning import check_pruning, prune_preset
 from keras_unrolled.reporting.verdicts import Context
@@ -52,11 +55,11 @@ def analyze(
     `figures` with a PNG and an SVG for each, `report.html` and `report.json`.
 
     Args:
-        preset: what `from_preset` takes, or an `ImageClassifier` or a `CharacterLM`.
+        preset: what `from_preset` takes, or what `analysis.as_stack` takes.
         out: path of the folder to make.
-        dataset: as `load_inputs` takes it. A language model reads `test.txt` in `data_dir`.
+        dataset: as `load_inputs` takes it, also images or a pair of images and labels. A language model reads `test.txt` in `data_dir`.
         data_dir: TFDS's data directory, a folder of pictures, or that of a language model's text.
-        only: optional list of names of measurements; the default is all that the network and the data
+        only: optional name of a measurement, or a list of them; the default is all that the network and the data
             allow.
         control: optional second preset or model, such as a plain network, for the same images.
         limit: int, images or words at most.
@@ -81,11 +84,11 @@ def analyze(
     options: dict[str, Any] = {"limit": limit, "recalibrate": recalibrate, "probes": probes}
     for option, value in options.items():
         checks.whole(option, value, least=int(option == "limit"), most=10**9)
-    only = None if only is None else [checks.one_of("only", n, MEASUREMENTS) for n in only]
+    only = _check_only(only)
     options["skip_broken"] = skip_broken
     out = check_report(out, overwrite=overwrite)
-    model, name = _load(preset)
-    other, other_name = (None, None) if control is None else _load(control)
+    model, stack, name = load_network(preset)
+    other, second, other_name = (None,) * 3 if control is None else load_network(control)
     _check_pair(model, other)
     known_as = _find_dataset(preset)
     inputs = load_inputs(model, dataset, data_dir=data_dir, known_as=known_as, **options)
@@ -94,9 +97,11 @@ def analyze(
     training = find_training_source(dataset, data_dir, known_as) if finetune else None
     if prune or finetune:
         check_pruning(model, inputs, **changes, training=training)
-    stack = analysis.as_stack(model)
-    second = None if other is None else analysis.as_stack(other)
     found = measure(stack, inputs, only=only, control=second, progress=True)
+    notes = find_notes(
+        found, inputs, options | {"control": other is not None}, is_text=_is_text(model)
+    )
+    inputs = dataclasses.replace(inputs, notes=(*inputs.notes, *notes))
     context = Context.of(stack, other_name)
     findings = _judge(found.tables, context)
     settings = _describe(stack, name, inputs, found, context)
@@ -110,7 +115,7 @@ def analyze(
             result["pruned"] = found.tables["prune"].rows
         for csv_name, table in found.tables.items():
             table.to_csv(aside / f"{csv_name}.csv")
-        drawn = _draw(found.tables, aside / FIGURES, context.gating)
+        drawn = _draw(found.tables, aside / FIGURES, context)
         result["seconds"] = round(time.perf_counter() - began, 1)
         text = json.dumps({**result, "settings": settings}, indent=1, ensure_ascii=False)
         files.write_text(aside / SUMMARY, text + "\n")
@@ -150,8 +155,13 @@ def check_report(out: str | Path, *, overwrite: bool) -> Path:
         InputError: for a folder that cannot be written, that holds something else, or an earlier
             report that must not be replaced.
     """
+    if not str(out).strip():
+        raise checks.InputError(
+            "Expected the folder of the report. Received an empty name. Pass one that does not exist yet."
+        )
     out = Path(out).expanduser()
     files.check_writable(out)
+    _check_writing(out)
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return out
     if not (out / PAGE).is_file() or not (out / SUMMARY).is_file():
@@ -166,17 +176,39 @@ def check_report(out: str | Path, *, overwrite: bool) -> Path:
     return out
 
 
-def _load(preset):
-    """A model and what to call it."""
-    if hasattr(preset, "backbone"):
-        return preset, str(preset.name)
-    return from_preset(preset), str(preset)
+def _check_writing(out):
+    """Raises `InputError` unless a folder can be made where the report goes."""
+    place = out.absolute()
+    while not place.is_dir():
+        place = place.parent
+    try:
+        Path(tempfile.mkdtemp(prefix=".keras-unrolled-", dir=place)).rmdir()
+    except OSError as error:
+        raise checks.InputError(
+            f"Expected to write the folder {out}. No folder can be made in {place} ({error.strerror}). "
+            "Choose another folder."
+        ) from error
+
+
+def _check_only(only):
+    """The names of measurements as a list, or None for all."""
+    if only is None:
+        return None
+    names = [only] if isinstance(only, str) else list(only)
+    if not names:
+        raise checks.InputError(
+            "Expected names of measurements in `only`. Received an empty list. Name one, or leave it "
+            "out for all."
+        )
+    return [checks.one_of("only", name, MEASUREMENTS) for name in names]
+
+
+def _is_text(model):
+    return isinstance(model, models.CharacterLM)
 
 
 def _check_pair(model, other):
-    if other is not None and isinstance(model, models.CharacterLM) != isinstance(
-        other, models.CharacterLM
-    ):
+    if other is not None and _is_text(model) != _is_text(other):
         raise checks.InputError(
             "Expected a control for the same kind of data. Received a language model and a classifier. "
             "Choose another control."
@@ -186,25 +218,39 @@ def _check_pair(model, other):
 def _find_dataset(preset):
     """TFDS's name of the data set that a preset is for, or None."""
     try:
-        return None if hasattr(preset, "backbone") else load_record(preset).dataset
+        return load_record(preset).dataset if is_path(preset) else None
     except checks.InputError:  # of another library
         return None
 
 
-def _draw(tables, folder, gating):
-    """Draws every measurement that has rows; a dict from its name to the SVG."""
+def _draw(tables, folder, context):
+    """Draws every measurement that has something to show; a dict from its name to the SVG."""
     folder.mkdir()
     drawn = {}
     for name, table in tables.items():
         experiment = BY_NAME.get("cka" if name == "cka_control" else name)
-        if experiment is None or not len(table):
+        if experiment is None or not _has_points(name, table):
             continue
-        histogram = {"histogram": tables.get("gate_stats_histogram")}
-        options = histogram if name == "gate_stats" else {}
+        options = {}
+        if name == "gate_stats":
+            options["histogram"] = tables.get("gate_stats_histogram")
+        if name == "cka_control":
+            options["names"] = "the network", context.control
         for suffix in (".png", ".svg"):
-            path = experiment.plot(table, folder / f"{name}{suffix}", gating, **options)
+            path = experiment.plot(table, folder / f"{name}{suffix}", context.gating, **options)
         drawn[name] = path.read_text(encoding="utf-8")
     return drawn
+
+
+def _has_points(name, table):
+    """Whether a figure has more than values that are fixed or hold by construction."""
+    if name == "gate_stats":
+        return any(row["kind"] in ("free", "coupled") for row in table)
+    if name == "optimal_gate":
+        return not all(row["tautology"] for row in table)
+    if name == "estimation_error":
+        return any(row["normalized"] for row in table) or any(row["std"] for row in table)
+    return len(table) > 0
 
 
 def _describe(stack, name, inputs, found, context):
@@ -230,9 +276,7 @@ def _describe(stack, name, inputs, found, context):
 
 def _command(preset, out, dataset, data_dir, only, control, options):
     """The command that makes the report again."""
-    if any(hasattr(p, "backbone") for p in (preset, control)) or not isinstance(
-        dataset, (str, Path, type(None))
-    ):
+    if not all(map(is_path, (preset, control, dataset))):
         return "made in Python, from a model or data in memory"
     words = ["keras-unrolled", "analyze", str(preset), "--out", str(out)]
     for flag, value in (("--data-dir", data_dir), ("--dataset", dataset), ("--control", control)):

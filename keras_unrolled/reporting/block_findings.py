@@ -1,6 +1,7 @@
 """What observed blocks show: estimation error, residuals, readouts, geometry, CKA, classes."""
 
 import itertools
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,12 @@ def judge_estimation_error(table: Any, context: Context) -> list[Finding]:
     ours = [e for e in errors["model"] if e.name not in last_names]
     if not ours:
         text = "No stage has two blocks of one shape: there is no error but the last one's, which is 0 by construction."
+        if sum(map(len, context.stages)) == 1:
+            text = (
+                "The network has a single block, whose error against itself is 0 by construction."
+            )
+        elif any(len(stage) > 1 for stage in context.stages):
+            text = "There are too few images for a normalized error (2 at least)."
         return [Finding(NEITHER, text)]
     by_stage = [
         [e for e in ours if e.name in {block(name) for name in stage}] for stage in context.stages
@@ -59,12 +66,25 @@ def judge_estimation_error(table: Any, context: Context) -> list[Finding]:
             "fall before it: compare with one (`--control`)."
         )
         return [*findings, Finding(NEITHER, text)]
-    return [*findings, *_compare_errors(ours, errors["control"], context.control)]
+    return [*findings, *_compare_errors(table, ours, errors["control"], context.control)]
 
 
-def _compare_errors(ours, theirs, control):
-    """Findings on a network's errors next to those of another at the blocks that both have."""
-    others = {e.name: e for e in theirs}
+def _compare_errors(table, ours, theirs, control):
+    """Findings on a network's errors next to those of another, in stages of as many blocks."""
+    blocks = {
+        network: {(row["stage"], block(row["block"])) for row in table if row["network"] == network}
+        for network in ("model", "control")
+    }
+    depths = {n: Counter(stage for stage, _ in names) for n, names in blocks.items()}
+    alike = {s for s, depth in depths["model"].items() if depths["control"][s] == depth}
+    comparable = {name for stage, name in blocks["model"] if stage in alike}
+    others = {e.name: e for e in theirs if e.name in comparable}
+    if not others:
+        text = (
+            f"No stage of {control} has as many blocks: blocks of one number are not at the same depth, and "
+            "are not compared."
+        )
+        return [Finding(NEITHER, text)]
     pairs = [(e, others[e.name]) for e in ours if e.name in others]
     lower = [(a, b) for a, b in pairs if a.high < b.low]
     higher = [(a, b) for a, b in pairs if a.low > b.high]
@@ -91,7 +111,7 @@ def judge_residual_mean(table: Any, context: Context) -> list[Finding]:
         ]
         for of in dict.fromkeys(table["of"])
     }
-    limit = f"{SHARE:.0%} of the power of F"
+    limit = f"{100 * SHARE:.0f} % of the power of F"
     findings = divide(
         found.get("residual", []),
         SHARE,
@@ -103,11 +123,11 @@ def judge_residual_mean(table: Any, context: Context) -> list[Finding]:
         (AGAINST, FOR, NEITHER),
     )
     change = found.get("change")
-    if change:
+    if change and change != found.get("residual"):  # else there is no last ReLU
         values = [e.value for e in change]
         text = (
-            "Of the change of the output, which a last ReLU partly forces to be negative, the mean has "
-            f"{min(values):.1%} to {max(values):.1%} of the power."
+            "Of the change of the output, which a last ReLU pushes up (it is at least F), the mean has "
+            f"{100 * min(values):.1f} % to {100 * max(values):.1f} % of the power."
         )
         findings.append(Finding(NEITHER, text))
     return findings
@@ -137,9 +157,9 @@ def _judge_chance(found, chance, who):
         (NEITHER, [e for e in others if e.high >= 2 * chance], "perhaps no better than chance"),
     ):
         if chosen:
-            shown = join(e.show(".1f", "%", 100) for e in chosen)
+            shown = join(e.show(".1f", " %", 100) for e in chosen)
             where = count(chosen, found, "block")
-            text = f"{who} reads classes {how} ({chance:.0%}) before the last block, in {where}: {shown}."
+            text = f"{who} reads classes {how} ({100 * chance:.0f} %) before the last block, in {where}: {shown}."
             findings.append(Finding(verdict, text))
     return findings
 
@@ -187,16 +207,13 @@ def judge_cka(table: Any, context: Context) -> list[Finding]:
         return [Finding(NEITHER, text)]
     low = min(within, key=lambda pair: within[pair])
     high = max(between, key=lambda pair: between[pair])
-    verdict = FOR if within[low] > between[high] else NEITHER
-    if max(within.values()) < min(between.values()):
-        verdict = AGAINST
     text = (
         f"Neighbors within a stage have a CKA of {min(within.values()):.2f} ({block('+'.join(low))}) to "
         f"{max(within.values()):.2f}, neighbors across a transition of {min(between.values()):.2f} to "
         f"{max(between.values()):.2f} ({block('+'.join(high))}). The view expects features to change most "
-        "at transitions."
+        "at transitions; CKA has no interval, by which that could be decided."
     )
-    return [Finding(verdict, text)]
+    return [Finding(NEITHER, text)]
 
 
 def judge_separation(table: Any, context: Context) -> list[Finding]:
@@ -215,6 +232,6 @@ def judge_separation(table: Any, context: Context) -> list[Finding]:
     text += (
         f"it misses the interval of {count(missed, found, 'block')}: {join(e.show() for e in missed)}."
         if missed
-        else "it crosses every block's interval, as with a constant factor."
+        else "it crosses every block's interval: whether the factor is constant is open."
     )
-    return [*findings, Finding(AGAINST if missed else FOR, text)]
+    return [*findings, Finding(AGAINST if missed else NEITHER, text)]

@@ -33,17 +33,21 @@ class Experiment:
     judge: Callable[[Any, Context], list[Finding]]
 
 
-_SCHEDULE = (
+SCHEDULE = (
     "Accuracy has the 95 % interval of its change, paired over the images (Newcombe 1998, method 10). "
-    "Recalibrated rows use the batch statistics of the changed network."
+    "Recalibrated rows use the batch statistics of the changed network, and are compared with the network "
+    "that has nothing changed but is recalibrated, too."
+)
+UNLABELED = (
+    "Without labels the share of images is measured whose answer stays that of the intact network."
 )
 EXPERIMENTS = (
     Experiment(
         "estimation_error",
         "Estimation error",
         "Does each block of a stage come closer to what the stage ends with?",
-        "A is the output of the stage's last block. At each unit the mean and the standard deviation of "
-        "a − A over the images are taken and averaged over height, width and channels (Greff et al. 2017, "
+        "A is the output of the stage's last block. At each unit (a place and channel of "
+        "the output) the mean and the standard deviation of a − A over the images are taken and averaged over height, width and channels (Greff et al. 2017, "
         "figure 3). As A is the last output, the raw error falls to 0 in any network, so the normalized "
         "error, std(a − A) / std(A), counts: a constant guess has 1.",
         "Estimation error by block: left the mean with the standard deviation as bars, right the "
@@ -57,7 +61,7 @@ EXPERIMENTS = (
         "Do blocks leave the mean of their features alone, as unbiased estimates of the same features do?",
         "If all blocks of a stage estimate the same features without bias, E[F] = 0 at every unit (Greff et "
         "al. 2017, equations 6 to 9). The share of F's power that is its mean's is measured, less what "
-        "chance gives; also for the output less the shortcut, which a last ReLU partly forces.",
+        "chance gives; also for the output less the shortcut, which a last ReLU pushes up.",
         "The share of the power of F that is its mean's, by block, with 95 % intervals.",
         figures.plot_residual_mean,
         block_findings.judge_residual_mean,
@@ -66,8 +70,8 @@ EXPERIMENTS = (
         "lesion",
         "Blocks left out",
         "Does the network still work when a block is left out?",
-        "Each block that can be is left out by T = 0 (Srivastava et al. 2015, Veit et al. 2016). "
-        + _SCHEDULE,
+        "Each block that can be is left out by T = 0, with C = 1 or, as `keep_carry`, with C as it is "
+        "(Srivastava et al. 2015, Veit et al. 2016). " + SCHEDULE,
         "Scores with one block left out, with 95 % intervals.",
         figures.plot_lesion,
         schedule_findings.judge_lesion,
@@ -77,7 +81,7 @@ EXPERIMENTS = (
         "Blocks in another order",
         "Can blocks of a stage change places, and does more disorder do more damage?",
         "All swaps of two blocks of one shape and other orders of a stage's blocks are run (Veit et al. "
-        "2016), against the number of pairs of the stage's blocks in reverse order. " + _SCHEDULE,
+        "2016), against the number of pairs of the stage's blocks in reverse order. " + SCHEDULE,
         "Scores against the number of reversed pairs, with 95 % intervals.",
         figures.plot_shuffle,
         schedule_findings.judge_shuffle,
@@ -87,7 +91,7 @@ EXPERIMENTS = (
         "Blocks repeated",
         "Can a block be run again on its own output, as a step of an iteration can?",
         "Each block of one shape is run several times in a row (Jastrzebski et al. 2018). "
-        + _SCHEDULE,
+        + SCHEDULE,
         "Scores with one block run several times, with 95 % intervals.",
         figures.plot_repeat,
         schedule_findings.judge_repeat,
@@ -97,7 +101,7 @@ EXPERIMENTS = (
         "Blocks side by side",
         "Does each block need what the one before it has written?",
         "Neighbors of a stage, and all blocks of one shape in it, read the same input, and their changes "
-        "are added. " + _SCHEDULE,
+        "are added. " + SCHEDULE,
         "Scores with blocks side by side, with 95 % intervals.",
         figures.plot_parallel,
         schedule_findings.judge_parallel,
@@ -107,7 +111,8 @@ EXPERIMENTS = (
         "Layer dropout",
         "How many blocks can be missing before the network breaks?",
         "Sets of more and more blocks are drawn at random and left out (Huang et al. 2016, Veit et al. "
-        "2016). The interval of a mean is Student's over the sets. " + _SCHEDULE,
+        "2016). The interval of a mean is Student's over the sets "
+        "that were drawn, not over images. " + SCHEDULE,
         "Scores against the number of blocks left out: each set, and their mean.",
         figures.plot_layer_dropout_curve,
         schedule_findings.judge_layer_dropout_curve,
@@ -130,7 +135,8 @@ EXPERIMENTS = (
         "The mix of H and x with the least error against A is T* = (Var e_old − Cov) / Var(e_old − e_new) "
         "(Greff et al. 2017, equations 10 and 11), and for free gates a regression of A on H and x. T* is "
         "the sum of this block's own slope and that of the later blocks. For a stage's last block, whose "
-        "output is A, it is a tautology and not judged.",
+        "output is A, it is a tautology (it holds by construction) and not judged. Means over the units are "
+        "weighted by the variance of H − x: units where both estimates agree count for nothing.",
         "Trained and optimal gates by block with 95 % intervals, and the two parts of the optimal one.",
         figures.plot_optimal_gate,
         gate_findings.judge_optimal_gate,
@@ -174,9 +180,11 @@ EXPERIMENTS = (
         "Separation of classes",
         "Does each block separate the classes by the same factor?",
         "The separation fuzziness D = tr(SSw SSb⁺) compares the spread within classes with that of the "
-        "class means (He & Su 2022): a constant factor makes log D a line in depth. NC1 is that of Papyan "
-        "et al. 2020. The outputs are averaged over height and width.",
-        "Left log D by block with 95 % intervals and the line through the blocks, right NC1.",
+        "class means (He & Su 2022): SSw sums the squares within classes, and SSb⁺ is the pseudoinverse of "
+        "that between them. A constant factor makes the natural logarithm of D a line in depth. NC1, the "
+        "first sign of neural collapse, is the spread within classes relative to that between (Papyan et "
+        "al. 2020), 0 where each class is a point. The outputs are averaged over height and width.",
+        "Left the natural logarithm of D by block with 95 % intervals and the line through the blocks, right NC1.",
         figures.plot_separation,
         block_findings.judge_separation,
     ),

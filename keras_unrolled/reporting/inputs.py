@@ -12,6 +12,7 @@ from keras_unrolled.data import tables
 from keras_unrolled.data.broken import check_images
 from keras_unrolled.data.listing import is_image, is_preset, is_system, list_folders, walk
 from keras_unrolled.presets.scoring import find_images
+from keras_unrolled.reporting.memory import as_examples, is_path
 
 SAMPLE = "sample"
 UNLABELED = ("unlabeled",)
@@ -30,6 +31,7 @@ class Inputs:
         calibration: optional images for the batch statistics of changed networks.
         calibrated_on: string, which these are.
         train: optional `Examples` to train probes on.
+        shared: bool, whether the images of `calibration` are among those of `values`.
     """
 
     values: Any
@@ -40,6 +42,7 @@ class Inputs:
     calibration: Any = None
     calibrated_on: str = "none"
     train: data.Examples | None = None
+    shared: bool = False
 
     def __len__(self) -> int:
         return len(self.values)
@@ -61,7 +64,8 @@ def load_inputs(
 
     Args:
         model: an `ImageClassifier` or a `CharacterLM`.
-        dataset: `Examples`, or what `evaluate` takes: "sample", "cifar10" or another name of TFDS, the
+        dataset: `Examples`, images or a pair of images and labels as `as_examples` takes them, or
+            what `evaluate` takes: "sample", "cifar10" or another name of TFDS, the
             path of a folder of class folders or of a CSV file; or that of a folder with pictures in
             it, which have no labels. None stands for `known_as` where `data_dir` has it, else for the
             pictures in `data_dir`, and without one for "sample".
@@ -76,7 +80,7 @@ def load_inputs(
         seed: int, of what is drawn.
 
     Raises:
-        InputError: as `evaluate`, and for probes of data without a training part.
+        InputError: as `evaluate`, but not for a folder of other classes, which has no labels then; and for probes of data without a training part.
     """
     if isinstance(model, models.CharacterLM):
         if data_dir is None:
@@ -85,26 +89,15 @@ def load_inputs(
                 "Pass --data-dir DIR with test.txt in it."
             )
         words = data.read_words(data_dir, "test")
-        split = "test" if len(words) <= limit else f"test, the first {limit:,} words"
+        first = "the first word" if limit == 1 else f"the first {limit:,} words"
+        split = "test" if len(words) <= limit else f"test, {first}"
         return Inputs(words[:limit], None, str(Path(data_dir).name), split)
     dataset, data_dir = _find_dataset(dataset, data_dir, known_as)
-    flat = _list_unlabeled(dataset)
-    if flat and data_dir is not None:
-        raise checks.InputError(
-            f"Expected a data directory for a data set of TFDS only. Received: data_dir={str(data_dir)!r} for "
-            f"the pictures in {dataset}. Leave it out."
-        )
-    if flat:
-        blank = np.zeros(len(flat), "int64")
-        place = Path(str(dataset)).expanduser()
-        images = data.ImageFiles(flat, root=place)
-        examples, name = data.Examples(images, blank, UNLABELED, str(place)), str(dataset)
-    else:
-        examples, name = find_images(dataset, model, data_dir=data_dir)
+    examples, name, why_blank = _load_examples(dataset, model, data_dir)
     examples = check_images(choose(examples, limit, seed), skip=skip_broken)
     notes = (*examples.notes, *_count_left_out(dataset))
-    if flat:
-        notes += ("the pictures have no labels: what needs them was not measured",)
+    if why_blank:
+        notes += (f"{why_blank}: what needs them was not measured",)
     found = {
         count: _find_training(dataset, data_dir, count, seed, skip_broken)
         for count in {recalibrate, probes} - {0}
@@ -118,14 +111,49 @@ def load_inputs(
         calibration, calibrated_on = part.images, f"{len(part):,} {what} ({part.split})"
     return Inputs(
         examples.images,
-        None if flat else examples.labels,
+        None if why_blank else examples.labels,
         str(name),
         examples.split,
         notes,
         calibration,
         calibrated_on,
         _align_probes(found[probes], model) if probes else None,
+        bool(recalibrate) and found[recalibrate] is None,
     )
+
+
+def _load_examples(dataset, model, data_dir):
+    """`Examples`, the name of the data, and why they have no labels, or None.
+
+    Classes that are not the network's are no labels for it.
+    """
+    if not is_path(dataset):
+        examples, has_labels = as_examples(dataset, model)
+        why = None if has_labels else "the images have no labels"
+        return data.align(examples, model.labels, count=model.num_classes), examples.split, why
+    flat = _list_unlabeled(dataset)
+    if flat and data_dir is not None:
+        raise checks.InputError(
+            f"Expected a data directory for a data set of TFDS only. Received: data_dir={str(data_dir)!r} for "
+            f"the pictures in {dataset}. Leave it out."
+        )
+    if flat:
+        blank = np.zeros(len(flat), "int64")
+        place = Path(str(dataset)).expanduser()
+        images = data.ImageFiles(flat, root=place)
+        examples = data.Examples(images, blank, UNLABELED, str(place))
+        return examples, str(dataset), "the pictures have no labels"
+    try:
+        return *find_images(dataset, model, data_dir=data_dir), None
+    except checks.InputError as error:
+        if _as_folder(dataset) is None:
+            raise
+        try:
+            examples = data.load(dataset, data_dir, ["test", "validation"])
+        except checks.InputError:
+            raise error from None
+        why = f"the pictures have no labels of the network's. {str(error).rstrip('.')}"
+        return examples, str(dataset), why
 
 
 def choose(examples: data.Examples, count: int, seed: int = 0) -> data.Examples:
@@ -160,7 +188,7 @@ def _find_dataset(dataset, data_dir, known_as):
 
 def _as_folder(dataset):
     """The folder that a data set's name is the path of, or None."""
-    if isinstance(dataset, data.Examples) or str(dataset) in (SAMPLE, "cifar10"):
+    if not is_path(dataset) or str(dataset) in (SAMPLE, "cifar10"):
         return None
     place = Path(str(dataset)).expanduser()
     return place if place.is_dir() else None
@@ -193,7 +221,7 @@ def find_training_source(dataset: Any, data_dir: Any, known_as: str | None) -> A
     """
     dataset, data_dir = _find_dataset(dataset, data_dir, known_as)
     place = _as_folder(dataset)
-    if isinstance(dataset, data.Examples) or str(dataset) == SAMPLE:
+    if not is_path(dataset) or str(dataset) == SAMPLE:
         return None
     if place is not None:
         return (place, None) if "train" in data.find_parts(place)[0] else None
@@ -206,7 +234,7 @@ def find_training_source(dataset: Any, data_dir: Any, known_as: str | None) -> A
 
 def _find_training(dataset, data_dir, count, seed, skip_broken):
     """`Examples` of the training part of the data, or None."""
-    if isinstance(dataset, data.Examples) or str(dataset) == SAMPLE:
+    if not is_path(dataset) or str(dataset) == SAMPLE:
         return None
     name, place = str(dataset), _as_folder(dataset)
     if name == "cifar10":

@@ -125,7 +125,7 @@ def why_not(name: str, stack: BlockStack, inputs: Inputs) -> str | None:
             "its blocks lead to no class scores: only the gated layers of a language model are run"
         )
     if name in ("readout", "separation") and inputs.labels is None:
-        return "it needs labels, and the pictures have none"
+        return "it needs labels, and the pictures have none that the network knows"
     counts = np.bincount(inputs.labels) if inputs.labels is not None else np.zeros(0)
     if name == "separation" and (counts >= 2).sum() < 2:
         return "it needs two classes with two images each"

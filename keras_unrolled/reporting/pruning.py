@@ -30,8 +30,8 @@ def check_pruning(
         )
     if inputs.labels is None:
         raise checks.InputError(
-            "Expected labels, to say what pruning costs. Received pictures without. Put them into "
-            "folders by class."
+            "Expected labels, to say what pruning costs. Received pictures without any "
+            "that the network knows. Put them into folders by class."
         )
     if finetune and training is None:
         raise checks.InputError(
@@ -84,27 +84,38 @@ def _prune(model, name, inputs, count, by, folder):
     keep = sum(model.backbone.stackwise_num_blocks) - count
     order = rank(model, images, by=by)[:count]
     rough = analysis.prune_depth(model, keep, images, by=by, recalibrated=False)
-    new = analysis.prune_depth(model, keep, images, by=by)
-    steps = [("as it is", model), ("blocks left out", rough), ("recalibrated", new)]
+    steps, statistics = [("as it is", model), ("blocks left out", rough)], "as they were"
+    if inputs.calibration is not None:
+        steps.append(("recalibrated", analysis.prune_depth(model, keep, images, by=by)))
+        statistics = f"of {len(images):,} images"
     found = [(step, network, score(network, inputs, model.labels)) for step, network in steps]
-    right = found[-1][-1]
+    _, new, right = found[-1]
     metric = {
         "dataset": inputs.dataset,
         "split": inputs.split,
         "n": len(right),
         "metric": "accuracy",
         "value": float(right.mean()),
-        "origin": "measured by keras-unrolled analyze",
+        "origin": f"measured by keras-unrolled analyze{_name_source(inputs)}",
     }
     save_preset(
         new,
         folder,
         name=f"{name.rstrip('/').rpartition('/')[2]}_pruned",
-        description=f"{name} without {', '.join(order)}, with batch statistics of "
-        f"{len(images):,} images; pruned by {by}, not trained further",
+        description=f"{name} without {', '.join(order)}, with batch statistics {statistics}; pruned by "
+        f"{by}, not trained further",
         metrics=(metric,),
     )
     return found
+
+
+def _name_source(inputs):
+    """What a score owes to the images that it is of."""
+    if inputs.calibration is None:
+        return "; the blocks were chosen by the images that are scored"
+    if inputs.shared:
+        return "; batch statistics and the choice of blocks are of the images that are scored"
+    return ""
 
 
 def _tune(folder, training, epochs, inputs, names):
@@ -137,8 +148,8 @@ def make_table(found: list[Any]) -> analysis.Table:
                 "parameters": count_parameters(network),
                 "n": len(right),
                 "accuracy": float(right.mean()),
-                "low": before + change["low"],
-                "high": before + change["high"],
+                "low": max(0.0, before + change["low"]),
+                "high": min(1.0, before + change["high"]),
                 "difference": change["difference"],
             }
         )

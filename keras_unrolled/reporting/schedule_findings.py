@@ -7,7 +7,13 @@ import numpy as np
 
 from keras_unrolled.analysis.drawing import shorten
 from keras_unrolled.analysis.moments import T_QUANTILE
-from keras_unrolled.evaluation.comparison import paired_interval
+from keras_unrolled.reporting.changes import (
+    begin,
+    find_accuracy,
+    find_change,
+    judge_recalibration,
+    turns,
+)
 from keras_unrolled.reporting.verdicts import (
     AGAINST,
     FOR,
@@ -22,108 +28,88 @@ from keras_unrolled.reporting.verdicts import (
 )
 
 SMALL = 0.05  # of accuracy: a change that is less counts as small, one that is more as large
-RECALIBRATED = {False: "", True: "With recalibrated batch statistics, "}
+LIMIT = f"{100 * SMALL:.0f} points"
 TIMES = {2: "twice", 3: "three times", 4: "four times"}
 
 
-def find_change(name: str, row: dict[str, Any], intact: dict[str, Any]) -> Estimate:
-    """How a schedule changes accuracy, or, without labels, the share of answers that stay the same.
+def _judge(changes, doing, turn, table, *, predicted=True):
+    """Findings on changes that the iterative view expects to be small.
 
-    Args:
-        name: string.
-        row: a row of `run_schedules`.
-        intact: the row of the network as it is.
+    `predicted` is whether a large change counts against the view.
     """
-    if row["accuracy"] is not None:
-        before = intact["accuracy"]
-        return Estimate(name, row["difference"], row["low"] - before, row["high"] - before)
-    same = round(row["agreement"] * row["n"])
-    low, high = paired_interval(same, 0, row["n"] - same, 0)
-    return Estimate(name, row["agreement"] - 1, low, high)
-
-
-def _turns(table, column):
-    """The intact row, and the others as trained and recalibrated."""
-    rows = list(table)
-    intact = next(row for row in rows if row[column] in ("none", 0))
-    for turn in RECALIBRATED:
-        others = [r for r in rows if r["recalibrated"] == turn and r[column] not in ("none", 0)]
-        if others:
-            yield turn, intact, others
-
-
-def _measure_of(table):
-    """What `find_change` counts in points."""
-    return "accuracy" if table.rows[0]["accuracy"] is not None else "unchanged answers"
-
-
-def _judge(changes, doing, turn, measure):
-    """Findings on changes that the iterative view expects to be small."""
     small, large, undecided = sort_out(changes, -SMALL)
-    limit, lowers = f"{100 * SMALL:.0f} points", f"{doing} lowers {measure}"
-    texts = (
-        (FOR, small, f"{lowers} by less than {limit}"),
-        (AGAINST, large, f"{lowers} by more than {limit}"),
-        (NEITHER, undecided, f"whether {lowers} by more or less than {limit} is open"),
-    )
+    kinds = [(FOR, small), (AGAINST if predicted else NEITHER, large), (NEITHER, undecided)]
+    if _has_labels(table):
+        texts = (
+            f"{doing} costs less than {LIMIT} of accuracy",
+            f"{doing} costs more than {LIMIT} of accuracy",
+            f"whether {doing} costs more or less than {LIMIT} of accuracy is open",
+        )
+    else:
+        kept = f"{100 * (1 - SMALL):.0f} % of the images"
+        texts = (
+            f"{doing} keeps the answer to more than {kept}",
+            f"{doing} keeps the answer to less than {kept}",
+            f"whether {doing} keeps the answer to more or less than {kept} is open",
+        )
     findings = []
-    for verdict, chosen, text in texts:
+    for (verdict, chosen), text in zip(kinds, texts):
         if chosen:
-            examples = join(e.show("+.1f", " points", 100) for e in chosen)
-            start = begin(text, turn)
-            findings.append(
-                Finding(verdict, f"{start} in {count(chosen, changes, 'case')}: {examples}.")
-            )
+            start, cases = begin(text, turn), count(chosen, changes, "case")
+            findings.append(Finding(verdict, f"{start} in {cases}; {_list(chosen, table)}."))
     return findings
 
 
-def begin(text, turn):
-    """The beginning of a sentence, which says where batch statistics were recalibrated."""
-    return RECALIBRATED[turn] + text if turn else text[0].upper() + text[1:]
+def _has_labels(table):
+    return table.rows[0]["accuracy"] is not None
+
+
+def _list(changes, table):
+    """The end of a sentence: changes of accuracy, or the share of answers that stay the same."""
+    if _has_labels(table):
+        return f"accuracy changes by: {join(e.show('+.1f', ' points', 100) for e in changes)}"
+    kept = [Estimate(e.name, 1 + e.value, 1 + e.low, min(1.0, 1 + e.high)) for e in changes]
+    return f"answers stay the same for: {join(e.show('.1f', ' %', 100) for e in kept)}"
 
 
 def judge_lesion(table: Any, context: Context) -> list[Finding]:
     """Findings on blocks that are left out."""
-    findings, costs = [], {}
-    for turn, intact, rows in _turns(table, "block"):
+    findings = []
+    for turn, base, rows in turns(table, "block"):
         changes: dict[bool, list[Estimate]] = {True: [], False: []}
+        kept = []
         for row in rows:
             name = block(row["block"]) + (", C kept," if row["how"] == "keep_carry" else "")
             is_transition = not context.transitions.isdisjoint(row["block"].split("+"))
-            changes[is_transition].append(find_change(name, row, intact))
-        findings += _judge(changes[False], "leaving out a block", turn, _measure_of(table))
+            changes[is_transition].append(find_change(name, row, base))
+            kept += [] if is_transition else [row]
+        findings += _judge(changes[False], "leaving out a block", turn, table)
         if changes[True]:
-            shown = "; ".join(e.show("+.1f", " points", 100) for e in changes[True])
-            findings.append(
-                Finding(
-                    NEITHER,
-                    begin(
-                        "leaving out a transition block, of which the view predicts nothing, ", turn
-                    )
-                    + f"changes {_measure_of(table)} by: {shown}.",
-                )
-            )
-        findings += _find_chance(rows, turn, context)
-        costs[turn] = np.mean([e.value for e in (*changes[False], *changes[True])])
-    if len(costs) == 2:
-        text = "Recalibrated batch statistics turn the mean change by a lesion from {:+.1f} to {:+.1f} points."
-        findings.append(Finding(NEITHER, text.format(100 * costs[False], 100 * costs[True])))
-    return findings
+            text = begin("of leaving out a transition block the view predicts nothing", turn)
+            findings.append(Finding(NEITHER, f"{text}; {_list(changes[True], table)}."))
+        findings += _find_chance(kept, base, turn, context)
+    return findings + judge_recalibration(table, "block")
 
 
-def _find_chance(rows, turn, context):
-    """A finding on schedules that leave accuracy at chance."""
-    if not context.num_classes or rows[0]["accuracy"] is None:
+def _find_chance(rows, base, turn, context):
+    """A finding on blocks of one shape without which a network that works is at chance.
+
+    Accuracies have intervals of their own: one counts as chance if the whole of it is below chance plus
+    5 points, and the intact network works if the whole of its interval is above that.
+    """
+    if not context.num_classes or not rows or rows[0]["accuracy"] is None:
         return []
     chance = 1 / context.num_classes
-    lost = [row for row in rows if row["low"] <= chance]
+    if find_accuracy("", base).low <= chance + SMALL:
+        return []
+    found = [find_accuracy(block(row["block"]), row) for row in rows]
+    lost = [e for e in found if e.high < chance + SMALL]
     if not lost:
         return []
-    names = join(
-        Estimate.of(block(row["block"]), row, "accuracy").show(".1f", "%", 100) for row in lost
-    )
+    names = join(e.show(".1f", " %", 100) for e in lost)
     text = (
-        f"accuracy is no better than chance ({chance:.1%}) in {count(lost, rows, 'case')}: {names}."
+        f"accuracy is no better than chance ({100 * chance:.1f} %) plus {LIMIT} in "
+        f"{count(lost, rows, 'case')}: {names}."
     )
     return [Finding(AGAINST, begin(text, turn))]
 
@@ -131,19 +117,19 @@ def _find_chance(rows, turn, context):
 def judge_shuffle(table: Any, context: Context) -> list[Finding]:
     """Findings on other orders."""
     findings = []
-    for turn, intact, rows in _turns(table, "stage"):
-        for doing, chosen in (
-            ("exchanging two neighbors", [r for r in rows if r["discordant"] == 1]),
-            ("an order with more reversed pairs", [r for r in rows if r["discordant"] > 1]),
+    for turn, intact, rows in turns(table, "stage"):
+        for doing, chosen, predicted in (
+            ("exchanging two neighbors", [r for r in rows if r["discordant"] == 1], True),
+            ("an order with more reversed pairs", [r for r in rows if r["discordant"] > 1], False),
         ):
             changes = [
                 find_change(f"stage {row['stage']}, {row['order']},", row, intact) for row in chosen
             ]
-            findings += _judge(changes, doing, turn, _measure_of(table))
+            findings += _judge(changes, doing, turn, table, predicted=predicted)
         for stage in sorted({row["stage"] for row in rows}):
             chosen = [row for row in rows if row["stage"] == stage]
             findings += _correlate(chosen, intact, stage, turn)
-    return findings
+    return findings + judge_recalibration(table, "stage")
 
 
 def _correlate(rows, intact, stage, turn):
@@ -165,16 +151,16 @@ def _correlate(rows, intact, stage, turn):
         math.tanh(center - half),
         math.tanh(center + half),
     )
-    verdict = FOR if correlation.high < 0 else AGAINST if correlation.low > 0 else NEITHER
-    how = {FOR: "more reversed pairs do more damage", AGAINST: "more reversed pairs do less damage"}
-    start = begin(f"in stage {stage}", turn)
-    return [
-        Finding(
-            verdict,
-            f"{start} {how.get(verdict, 'the damage need not follow the reversed pairs')}: "
-            f"{correlation.show()} over {len(pairs)} orders.",
-        )
-    ]
+    how = "the damage need not follow the reversed pairs"
+    if correlation.high < 0:
+        how = "more reversed pairs do more damage, as in any network whose blocks have an order"
+    elif correlation.low > 0:
+        how = "more reversed pairs do less damage"
+    text = (
+        f"{begin(f'in stage {stage}', turn)} {how}: {correlation.show()} over {len(pairs)} orders; the "
+        "interval is over orders, not images."
+    )
+    return [Finding(NEITHER, text)]
 
 
 def _rank(values):
@@ -186,7 +172,7 @@ def _rank(values):
 def judge_repeat(table: Any, context: Context) -> list[Finding]:
     """Findings on blocks that are run several times."""
     findings = []
-    for turn, intact, rows in _turns(table, "block"):
+    for turn, intact, rows in turns(table, "block"):
         for times in sorted({row["times"] for row in rows}):
             changes = [
                 find_change(block(row["block"]), row, intact)
@@ -194,43 +180,47 @@ def judge_repeat(table: Any, context: Context) -> list[Finding]:
                 if row["times"] == times
             ]
             doing = f"running a block {TIMES.get(times, f'{times} times')} in a row"
-            findings += _judge(changes, doing, turn, _measure_of(table))
-    return findings
+            findings += _judge(changes, doing, turn, table)
+    return findings + judge_recalibration(table, "block")
 
 
 def judge_parallel(table: Any, context: Context) -> list[Finding]:
     """Findings on blocks side by side."""
     findings = []
-    for turn, intact, rows in _turns(table, "stage"):
+    for turn, intact, rows in turns(table, "stage"):
         changes = [find_change(f"blocks {shorten(r['blocks'])}", r, intact) for r in rows]
         doing = "letting blocks of a stage read the same input"
-        findings += _judge(changes, doing, turn, _measure_of(table))
-    return findings
+        findings += _judge(changes, doing, turn, table)
+    return findings + judge_recalibration(table, "stage")
 
 
 def judge_layer_dropout_curve(table: Any, context: Context) -> list[Finding]:
     """Findings on more and more blocks left out."""
-    column = "accuracy" if table.rows[0]["accuracy"] is not None else "agreement"
+    column = "accuracy" if _has_labels(table) else "agreement"
+    what = {"accuracy": "accuracy", "agreement": "the share of answers that stay the same"}[column]
     chance = 1 / context.num_classes if context.num_classes else 0.0
     findings = []
-    for turn, intact, rows in _turns(table, "count"):
+    for turn, intact, rows in turns(table, "count"):
         half = (intact[column] + chance) / 2
         means = [_average(rows, number, column) for number in sorted({r["count"] for r in rows})]
         first, last = means[0], means[-1]
-        start = begin(column, turn)
-        goal = f"half of the way from the intact network to chance ({half:.1%})"
-        if last.low > half:
-            text = f"{start} stays above {goal}, with {last.show('.1f', '%', 100)}."
+        start = begin(what, turn)
+        goal = f"half of the way from the intact network to chance ({100 * half:.1f} %)"
+        over = "the intervals are over the sets that were drawn"
+        works = column == "agreement" or find_accuracy("", intact).low > chance + SMALL
+        if works and last.low > half:
+            text = f"{start} stays above {goal}, with {last.show('.1f', ' %', 100)}; {over}."
             findings.append(Finding(FOR, text))
-        elif first.high < half:
-            text = f"{start} is below {goal} at once, with {first.show('.1f', '%', 100)}."
+        elif works and first.high < half:
+            text = f"{start} is below {goal} at once, with {first.show('.1f', ' %', 100)}; {over}."
             findings.append(Finding(AGAINST, text))
         else:
-            shown = "; ".join(e.show(".1f", "%", 100) for e in means)
-            findings.append(
-                Finding(NEITHER, f"{start} crosses {goal} as more are left out: {shown}.")
-            )
-    return findings
+            shown = "; ".join(e.show(".1f", " %", 100) for e in means)
+            how = f"crosses {goal} as more are left out"
+            if not works:
+                how = "of the intact network is near chance, and no measure of what is left out"
+            findings.append(Finding(NEITHER, f"{start} {how}: {shown}; {over}."))
+    return findings + judge_recalibration(table, "count")
 
 
 def _average(rows, number, column):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keras_unrolled.analysis.drawing import shorten
+from keras_unrolled.analysis.moments import GROUPS
 
 FOR, AGAINST, NEITHER = "for", "against", "neither"
 SHOWN = 3  # examples in a sentence
@@ -80,9 +81,11 @@ class Estimate:
 
     @classmethod
     def of(cls, name: str, row: dict[str, Any], column: str) -> "Estimate":
-        """A column of a row of a table, with the row's "low" and "high"."""
+        """A column of a row of a table, with the row's "low" and "high"; accuracy's within 0 and 1."""
         low, high = row["low"], row["high"]
         unknown = low is None or high is None
+        if column == "accuracy" and not unknown:
+            low, high = max(0.0, low), min(1.0, high)
         bounds = (-math.inf, math.inf) if unknown else (low, high)
         return cls(name, row[column], *bounds)
 
@@ -174,5 +177,19 @@ def step_findings(sequences, what, down, up):
     rest = total - len(falls) - len(rises)
     if rest:
         text = f"In {rest} of {total} steps the intervals overlap: {what[0].lower()}{what[1:]} may do either."
+        if all(math.isinf(e.low) for sequence in sequences for e in sequence):
+            text = f"There are too few images for intervals ({2 * GROUPS} at least) of {what[0].lower()}{what[1:]}."
         findings.append(Finding(NEITHER, text))
     return findings
+
+
+def sum_up(sides: Iterable[str]) -> str:
+    """The verdict of an experiment in a word or two, from those of its sentences.
+
+    Sentences of one case, such as with and without recalibrated batch statistics, are not independent,
+    and are not counted.
+    """
+    found = set(sides)
+    if {FOR, AGAINST} <= found:
+        return "for and against"
+    return FOR if FOR in found else AGAINST if AGAINST in found else NEITHER

@@ -218,6 +218,39 @@ def test_dropout_curve_passes_through_the_means_of_the_sets(tmp_path, drawn):
     assert lines[1].get_ydata() == pytest.approx([0.9, 0.6, 0.75])
 
 
+def test_recalibrated_curve_begins_at_the_recalibrated_network(tmp_path, drawn):
+    rows = [dict(row) for row in TABLES["layer_dropout_curve"]]
+    next(r for r in rows if r["recalibrated"] and not r["count"])["accuracy"] = 0.4
+    figures.plot_layer_dropout_curve(Table(rows), tmp_path / "a.png")
+    starts = {str(li.get_label()): li.get_ydata()[0] for li in drawn[0].axes[0].lines}
+    assert starts["recalibrated: mean of the sets"] == starts["intact, recalibrated"] == 0.4
+    assert starts["batch statistics as trained: mean of the sets"] == starts["intact"] == 0.9
+
+
+def test_control_of_another_depth_is_drawn_by_relative_depth(tmp_path, drawn):
+    values = {"mean": 0.0, "std": 1.0, "normalized": 0.5, "low": 0.4, "high": 0.6}
+    depths = {"model": (3, 2), "control": (5, 1)}
+    rows = [
+        {"stage": s, "block": f"stage{s}_block{b + 1}", **values, "network": network}
+        for network, depth in depths.items()
+        for s, count in enumerate(depth, start=1)
+        for b in range(count)
+    ]
+    figures.plot_estimation_error(Table(rows), tmp_path / "a.png")
+    axis = drawn[0].axes[1]
+    labels = [text.get_text() for text in axis.get_xticklabels()]
+    assert labels == ["1.1", "1.2", "1.3", "2.1", "2.2"]
+    second = 3 + drawing.GAP
+    ours, theirs = [0, 1, 2, second, second + 1], [0, 0.5, 1, 1.5, 2, second + 1]
+    expected = sorted([x - 0.15 for x in ours] + [x + 0.15 for x in theirs])
+    assert [x for x, _, _ in points(axis)] == pytest.approx(expected)
+
+
+def test_bars_of_accuracies_end_at_0_and_1():
+    row = {"accuracy": 0.98, "low": -0.2, "high": 1.1}
+    assert np.ravel(drawing.find_errors([row], "accuracy")) == pytest.approx([0.98, 0.02])
+
+
 def test_separation_shows_the_fitted_line(tmp_path, drawn):
     make("separation", tmp_path / "a.png")
     (line,) = [li for li in drawn[0].axes[0].lines if "slope" in str(li.get_label())]

@@ -100,6 +100,28 @@ def test_intervals_are_paired_with_the_whole_network(preset):
     assert row["low"] == pytest.approx(whole.mean() + expected["low"])
 
 
+def test_pruned_preset_without_recalibration_keeps_its_statistics(preset, tmp_path):
+    net, pictures, out = preset / "net", preset / "data" / "test", tmp_path / "r"
+    options = {"only": "geometry", "prune": 1, "recalibrate": 0}
+    result = reporting.analyze(net, out, pictures, **options)
+    assert [row["step"] for row in result["pruned"]] == ["as it is", "blocks left out"]
+    record, pruned, model = (
+        ku.load_record(out / "pruned"),
+        *map(ku.from_preset, (out / "pruned", net)),
+    )
+    assert "batch statistics as they were" in record.description
+    assert "chosen by the images that are scored" in record.metrics[0]["origin"]
+    stem = [next(v for v in m.weights if "moving_mean" in v.path).numpy() for m in (pruned, model)]
+    np.testing.assert_array_equal(*stem)
+
+
+def test_score_says_if_statistics_are_of_the_scored_images(preset, tmp_path):
+    options = {"only": "geometry", "prune": 1}
+    reporting.analyze(preset / "net", tmp_path / "r", preset / "data" / "test", **options)
+    origin = ku.load_record(tmp_path / "r" / "pruned").metrics[0]["origin"]
+    assert "batch statistics and the choice of blocks are of the images that are scored" in origin
+
+
 def test_what_cannot_be_pruned_is_rejected(preset, tmp_path):
     net, pictures = preset / "net", preset / "data" / "test"
     for options, message in [
