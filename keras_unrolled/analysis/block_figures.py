@@ -20,12 +20,8 @@ def plot_estimation_error(table, path, gating=None):
     """The raw error (mean, and std as bars) and the normalized one with its interval, by block."""
 
     def plot(raw, normalized):
-        blocks = {
-            network: list(dict.fromkeys(r["block"] for r in table if r["network"] == network))
-            for network in dict.fromkeys(table["network"])
-        }
-        own = place(blocks.get("model", ()))
-        for network in blocks:
+        own = place(row["block"] for row in table if row["network"] == "model")
+        for network in dict.fromkeys(table["network"]):
             is_control = network != "model"
             ours = "network" if "control" in table["network"] else None
             style = {
@@ -33,8 +29,9 @@ def plot_estimation_error(table, path, gating=None):
                 "label": "control, by relative depth in the stage" if is_control else ours,
                 "color": "0.45" if is_control else color_of(gating),
             }
-            places = place_relative(blocks[network], own) if is_control else own
-            rows = [r for r in table if r["network"] == network and r["block"] in places]
+            rows = [row for row in table if row["network"] == network]
+            places = place_relative((row["block"] for row in rows), own)
+            rows = [row for row in rows if row["block"] in places]
             stds = [{**r, "low": r["mean"] - r["std"], "high": r["mean"] + r["std"]} for r in rows]
             shift = 0.15 if is_control else -0.15 if style["label"] else 0
             add_points(raw, stds, places, "mean", shift=shift, joined=True, **style)
