@@ -10,6 +10,7 @@ from keras_unrolled import progress as bars
 from keras_unrolled.data.examples import Examples
 from keras_unrolled.data.files import ImageFiles
 from keras_unrolled.data.tfds import TFDSImages
+from keras_unrolled.models.character_lm import CharacterLM
 from keras_unrolled.models.inputs import check_images
 
 MOST_BATCH = 250
@@ -57,10 +58,11 @@ class Samples:
                 "files and data sets."
             )
         are_words = isinstance(images, list) and all(isinstance(x, str) for x in images)
-        if are_words != (stack.head is None):
+        reads_words = isinstance(stack.model, CharacterLM)
+        if are_words != reads_words:
             kinds = {True: "a list of words", False: "images"}
             raise checks.InputError(
-                f"Expected {kinds[stack.head is None]} for this network. Received {kinds[are_words]}. "
+                f"Expected {kinds[reads_words]} for this network. Received {kinds[are_words]}. "
                 "Pass what the network reads."
             )
 

@@ -213,7 +213,7 @@ def test_plain_blocks_have_no_rows_and_headless_networks_no_gradient(rng):
 
 def test_what_does_not_fit_is_rejected(rng):
     stack, (images, labels) = split(make()), draw(rng, 5)
-    with pytest.raises(InputError, match="gradients"):
+    with pytest.raises(InputError, match="Expected `at`"):
         geometry(stack, images, labels, at="middle")
     with pytest.raises(InputError, match="Expected a class number"):
         geometry(stack, images, labels + 4)
