@@ -1,6 +1,7 @@
 """Claims about what the blocks of a network do, and what our measurements say of them."""
 
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -156,7 +157,7 @@ def _laws(tables):
     if not rows:
         return None
     row = rows[-1]
-    text = f"factor {2.718281828 ** row['slope']:.2f} a block, R² {row['r2']:.2f}"
+    text = f"factor {math.exp(row['slope']):.2f} a block, R² {row['r2']:.2f}"
     return text, HOLDS if row["r2"] > 0.9 else FAILS if row["r2"] < 0.7 else OPEN
 
 

@@ -10,6 +10,7 @@ that are there.
 import argparse
 import csv
 import json
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -81,8 +82,15 @@ def adopt(report: Path) -> str:
             write_text(place / path.name, _shorten(path.read_text(encoding="utf-8")))
     kept = {key: summary[key] for key in KEPT}
     kept["settings"].pop("seconds", None)
+    kept["settings"]["command"] = _generalize(kept["settings"]["command"], name)
     write_text(place / "report.json", json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
     return name
+
+
+def _generalize(command, name):
+    """A command with the folders that docs/iterative_estimation.md names."""
+    words, places = shlex.split(command), {"--out": f"reports/{name}", "--data-dir": "DIR"}
+    return shlex.join([places.get(before, word) for before, word in zip(["", *words], words)])
 
 
 def _shorten(text):

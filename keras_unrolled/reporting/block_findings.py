@@ -96,7 +96,7 @@ def _compare_errors(table, ours, theirs, control):
             findings.append(Finding(verdict, text))
     rest = len(pairs) - len(lower) - len(higher)
     if rest:
-        text = f"At {rest} of {len(pairs)} blocks it cannot be told from that of {control}."
+        text = f"At {rest} of {len(pairs)} blocks it does not differ beyond its intervals from that of {control}."
         findings.append(Finding(NEITHER, text))
     return findings
 
@@ -118,7 +118,7 @@ def judge_residual_mean(table: Any, context: Context) -> list[Finding]:
         (
             f"The mean of F has more than {limit} in {{}}, where the view expects none",
             f"The mean of F has less than {limit} in {{}}",
-            f"The mean of F cannot be told from {limit} in {{}}",
+            f"The mean of F does not differ beyond its intervals from {limit} in {{}}",
         ),
         (AGAINST, FOR, NEITHER),
     )

@@ -115,7 +115,9 @@ def test_report_is_adopted_with_short_numbers(tmp_path, monkeypatch, capsys):
     (report / "lesion.csv").write_text("block,n,accuracy,recalibrated\nnone,10,0.123456789,False\n")
     (report / "gate_stats_position.csv").write_text("row\n1\n")
     facts = {"preset": "highway_bn_cifar10", "dataset": "cifar10", "split": "test", "n": 10}
-    facts |= {"notes": [], "settings": {"seed": 0, "seconds": "1"}, "seconds": 3}
+    command = "keras-unrolled analyze highway_bn_cifar10 --out /tmp/a --data-dir '/my data' --limit 9"
+    settings = {"seed": 0, "seconds": "1", "command": command}
+    facts |= {"notes": [], "settings": settings, "seconds": 3}
     (report / "report.json").write_text(json.dumps(facts))
     page = tmp_path / "page.md"
     page.write_text(study.PAGE.read_text())
@@ -125,7 +127,10 @@ def test_report_is_adopted_with_short_numbers(tmp_path, monkeypatch, capsys):
     place = tmp_path / "analysis" / "highway_bn_cifar10"
     assert sorted(p.name for p in place.iterdir()) == ["lesion.csv", "report.json"]
     assert "none,10,0.123457,False" in (place / "lesion.csv").read_text()
-    assert "seconds" not in (place / "report.json").read_text()
+    adopted = (place / "report.json").read_text()
+    assert "seconds" not in adopted
+    assert "--out reports/highway_bn_cifar10 --data-dir DIR --limit 9" in adopted
+    assert "/tmp" not in adopted
     assert "| `highway_bn_cifar10` | 10 |" in page.read_text()
     facts["preset"] = "somebody's"
     (report / "report.json").write_text(json.dumps(facts))
