@@ -18,13 +18,17 @@ TINY = 1e-12
 
 
 class Geometry(Accumulator):
-    """See `geometry`."""
+    """See `geometry`.
 
-    name = "geometry"
+    Args:
+        at: optional string, the place of the gradient, which `observe` is asked for.
+        name: string, for several of them in one pass.
+    """
+
     needs_parts = True
 
-    def __init__(self, at=None):
-        self.at = at
+    def __init__(self, at=None, name="geometry"):
+        self.at, self.name = at, name
 
     def start(self, stack):
         self.stages = {block.name: block.stage for block in stack.blocks}
@@ -44,7 +48,7 @@ class Geometry(Accumulator):
             places = ops.mean(places, axis=(1, 2)) if len(places.shape) == 3 else places
             rows += [_cosine(start, end), places]
             self.moves.setdefault(name, Grouped()).add(rows, add_up)
-            gradient = trace.gradients.get(name)
+            gradient = trace.gradients.get(self.at, {}).get(name)
             if gradient is not None and gradient.shape == added.shape:
                 known = ops.cast(_norm(gradient) > TINY, "float32")
                 descent = -_cosine(added, gradient) * known

@@ -45,9 +45,9 @@ class Trace:
         inputs: dict from a block's name to its input.
         outputs: dict from a block's name to its output.
         parts: dict from a block's name to its parts, as `Block.parts`, where they are needed.
-        gradients: dict from a block's name to the gradient of each image's loss at the place that
-            was asked for: the block's input, its output, or its output as the head reads it out
-            directly, which only blocks of the last stage have.
+        gradients: dict from a place that was asked for to a dict from a block's name to the gradient
+            of each image's loss there: at the block's "input", its "output", or its output as the
+            head reads it out directly ("readout"), which only blocks of the last stage have.
         scores: tensor `(batch, classes)`, or None without a head.
     """
 
@@ -73,8 +73,8 @@ def observe(model, data, accumulators, *, gradients=None, batch_size=None, progr
         model: what `as_stack` takes.
         data: images, or a pair `(images, labels)`, as `Samples` takes them.
         accumulators: list of `Accumulator`, each with its own name.
-        gradients: optional string, where the gradient of each image's loss is taken: "input",
-            "output" or "readout", see `Trace`.
+        gradients: optional string or tuple of strings, where the gradient of each image's loss is
+            taken: "input", "output" or "readout", see `Trace`.
         batch_size: optional int; the default is what memory allows, 250 at most.
         progress: optional string, the title of a progress bar.
 
@@ -93,23 +93,23 @@ def observe(model, data, accumulators, *, gradients=None, batch_size=None, progr
         accumulator.start(stack)
     with_parts = any(a.needs_parts for a in accumulators)
     runner = Runner(stack)
-    if gradients is not None:
-        checks.one_of("gradients", gradients, PLACES)
+    places = (gradients,) if isinstance(gradients, str) else tuple(gradients or ())
+    for place in places:
+        checks.one_of("gradients", place, PLACES)
         samples.needs_labels("the gradient of the loss")
         require_head(stack)
-        steep = Runner(stack, differentiable=True)
+    steep = Runner(stack, differentiable=True) if places else None
     size = batch_size or samples.batch_size(lambda x: count_bytes(stack, runner, x))
     for x, y in samples.batches(size, progress):
         trace = Trace(stack, runner, x, y, with_parts)
-        if gradients is not None:
-            trace.gradients = find_gradients(stack, steep, trace, gradients)
+        trace.gradients = {place: _find_gradients(stack, steep, trace, place) for place in places}
         for accumulator in accumulators:
             accumulator.update(trace)
     return {a.name: a.result() for a in accumulators}
 
 
-def find_gradients(stack, runner, trace, place):
-    """Gradients of each image's cross-entropy at every block, see `Trace.gradients`."""
+def _find_gradients(stack, runner, trace, place):
+    """Gradients of each image's cross-entropy at every block, a dict of `Trace.gradients`."""
     labels = ops.convert_to_tensor(trace.labels)
     if place == "readout":
         last = [b for b in stack.blocks if b.stage == stack.blocks[-1].stage]

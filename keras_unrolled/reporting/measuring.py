@@ -1,5 +1,6 @@
 """All measurements of a network: observed ones in one pass, schedules in one tree."""
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from keras_unrolled.analysis.estimation import EstimationError
 from keras_unrolled.analysis.gate_stats import BY, GateStats
 from keras_unrolled.analysis.geometry import Geometry
 from keras_unrolled.analysis.lesion import plan_lesion
-from keras_unrolled.analysis.observing import Accumulator, find_gradients, observe
+from keras_unrolled.analysis.observing import Accumulator, observe
 from keras_unrolled.analysis.optimal_gate import OptimalGate
 from keras_unrolled.analysis.planning import run_plans
 from keras_unrolled.analysis.residual import ResidualMean
@@ -144,36 +145,16 @@ def why_not(name: str, stack: BlockStack, inputs: Inputs) -> str | None:
     return None
 
 
-class ReadoutGeometry(Geometry):
-    """`Geometry` with the gradient where the head reads a block out, taken in the same pass."""
-
-    name = "geometry_readout"
-    needs_labels = True
-
-    def __init__(self):
-        super().__init__("readout")
-
-    def start(self, stack):
-        super().start(stack)
-        self.stack, self.runner = stack, Runner(stack, differentiable=True)
-
-    def update(self, trace):
-        before = trace.gradients
-        trace.gradients = find_gradients(self.stack, self.runner, trace, self.at)
-        super().update(trace)
-        trace.gradients = before
-
-
 def _observe(stack, inputs, chosen, bar):
     """The tables of all observed measurements, in one pass."""
     has_gradients = inputs.labels is not None and stack.head is not None
-    place = "input" if has_gradients else None
+    places = ("input", "readout") if has_gradients else (None,)
     makers: dict[str, list[Any]] = {
         "estimation_error": [EstimationError],
         "residual_mean": [ResidualMean],
         "gate_stats": [GateStats],
         "optimal_gate": [OptimalGate],
-        "geometry": [lambda: Geometry(place), *([ReadoutGeometry] if has_gradients else [])],
+        "geometry": [functools.partial(Geometry, at, f"geometry {at}") for at in places],
         "separation": [Separation],
     }
     accumulators: list[Accumulator] = [
@@ -182,11 +163,13 @@ def _observe(stack, inputs, chosen, bar):
     if not accumulators:
         return {}
     data = (inputs.values, inputs.labels)
-    gradients = place if "geometry" in chosen else None
+    gradients = places if "geometry" in chosen and has_gradients else None
     tables = observe(stack, data, accumulators, gradients=gradients, progress=bar)
-    if "geometry_readout" in tables:
-        readout = [r for r in tables.pop("geometry_readout") if r["gradient_cosine"] is not None]
-        tables["geometry"] = Table([*tables["geometry"], *readout], tables["geometry"].columns)
+    if "geometry" in chosen:
+        # The last stage again, with the gradient where the head reads its blocks out.
+        first, *others = [tables.pop(f"geometry {at}") for at in places]
+        last = [r for table in others for r in table if r["gradient_cosine"] is not None]
+        tables["geometry"] = Table([*first, *last], first.columns)
     for gates in (a for a in accumulators if isinstance(a, GateStats)):
         others = {f"gate_stats_{by}": gates.table(by) for by in BY if by != "block"}
         tables |= {name: table for name, table in others.items() if len(table)}

@@ -158,7 +158,9 @@ def test_small_gradients_have_a_direction_and_those_of_certain_images_none(rng):
         gradient = (scale * gradients).astype("float32")
         gradient[::2] = 0  # of images classified with certainty
         accumulator.update(
-            SimpleNamespace(parts={"stage1_block1": parts}, gradients={"stage1_block1": gradient})
+            SimpleNamespace(
+                parts={"stage1_block1": parts}, gradients={"input": {"stage1_block1": gradient}}
+            )
         )
         return accumulator.result()["gradient_cosine"][0]
 

@@ -115,7 +115,9 @@ def test_report_is_adopted_with_short_numbers(tmp_path, monkeypatch, capsys):
     (report / "lesion.csv").write_text("block,n,accuracy,recalibrated\nnone,10,0.123456789,False\n")
     (report / "gate_stats_position.csv").write_text("row\n1\n")
     facts = {"preset": "highway_bn_cifar10", "dataset": "cifar10", "split": "test", "n": 10}
-    command = "keras-unrolled analyze highway_bn_cifar10 --out /tmp/a --data-dir '/my data' --limit 9"
+    command = (
+        "keras-unrolled analyze highway_bn_cifar10 --out /tmp/a --data-dir '/my data' --limit 9"
+    )
     settings = {"seed": 0, "seconds": "1", "command": command}
     facts |= {"notes": [], "settings": settings, "seconds": 3}
     (report / "report.json").write_text(json.dumps(facts))
