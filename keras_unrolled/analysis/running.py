@@ -44,8 +44,8 @@ def run_schedules(
         cross-entropy in nats; "kl", mean Kullback-Leibler divergence from the intact network's
         probabilities in nats; "agreement", the share of images that get the intact network's answer;
         "low" and "high", the intact network's accuracy plus the 95 % interval of the change (paired,
-        Newcombe 1998, method 10); "difference", the change. In recalibrated rows "intact" is the
-        network as it is, too.
+        Newcombe 1998, method 10); "difference", the change. A recalibrated row is compared with the
+        intact network that is recalibrated, too, and that one with the network as it is.
 
     Raises:
         InputError: for a stack without a head, schedules of another stack, and data that do not fit.
@@ -74,11 +74,18 @@ def run_schedules(
         _recalibrate(stack, runner, tree, Samples(stack, recalibrate), size, seed, progress)
     rows = {(name, turn): Score(samples.labels is not None) for turn in turns for name in schedules}
     for x, y in samples.batches(size, progress):
-        intact = log_probabilities(stack, run_intact(stack, runner, x))
+        base = None
         for turn in turns:
             start = runner(stack.stem, x, statistics=tree.statistics.get("stem") if turn else None)
-            for name, scores in _walk(stack, runner, tree, start, turn):
-                rows[name, turn].add(log_probabilities(stack, scores), intact, y)
+            answers = {
+                name: log_probabilities(stack, scores)
+                for name, scores in _walk(stack, runner, tree, start, turn)
+            }
+            # The recalibrated network itself is compared with the network as it is.
+            rows[INTACT, turn].add(answers[INTACT], answers[INTACT] if base is None else base, y)
+            base = answers.pop(INTACT)
+            for name, answer in answers.items():
+                rows[name, turn].add(answer, base, y)
     scores = {key: row.row() for key, row in rows.items()}
     first = scores[INTACT, False]  # which is compared with itself
     first |= {"low": first["accuracy"], "high": first["accuracy"]}
@@ -164,14 +171,6 @@ def _walk(stack, runner, node, x, recalibrated):
             return runner(piece, x, method, known.get(index))
 
         yield from _walk(stack, runner, child, run_step(stack, step, x, call), recalibrated)
-
-
-def run_intact(stack, runner, x):
-    """The scores of the network as it is."""
-    x = runner(stack.stem, x)
-    for block in stack.blocks:
-        x = runner(block, x)
-    return runner(stack.head, x)
 
 
 def _recalibrate(stack, runner, tree, samples, size, seed, progress):

@@ -1,6 +1,5 @@
 """How changed schedules are compared with the network that has nothing changed."""
 
-import math
 from typing import Any
 
 from keras_unrolled.evaluation.comparison import paired_interval, wilson_interval
@@ -19,28 +18,14 @@ def find_change(name: str, row: dict[str, Any], base: dict[str, Any]) -> Estimat
         base: the row to compare with: the network with nothing changed, with the same batch statistics.
 
     Returns:
-        An `Estimate`. Its interval is paired where the table compares with `base` itself (Newcombe
-        1998, method 10), and that of two independent proportions elsewhere, which is wider.
+        An `Estimate` with the paired interval of the change (Newcombe 1998, method 10).
     """
     if row["accuracy"] is None:
-        if base["agreement"] < 1:  # answers are compared with those before recalibration
-            return _compare(name, row["agreement"], base["agreement"], row["n"])
         same = round(row["agreement"] * row["n"])
         low, high = paired_interval(same, 0, row["n"] - same, 0)
         return Estimate(name, row["agreement"] - 1, low, high)
     before = base["accuracy"]
-    if abs(base["difference"] or 0) > 1e-9:
-        return _compare(name, row["accuracy"], before, row["n"])
     return Estimate(name, row["accuracy"] - before, row["low"] - before, row["high"] - before)
-
-
-def _compare(name, after, before, n):
-    """The difference of two independent proportions (Newcombe 1998, method 10 of unpaired ones)."""
-    (low1, high1), (low2, high2) = (wilson_interval(p, n) for p in (after, before))
-    change = after - before
-    low = change - math.hypot(after - low1, high2 - before)
-    high = change + math.hypot(high1 - after, before - low2)
-    return Estimate(name, change, low, high)
 
 
 def find_accuracy(name: str, row: dict[str, Any]) -> Estimate:

@@ -6,7 +6,7 @@ import pytest
 
 from keras_unrolled import InputError, analysis
 from keras_unrolled.analysis.running import run_schedules
-from tests.analysis.conftest import blocks_of, head_in_numpy, make, run_in_numpy
+from tests.analysis.conftest import blocks_of, make, run_in_numpy
 from tests.layers.test_block import reference
 
 NAMES = [f"stage{s}_block{b}" for s in (1, 2) for b in (1, 2, 3)]
@@ -113,8 +113,23 @@ def test_common_beginnings_are_run_once(images, monkeypatch):
     monkeypatch.setattr(Runner, "__call__", counted)
     schedules = {name: stack.schedule().lesion(name) for name in stack.removable}
     run_schedules(stack, images, schedules, batch_size=30)
-    # Once as the reference, then 6 + (6 + 5 + ... + 1).
-    assert len([c for c in calls if c.startswith("stage")]) == 6 + 6 + 21
+    # The intact network, then 6 + 5 + ... + 1 after each block that is left out.
+    assert len([c for c in calls if c.startswith("stage")]) == 6 + 21
+
+
+def recalibrate_by_hand(network, images):
+    """Gives a network the mean statistics of batches of ten, and returns its logits."""
+    order, rows = np.random.default_rng(0).permutation(len(images)), []
+    for layer in network._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    for start in range(0, len(images), 10):
+        network(images[order[start : start + 10]], training=True)
+        rows.append([keras.ops.convert_to_numpy(w) for w in network.non_trainable_variables])
+    for variable, values in zip(network.non_trainable_variables, zip(*rows)):
+        if "moving" in variable.path:
+            variable.assign(np.mean(values, 0))
+    return np.asarray(keras.ops.convert_to_numpy(network(images, training=False)), "float64")
 
 
 @pytest.mark.parametrize("gating", ["residual", "full"])
@@ -125,24 +140,17 @@ def test_recalibration_gives_the_statistics_of_the_changed_network(gating, image
     found = run_schedules(
         stack, (images, labels), {"lesion": schedule}, recalibrate=images, batch_size=10
     )
-    # The same by hand: statistics of each batch in training mode, averaged, in a pruned network.
-    order = np.random.default_rng(0).permutation(len(images))
-    pruned = schedule.build()
-    rows = []
-    for start in (0, 10, 20):
-        for layer in pruned._flatten_layers():
-            if isinstance(layer, keras.layers.BatchNormalization):
-                layer.momentum = 0.0
-        pruned(images[order[start : start + 10]], training=True)
-        rows.append([keras.ops.convert_to_numpy(w) for w in pruned.non_trainable_variables])
-    for variable, values in zip(pruned.non_trainable_variables, zip(*rows)):
-        if "moving" in variable.path:
-            variable.assign(np.mean(values, 0))
-    logits = np.asarray(keras.ops.convert_to_numpy(pruned(images, training=False)), "float64")
-    whole = np.asarray(keras.ops.convert_to_numpy(model(images)), "float64")
-    (row,) = found.where(schedule="lesion", recalibrated=True)
-    expected = scores_in_numpy(logits, whole, labels)
-    assert {k: row[k] for k in expected} == pytest.approx(expected, abs=1e-4)
+    as_it_is = np.asarray(keras.ops.convert_to_numpy(model(images)), "float64")
+    whole = recalibrate_by_hand(stack.schedule().build(), images)
+    changed = recalibrate_by_hand(schedule.build(), images)
+    # A recalibrated network is compared with the recalibrated one, and that with the network as it is.
+    for name, logits, base in (("intact", whole, as_it_is), ("lesion", changed, whole)):
+        (row,) = found.where(schedule=name, recalibrated=True)
+        expected = scores_in_numpy(logits, base, labels)
+        assert {k: row[k] for k in expected} == pytest.approx(expected, abs=1e-4)
+        before = (base.argmax(-1) == labels).mean()
+        assert row["difference"] == pytest.approx(row["accuracy"] - before)
+        assert row["low"] <= row["accuracy"] <= row["high"]
 
 
 def test_recalibration_of_an_intact_network_restores_its_statistics(images, labels):
@@ -282,5 +290,3 @@ def test_repeats_neighbors_and_random_sets_have_their_rows(images, labels):
     table = analysis.layer_dropout_curve(model, images, labels, counts=(1, 3), draws=2)
     assert {row["count"] for row in table} == {0, 1, 3}
     assert all(row["blocks"].count("+") == row["count"] - 1 for row in table if row["count"])
-    logits = head_in_numpy(model, np.zeros((1, 2, 2, 16)))
-    assert logits.shape == (1, 5)

@@ -6,7 +6,7 @@ import pytest
 
 from keras_unrolled import InputError, analysis, models
 from keras_unrolled.analysis.compiled import Runner
-from keras_unrolled.analysis.running import run_intact
+from keras_unrolled.analysis.observing import Trace
 from keras_unrolled.layers import GATINGS
 from tests.analysis.conftest import make
 from tests.models.test_character_lm import TEXT, TINY
@@ -28,7 +28,8 @@ def test_recomposed_network_equals_the_network(name, rng):
         y = block.run(y, training=False)
     y = to_numpy(stack.head.run(y, training=False))
     np.testing.assert_array_equal(y, to_numpy(model(x, training=False)))
-    compiled = to_numpy(run_intact(stack, Runner(stack), keras.ops.convert_to_tensor(x)))
+    trace = Trace(stack, Runner(stack), keras.ops.convert_to_tensor(x), None, with_parts=False)
+    compiled = to_numpy(trace.scores)
     np.testing.assert_allclose(compiled, y, rtol=1e-5, atol=1e-5)
 
 
@@ -48,7 +49,7 @@ def test_blocks_are_named_and_grouped():
 def test_blocks_of_one_configuration_share_what_is_compiled(images):
     stack = analysis.as_stack(make("full"))
     runner = Runner(stack)
-    run_intact(stack, runner, keras.ops.convert_to_tensor(images))
+    Trace(stack, runner, keras.ops.convert_to_tensor(images), None, with_parts=False)
     kinds = {(block.stage, block.changes_shape) for block in stack.blocks}
     assert len(runner.functions) == len(kinds) + 2  # and stem and head
 
