@@ -3,8 +3,8 @@
     python -m zoo.study REPORT [REPORT ...]
 
 REPORT are folders that `keras-unrolled analyze` wrote for presets. Copies their tables to
-zoo/results/analysis/PRESET and rewrites the tables and the figure in docs/iterative_estimation.md from all
-that are there.
+zoo/results/analysis/PRESET and rewrites the tables in docs/iterative_estimation.md and docs/lesions.png from
+all that are there.
 """
 
 import argparse
@@ -16,12 +16,14 @@ import sys
 from pathlib import Path
 
 from keras_unrolled import checks
+from keras_unrolled.analysis import Table, figures
 from keras_unrolled.files import read_json, write_text
 from keras_unrolled.presets.catalog import list_presets
 from zoo.build import RESULTS, ROOT, fill
 from zoo.iteration_claims import CLAIMS, Tables
 
 STUDY, PAGE = RESULTS / "analysis", ROOT / "docs/iterative_estimation.md"
+SHOWN, FIGURE = "resnet_bn_cifar10", ROOT / "docs/lesions.png"  # of README
 KEPT = ("preset", "dataset", "split", "n", "notes", "settings")  # of report.json
 
 
@@ -105,7 +107,7 @@ def _shorten(text):
 
 
 def write_page() -> None:
-    """Rewrites the tables of docs/iterative_estimation.md from what is in zoo/results/analysis."""
+    """Rewrites the tables and the figure from what is in zoo/results/analysis."""
     folders = sorted(path for path in STUDY.iterdir() if path.is_dir())
     networks = {path.name: read_tables(path) for path in folders}
     sizes = {path.name: read_json(path / "report.json")["n"] for path in folders}
@@ -113,6 +115,8 @@ def write_page() -> None:
     page = fill(page, "claims", "zoo.study", make_claims_table())
     page = fill(page, "measurements", "zoo.study", make_results_table(networks, sizes))
     write_text(PAGE, page)
+    lesions = Table(networks[SHOWN]["lesion"])
+    figures.plot_lesion(lesions, FIGURE, list_presets(SHOWN)[0].network["gating"])
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -39,19 +39,43 @@ def prune_depth(model, keep, images, labels=None, *, by="influence", recalibrate
     """
     checks.one_of("by", by, BY)
     stack = as_stack(model)
-    schedule, names = stack.schedule(), rank(stack, images, labels, by)
+    names = rank(stack, images, labels, by)
     least = len(stack.blocks) - len(names)
     checks.whole("keep", keep, least=least, most=len(stack.blocks))
-    for name in names[: len(stack.blocks) - keep]:
-        schedule = schedule.lesion(name)
-    new = schedule.build()
+    new = leave_out(stack, names[: len(stack.blocks) - keep])
     if recalibrated:
         recalibrate(new, images)
     return new
 
 
+def leave_out(model, names):
+    """A new network without some blocks, with its batch statistics as they were.
+
+    Args:
+        model: what `as_stack` takes.
+        names: list of strings, blocks of one shape.
+
+    Raises:
+        InputError: as `Schedule.lesion` and `Schedule.build`.
+    """
+    schedule = as_stack(model).schedule()
+    for name in names:
+        schedule = schedule.lesion(name)
+    return schedule.build()
+
+
 def rank(model, images, labels=None, by="influence"):
-    """The blocks that can be left out together, the least important first; a list of names."""
+    """The blocks that can be left out together, the least important first.
+
+    Args:
+        model: what `as_stack` takes.
+        images: as `Samples` takes them.
+        labels: optional int array `(n,)`.
+        by: "influence" or "lesion", as `prune_depth`.
+
+    Returns:
+        A list of names. One block of each stage is not among them.
+    """
     stack = as_stack(model)
     if by == "influence":
         found = {row["block"]: row["influence"] for row in geometry(stack, images)}

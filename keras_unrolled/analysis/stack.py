@@ -94,6 +94,11 @@ def _from_classifier(model, prepare):
 
 def _from_language_model(model):
     encoder = model.backbone.encoder
+    if model.preprocessor is None:
+        raise checks.InputError(
+            "Expected a language model with a tokenizer, to read words. Received one without a "
+            "preprocessor. Build it with tokenizer=..., or load a preset."
+        )
     if not encoder.layers:
         raise checks.InputError(
             "Expected a language model with gated layers. Received one with num_layers=0. Choose "

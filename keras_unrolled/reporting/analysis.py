@@ -57,10 +57,11 @@ def analyze(
     Args:
         preset: what `from_preset` takes, or what `analysis.as_stack` takes.
         out: path of the folder to make.
-        dataset: as `load_inputs` takes it, also images or a pair of images and labels. A language model reads `test.txt` in `data_dir`.
+        dataset: as `load_inputs` takes it, also images or a pair of images and labels. A language
+            model reads `test.txt` in `data_dir`.
         data_dir: TFDS's data directory, a folder of pictures, or that of a language model's text.
-        only: optional name of a measurement, or a list of them; the default is all that the network and the data
-            allow.
+        only: optional name of a measurement, or a list of them; the default is all that the network
+            and the data allow.
         control: optional second preset or model, such as a plain network, for the same images.
         limit: int, images or words at most.
         recalibrate: int, images for batch statistics of changed networks at most; 0 for none.

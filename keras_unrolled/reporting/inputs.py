@@ -80,7 +80,8 @@ def load_inputs(
         seed: int, of what is drawn.
 
     Raises:
-        InputError: as `evaluate`, but not for a folder of other classes, which has no labels then; and for probes of data without a training part.
+        InputError: as `evaluate`, but not for a folder of other classes, which has no labels then; and
+            for probes of data without a training part.
     """
     if isinstance(model, models.CharacterLM):
         if data_dir is None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from keras_unrolled import analysis, checks, evaluation
-from keras_unrolled.analysis.pruning import BY, rank
+from keras_unrolled.analysis.pruning import BY, leave_out, rank, recalibrate
 from keras_unrolled.evaluation.comparison import compare_answers
 from keras_unrolled.finetuning.run import finetune
 from keras_unrolled.models import ImageClassifier
@@ -81,12 +81,13 @@ def prune_preset(
 def _prune(model, name, inputs, count, by, folder):
     """Triples of a step's name, a network, and where it is right, bool `(n,)`."""
     images = inputs.values if inputs.calibration is None else inputs.calibration
-    keep = sum(model.backbone.stackwise_num_blocks) - count
     order = rank(model, images, by=by)[:count]
-    rough = analysis.prune_depth(model, keep, images, by=by, recalibrated=False)
-    steps, statistics = [("as it is", model), ("blocks left out", rough)], "as they were"
+    steps, statistics = [("as it is", model)], "as they were"
+    steps.append(("blocks left out", leave_out(model, order)))
     if inputs.calibration is not None:
-        steps.append(("recalibrated", analysis.prune_depth(model, keep, images, by=by)))
+        new = leave_out(model, order)
+        recalibrate(new, images)
+        steps.append(("recalibrated", new))
         statistics = f"of {len(images):,} images"
     found = [(step, network, score(network, inputs, model.labels)) for step, network in steps]
     _, new, right = found[-1]

@@ -2,26 +2,19 @@
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from keras_unrolled import models
+from tests.analysis import small_nets
 from tests.layers.test_block import convolve, normalize, reference, relu
-from tests.nets import randomize
 
-SHAPE = {
-    "stackwise_num_filters": [8, 16],
-    "stackwise_num_blocks": [3, 3],
-    "stackwise_num_strides": [1, 2],
-    "stem": "cifar",
-    "stem_filters": 8,
-}
+SHAPE = {**small_nets.SHAPE, "stackwise_num_filters": [8, 16], "stem_filters": 8}
+SHAPE["stackwise_num_blocks"] = [3, 3]
 CLASSES = 5
 
 
 def make(gating="residual", seed=0, **options):
     """An `ImageClassifier` of two stages of three blocks for float images, of any size."""
-    backbone = models.ImageBackbone(**{**SHAPE, "gating": gating, **options})
-    model = models.ImageClassifier(backbone, CLASSES)
-    randomize(model, seed)
+    model = small_nets.make(gating, seed, CLASSES, **{**SHAPE, **options})
     for stage in model.backbone.stages:
         for block in stage:  # smaller steps, as of trained networks
             block.transform.norms[-1].gamma.assign(block.transform.norms[-1].gamma * 0.3)
@@ -56,3 +49,16 @@ def images(rng):
 @pytest.fixture
 def labels(rng):
     return rng.integers(0, CLASSES, 30)
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that were saved."""
+    found, save = [], Figure.savefig
+
+    def remember(figure, *args, **kwargs):
+        found.append(figure)
+        return save(figure, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", remember)
+    return found

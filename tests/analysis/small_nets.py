@@ -17,10 +17,10 @@ SHAPE = {
 CLASSES = 4
 
 
-def make(gating="residual", seed=0, **options):
-    """A random classifier of four classes, with stages of 4 and 6 channels."""
+def make(gating="residual", seed=0, classes=CLASSES, **options):
+    """A random classifier, with stages of 4 and 6 channels unless options say otherwise."""
     backbone = models.ImageBackbone(**{**SHAPE, "gating": gating, **options})
-    model = models.ImageClassifier(backbone, CLASSES)
+    model = models.ImageClassifier(backbone, classes)
     randomize(model, seed)
     return model
 

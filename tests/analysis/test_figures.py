@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from keras_unrolled import InputError
 from keras_unrolled.analysis import drawing, figures
@@ -122,19 +121,6 @@ HISTOGRAM = Table(
         for i in range(4)
     ]
 )
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that were saved."""
-    found, save = [], Figure.savefig
-
-    def remember(figure, *args, **kwargs):
-        found.append(figure)
-        return save(figure, *args, **kwargs)
-
-    monkeypatch.setattr(Figure, "savefig", remember)
-    return found
 
 
 def make(name, path, gating=None):

@@ -1,21 +1,7 @@
 import pytest
-from matplotlib.figure import Figure
 
 from keras_unrolled import InputError
 from keras_unrolled.analysis import plots
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that were saved."""
-    found, save = [], Figure.savefig
-
-    def remember(figure, *args, **kwargs):
-        found.append(figure)
-        return save(figure, *args, **kwargs)
-
-    monkeypatch.setattr(Figure, "savefig", remember)
-    return found
 
 
 def test_logs_become_a_line_a_run_and_a_panel_a_column(tmp_path, drawn):

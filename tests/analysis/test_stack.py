@@ -83,6 +83,8 @@ def test_other_models_and_data_are_rejected(images):
     model = make()
     with pytest.raises(InputError, match="Received a str"):
         analysis.as_stack("resnet_bn_cifar10")
+    with pytest.raises(InputError, match="a language model with a tokenizer"):
+        analysis.as_stack(models.character_lm(num_layers=1, units=8))
     with pytest.raises(InputError, match="logits or probabilities"):
         analysis.as_stack(models.ImageClassifier(make().backbone, 5, activation="sigmoid"))
     for labels in (np.zeros(3, int), np.full(30, 5), np.zeros(30), np.zeros((30, 5), int)):

@@ -7,6 +7,10 @@ import pytest
 from zoo import study
 from zoo.iteration_claims import CLAIMS, FAILS, HOLDS, OPEN
 
+LESIONS = """block,how,recalibrated,n,accuracy,low,high,difference
+none,none,False,10,0.123456789,0.1,0.2,0.0
+stage1_block1,identity,False,10,0.1,0.05,0.2,-0.02
+"""
 MEASURES = {claim.name: claim.measure for claim in CLAIMS}
 
 
@@ -112,7 +116,7 @@ def test_claims_that_were_not_measured_are_left_empty():
 def test_report_is_adopted_with_short_numbers(tmp_path, monkeypatch, capsys):
     report = tmp_path / "report"
     report.mkdir()
-    (report / "lesion.csv").write_text("block,n,accuracy,recalibrated\nnone,10,0.123456789,False\n")
+    (report / "lesion.csv").write_text(LESIONS)
     (report / "gate_stats_position.csv").write_text("row\n1\n")
     facts = {"preset": "highway_bn_cifar10", "dataset": "cifar10", "split": "test", "n": 10}
     command = (
@@ -125,10 +129,12 @@ def test_report_is_adopted_with_short_numbers(tmp_path, monkeypatch, capsys):
     page.write_text(study.PAGE.read_text())
     monkeypatch.setattr(study, "STUDY", tmp_path / "analysis")
     monkeypatch.setattr(study, "PAGE", page)
+    monkeypatch.setattr(study, "SHOWN", "highway_bn_cifar10")
+    monkeypatch.setattr(study, "FIGURE", tmp_path / "lesions.png")
     assert study.main([str(report)]) == 0
     place = tmp_path / "analysis" / "highway_bn_cifar10"
     assert sorted(p.name for p in place.iterdir()) == ["lesion.csv", "report.json"]
-    assert "none,10,0.123457,False" in (place / "lesion.csv").read_text()
+    assert "none,none,False,10,0.123457," in (place / "lesion.csv").read_text()
     adopted = (place / "report.json").read_text()
     assert "seconds" not in adopted
     assert "--out reports/highway_bn_cifar10 --data-dir DIR --limit 9" in adopted
@@ -144,6 +150,8 @@ def test_page_has_what_the_tables_say(tmp_path, monkeypatch):
     page = tmp_path / "page.md"
     page.write_text(study.PAGE.read_text())
     monkeypatch.setattr(study, "PAGE", page)
+    monkeypatch.setattr(study, "FIGURE", tmp_path / "lesions.png")
     study.write_page()
+    assert (tmp_path / "lesions.png").stat().st_size > 10_000
     assert page.read_text() == study.PAGE.read_text()
     assert page.read_text() == (study.ROOT / "docs/iterative_estimation.md").read_text()
