@@ -2,6 +2,17 @@
 
 Two primitives carry all measurements: `run_schedules` runs the blocks of a network in other orders,
 and `observe` looks at what they do in one pass over data.
+
+- `stack`: a network as stem, blocks and head; `pieces` the parts of one; `cut`, `graph` and `segments`
+  find them in networks of other libraries.
+- `schedule`: the blocks in another order; `running` scores many of them, `planning` so that what they
+  share is computed once, `compiled` on each backend.
+- `observing`: one pass over data for any number of accumulators, `samples` the data, `moments` their
+  statistics, `table` what a measurement returns; a new measurement starts here.
+- `estimation`, `residual`, `gate_stats`, `optimal_gate`, `geometry`, `cka`, `separation`, `readout` with
+  `probe`: measurements that observe. `lesion`, `reordering`, `pruning`: those that run schedules.
+- `gates`: the openings of gates as arrays.
+- `figures`, `block_figures`, `drawing`: their figures; `plots` the curves and the confusion of fine-tuning.
 """
 
 from keras_unrolled.analysis.cka import cka

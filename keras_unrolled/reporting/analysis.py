@@ -15,15 +15,15 @@ from keras_unrolled.reporting.experiments import BY_NAME
 from keras_unrolled.reporting.inputs import find_training_source, load_inputs
 from keras_unrolled.reporting.measuring import MEASUREMENTS, measure
 from keras_unrolled.reporting.memory import is_path, load_network
-from keras_unrolled.reporting.notes import find_notes
+from keras_unrolled.reporting.notes import LIMIT, RECALIBRATE, find_notes
 from keras_unrolled.reporting.pages import write_page
 from keras_unrolled.reporting.pruning import check_pruning, prune_preset
 from keras_unrolled.reporting.verdicts import Context
 
 PAGE, SUMMARY, FIGURES = "report.html", "report.json", "figures"
 DEFAULTS = {
-    "limit": 1000,
-    "recalibrate": 1000,
+    "limit": LIMIT,
+    "recalibrate": RECALIBRATE,
     "probes": 0,
     "skip_broken": False,
     "prune": 0,
@@ -40,8 +40,8 @@ def analyze(
     data_dir: str | Path | None = None,
     only: Any = None,
     control: Any = None,
-    limit: int = 1000,
-    recalibrate: int = 1000,
+    limit: int = LIMIT,
+    recalibrate: int = RECALIBRATE,
     probes: int = 0,
     skip_broken: bool = False,
     prune: int = 0,

@@ -13,6 +13,7 @@ from keras_unrolled.data.broken import check_images
 from keras_unrolled.data.listing import is_image, is_preset, is_system, list_folders, walk
 from keras_unrolled.presets.scoring import find_images
 from keras_unrolled.reporting.memory import as_examples, is_path
+from keras_unrolled.reporting.notes import LIMIT, RECALIBRATE
 
 SAMPLE = "sample"
 UNLABELED = ("unlabeled",)
@@ -54,8 +55,8 @@ def load_inputs(
     *,
     data_dir: str | Path | None = None,
     known_as: str | None = None,
-    limit: int = 1000,
-    recalibrate: int = 1000,
+    limit: int = LIMIT,
+    recalibrate: int = RECALIBRATE,
     probes: int = 0,
     skip_broken: bool = False,
     seed: int = 0,

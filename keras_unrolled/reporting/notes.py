@@ -2,6 +2,7 @@
 
 from typing import Any
 
+LIMIT = RECALIBRATE = 1000  # images, the defaults
 ENOUGH = 200  # images, from which batch statistics are not left to chance
 
 
@@ -22,7 +23,7 @@ def find_notes(found: Any, inputs: Any, options: dict[str, Any], *, is_text: boo
         notes.append("`--control` had no effect: it is compared by estimation_error and cka alone")
     if options["probes"] and "readout" not in found.tables:
         notes.append("`--probes` had no effect: they belong to readout, which was not measured")
-    if is_text and options["recalibrate"] not in (0, 1000):  # 1000 is the default
+    if is_text and options["recalibrate"] not in (0, RECALIBRATE):
         notes.append("`--recalibrate` had no effect: a language model has no batch statistics")
     if found.recalibrated and len(inputs.calibration) < ENOUGH:
         notes.append(

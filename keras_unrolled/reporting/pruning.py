@@ -124,7 +124,7 @@ def _tune(folder, training, epochs, inputs, names):
     source, data_dir = training
     finetune(folder / PRUNED, source, folder / TUNED, data_dir=data_dir, epochs=epochs)
     network = from_preset(folder / TUNED)
-    return f"fine-tuned for {epochs} epochs", network, score(network, inputs, names)
+    return f"fine-tuned, epochs: {epochs}", network, score(network, inputs, names)
 
 
 def score(network: Any, inputs: Any, names: Any) -> Any:

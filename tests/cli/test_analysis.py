@@ -1,3 +1,5 @@
+import argparse
+import inspect
 import json
 
 import pytest
@@ -29,6 +31,15 @@ def presets(tmp_path_factory):
 @pytest.fixture
 def pictures(tmp_path):
     return fill(tmp_path / "pictures", LABELS, count=4)
+
+
+def test_defaults_of_the_command_are_those_of_the_function():
+    commands = argparse.ArgumentParser().add_subparsers()
+    cli.analysis.add(commands)
+    chosen = vars(commands.choices["analyze"].parse_args(["net", "--out", "report"]))
+    parameters = inspect.signature(ku.analyze).parameters
+    options = {name: p.default for name, p in parameters.items() if p.default is not p.empty}
+    assert {name: chosen[name] for name in options} == options
 
 
 def test_analyze_writes_tables_figures_and_a_page(capsys, presets, pictures, tmp_path):

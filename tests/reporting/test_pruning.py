@@ -57,7 +57,7 @@ def test_pruned_and_fine_tuned_presets_are_saved_with_their_scores(preset, tmp_p
     assert code == 0, output.err
     rows = json.loads(output.out)["pruned"]
     assert [row["step"] for row in rows] == [
-        *("as it is", "blocks left out", "recalibrated", "fine-tuned for 1 epochs"),
+        *("as it is", "blocks left out", "recalibrated", "fine-tuned, epochs: 1"),
     ]
     assert [row["blocks"] for row in rows] == [5, 3, 3, 3]
     with open(out / "prune.csv", newline="") as file:
