@@ -12,8 +12,8 @@ class Runner:
     """Runs the pieces of a stack with the weights that they have when it is made.
 
     A compiled function takes the weights as arguments, so that blocks of one configuration share it
-    and the batch statistics can be others than the network's. Caches are keyed by object or by what
-    is computed, never by name.
+    and the batch statistics can be others than the network's. The stack keeps it for other runners,
+    keyed by object or by what is computed, never by name.
 
     Args:
         stack: a `BlockStack`.
@@ -22,10 +22,11 @@ class Runner:
 
     def __init__(self, stack, *, differentiable=False):
         self.differentiable = differentiable
-        self.functions = {}
+        self.functions = stack.functions
         pieces = [stack.stem, *stack.blocks, *([stack.head] if stack.head else [])]
+        # Tensors: TensorFlow would turn a Keras variable into an array at every call.
         self.values = {
-            id(piece): [keras.ops.convert_to_tensor(v) for v in piece.variables] for piece in pieces
+            id(piece): [keras.ops.copy(v.value) for v in piece.variables] for piece in pieces
         }
         self.places = {id(piece): _find_statistics(piece) for piece in pieces}
 
@@ -51,20 +52,34 @@ class Runner:
         """
         return self._call(piece, x, method, "statistics", None)
 
+    def shape(self, piece, x):
+        """The shape of a piece's output, without compiling it; for an input or, on JAX, its shape.
+
+        Returns:
+            What has a `shape`, and can be the next piece's `x`.
+        """
+        function = _make(piece, "run", "inference", [])
+        if keras.backend.backend() == "jax":
+            import jax
+
+            return jax.eval_shape(function, self.values[id(piece)], x)[0]
+        return _without_gradients(function)(self.values[id(piece)], x)[0]
+
     def has_statistics(self, piece):
         """Whether a piece normalizes by batches."""
         return bool(self.places[id(piece)])
 
     def _call(self, piece, x, method, mode, statistics):
-        key = (piece.key, method, mode)
-        if key not in self.functions:
-            function = _make(piece, method, mode, self.places[id(piece)])
-            self.functions[key] = _compile(function, self.differentiable)
         values = self.values[id(piece)]
         if statistics is not None:
             values = list(values)
             for place, value in zip(self.places[id(piece)], statistics):
                 values[place] = value
+        sizes = tuple(tuple(part.shape[1:]) for part in keras.tree.flatten(x))
+        key = (piece.key, method, mode, self.differentiable, sizes)
+        if key not in self.functions:
+            function = _make(piece, method, mode, self.places[id(piece)])
+            self.functions[key] = _compile(function, self.differentiable, values, x)
         return self.functions[key](values, x)
 
 
@@ -127,18 +142,25 @@ def _at_inference(call) -> Any:
     return lambda inputs, training=False: call(inputs, training=False)
 
 
-def _compile(function, differentiable):
+def _compile(function, differentiable, values, x):
+    """A function compiled for such values, and for inputs like `x` of any number."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(function, jit_compile=False, autograph=False, reduce_retracing=True)
+        many = keras.tree.map_structure(lambda t: tf.TensorSpec([None, *t.shape[1:]], t.dtype), x)
+        signature = [[tf.TensorSpec(v.shape, v.dtype) for v in values], many]
+        return tf.function(function, signature, jit_compile=False, autograph=False)
     if backend == "jax":
         import jax
 
         return jax.jit(function)
-    if backend == "torch" and not differentiable:
-        import torch
+    return function if differentiable else _without_gradients(function)
 
-        return torch.no_grad()(function)
-    return function
+
+def _without_gradients(function):
+    if keras.backend.backend() != "torch":
+        return function
+    import torch
+
+    return torch.no_grad()(function)

@@ -66,6 +66,7 @@ class BlockStack:
         model: the network.
         kind: "logits" or "probabilities", what the head gives.
         channels: int or None, channels of the images that `prepare` takes.
+        functions: dict of what `Runner` has compiled.
     """
 
     stem: Piece
@@ -77,6 +78,7 @@ class BlockStack:
     channels: int | None = None
     num_classes: int | None = None
     by_name: dict[str, int] = field(init=False, repr=False)
+    functions: dict[Any, Any] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self):
         object.__setattr__(self, "by_name", {b.name: i for i, b in enumerate(self.blocks)})

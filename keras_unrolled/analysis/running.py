@@ -213,9 +213,9 @@ def log_probabilities(stack, scores):
 
 def count_bytes(stack, runner, x, with_parts=True):
     """The bytes of the states of one image in all blocks, and of their parts."""
-    total, y = 0, runner(stack.stem, x)
+    total, y = 0, runner.shape(stack.stem, x)
     for block in stack.blocks:
-        y = runner(block, y)
+        y = runner.shape(block, y)
         total += math.prod(y.shape) * 4
     return total * (1 + 5 * with_parts)
 

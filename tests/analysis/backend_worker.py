@@ -20,20 +20,21 @@ def measure():
     found = {}
     for gating in ("full", "residual"):
         model = make(gating)
+        stack = analysis.as_stack(model)  # which keeps what is compiled
         tables = {
-            "lesion": analysis.lesion(model, images, labels, recalibrate=True),
-            "shuffle": analysis.shuffle(model, images, labels),
-            "repeat": analysis.repeat(model, images, labels, times=(2,)),
-            "parallel": analysis.parallel(model, images, labels),
-            "estimation_error": analysis.estimation_error(model, images, at="mix"),
-            "residual_mean": analysis.residual_mean(model, images),
-            "gate_stats": analysis.gate_stats(model, images),
-            "optimal_gate": analysis.optimal_gate(model, images),
-            "readout": analysis.readout(model, images, labels, train=(images, labels)),
-            "input": analysis.geometry(model, images, labels),
-            "output": analysis.geometry(model, images, labels, at="output"),
-            "last": analysis.geometry(model, images, labels, at="readout"),
-            "cka": analysis.cka(model, images),
+            "lesion": analysis.lesion(stack, images, labels, recalibrate=True),
+            "shuffle": analysis.shuffle(stack, images, labels),
+            "repeat": analysis.repeat(stack, images, labels, times=(2,)),
+            "parallel": analysis.parallel(stack, images, labels),
+            "estimation_error": analysis.estimation_error(stack, images, at="mix"),
+            "residual_mean": analysis.residual_mean(stack, images),
+            "gate_stats": analysis.gate_stats(stack, images),
+            "optimal_gate": analysis.optimal_gate(stack, images),
+            "readout": analysis.readout(stack, images, labels, train=(images, labels)),
+            "input": analysis.geometry(stack, images, labels),
+            "output": analysis.geometry(stack, images, labels, at="output"),
+            "last": analysis.geometry(stack, images, labels, at="readout"),
+            "cka": analysis.cka(stack, images),
         }
         found |= {f"{gating} {name}": table.rows for name, table in tables.items()}
         pruned = analysis.prune_depth(model, 4, images)
