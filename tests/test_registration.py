@@ -30,6 +30,7 @@ def classifier():
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", first_fast(*ORDERS))
 def test_keras_file_of_a_classifier_loads_in_a_new_process(order, classifier, tmp_path):
     classifier.save(tmp_path / "m.keras")
@@ -41,6 +42,7 @@ def test_keras_file_of_a_classifier_loads_in_a_new_process(order, classifier, tm
     np.testing.assert_allclose(np.load(tmp_path / "y.npy"), classifier(x), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_keras_file_with_a_layer_loads_without_kerashub(tmp_path):
     x = keras.Input((4,))
     keras.Model(x, layers.Highway(gating="full")(x)).save(tmp_path / "m.keras")

@@ -63,7 +63,10 @@ def _kept_folder(name, commit):
     version = importlib.metadata.version("keras-unrolled")
     try:
         folder = huggingface_hub.cached_assets_path(
-            "keras_unrolled", namespace=name, subfolder=f"{commit}-{version}"
+            "keras_unrolled",
+            namespace=name,
+            subfolder=f"{commit}-{version}",
+            assets_dir=huggingface_hub.constants.HF_ASSETS_CACHE,  # as it is now, not at import
         )
     except (OSError, ValueError) as error:
         raise checks.InputError(

@@ -50,6 +50,7 @@ def test_values_agree_with_explicit_sums(size, rng):
         assert row["cka"] == pytest.approx(expect(x, y, size), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_two_networks_are_compared_block_by_block(rng):
     first, second = make("coupled"), make("full", seed=1, stackwise_num_blocks=[2, 1])
     images, _ = draw(rng, 8)
@@ -91,6 +92,7 @@ def test_rotation_scale_and_shift_of_features_change_nothing(rng):
     assert found["cka"][1] == pytest.approx(expected["cka"][1], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_independent_features_have_none_on_average_and_batches_change_the_noise_only(rng):
     values = {}
     for size in (10, 60):

@@ -33,6 +33,7 @@ def test_estimation_error_equals_numpy(gating, at, images):
         assert row["low"] <= row["normalized"] <= row["high"]
 
 
+@pytest.mark.slow
 def test_batches_do_not_change_the_result(images):
     model = make("full")
     tables = [
@@ -67,6 +68,7 @@ def test_geometric_convergence_has_the_known_decay(images):
     np.testing.assert_allclose(table["normalized"], [3, 1, 0], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_control_is_measured_on_the_same_images(images):
     table = analysis.estimation_error(make(), images, control=make("plain"))
     assert table["network"] == ["model"] * 6 + ["control"] * 6

@@ -59,6 +59,7 @@ def test_means_spreads_and_saturation_agree_with_numpy(gating, rng):
     assert max(table["shut"]) > 0.02
 
 
+@pytest.mark.slow
 def test_tables_by_channel_class_position_and_bin_agree_with_numpy(rng):
     images, labels = draw(rng, 20)
     labels[labels == 1] = 2
@@ -102,6 +103,7 @@ def test_constant_gates_have_no_spread(rng):
         assert row["between_images"] < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gating", ["residual", "plain"])
 def test_fixed_gates_have_their_value_and_no_further_tables(gating, rng):
     images, labels = draw(rng, 6)

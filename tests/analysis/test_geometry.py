@@ -57,6 +57,7 @@ def test_lengths_and_cosines_agree_with_numpy(gating, rng):
         assert row["gradient_cosine"] is row["low"] is row["high"] is row["at"] is None
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_the_batches(rng):
     stack, data = split(make("coupled")), draw(rng, 50)
     small, large = (
@@ -87,6 +88,7 @@ def find_gradient(model, name, place, states, labels, step=1e-5):
     return gradients
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="float64 is off in JAX")
 @pytest.mark.parametrize("place", ["input", "output", "readout"])
 def test_gradients_agree_with_finite_differences(place, rng):

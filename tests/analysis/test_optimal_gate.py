@@ -80,6 +80,7 @@ def test_weights_of_estimates_with_known_covariances_are_recovered(rng):
     assert (transform["optimal"], carry["optimal"]) == pytest.approx(tuple(expected), abs=1e-3)
 
 
+@pytest.mark.slow
 def test_residual_and_plain_networks_have_no_rows(images):
     for gating in ("residual", "plain"):
         assert len(analysis.optimal_gate(make(gating), images)) == 0
@@ -94,6 +95,7 @@ def test_single_image_has_trained_gates_and_no_optimal_ones(images):
     assert all(0 < row["trained"] < 1 for row in found)
 
 
+@pytest.mark.slow
 def test_large_maps_give_nearly_the_same(images, monkeypatch):
     from keras_unrolled.analysis import moments
 

@@ -24,6 +24,7 @@ def stack():
     return analysis.as_stack(model)
 
 
+@pytest.mark.slow
 def test_measurements_in_one_tree_equal_those_alone(stack, rng):
     images, labels = rng.integers(0, 256, (30, 8, 8, 3)).astype("uint8"), rng.integers(0, 3, 30)
     plans = [

@@ -12,6 +12,7 @@ from keras_unrolled.analysis.running import run_step
 from tests.analysis.conftest import blocks_of, make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["post", "pre"])
 @pytest.mark.parametrize("gating", ["residual", "full", "plain"])
 def test_built_network_computes_the_schedule(gating, order, images):
@@ -41,6 +42,7 @@ def pre(gating):
     return model
 
 
+@pytest.mark.slow
 def test_networks_that_cannot_be_built_are_rejected(images):
     stack = analysis.as_stack(make("full"))
     intact = stack.schedule()
@@ -60,6 +62,7 @@ def test_networks_that_cannot_be_built_are_rejected(images):
         analysis.prune_depth(make(), 1, images)
 
 
+@pytest.mark.slow
 def test_block_that_does_nothing_is_pruned_first(images):
     model = make("residual")
     idle = blocks_of(model)["stage1_block2"]

@@ -10,6 +10,7 @@ from keras_unrolled.analysis.schedule import Schedule
 from tests.analysis.conftest import blocks_of, make
 
 
+@pytest.mark.slow
 def test_head_is_read_out_as_by_a_schedule_that_stops(images, labels):
     model = make("coupled")
     stack = analysis.as_stack(model)

@@ -76,6 +76,7 @@ def draw_rows(rng, mean, draws, n=40, units=50):
         yield accumulator.result().rows[0]
 
 
+@pytest.mark.slow
 def test_interval_covers_the_true_share_in_95_percent_of_the_draws(rng):
     true = 0.5**2 / (0.5**2 + 1)
     covered = [row["low"] <= true <= row["high"] for row in draw_rows(rng, 0.5, 200)]

@@ -23,6 +23,7 @@ def test_files_of_any_size_give_what_their_arrays_give(stack, tmp_path, rng):
     assert labels.tolist() == [3, 0, 1]
 
 
+@pytest.mark.slow
 def test_images_of_tfds_give_what_their_arrays_give(stack, tfds_dir):
     examples = data.load("cifar10", tfds_dir, ["test"]).part("test", 0, 40)
     arrays = np.stack(examples.images[:40])

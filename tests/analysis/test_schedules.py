@@ -87,6 +87,7 @@ def relu_of(stack, x):
     return relu(reference_stack(x, stack))
 
 
+@pytest.mark.slow
 def test_schedules_do_not_change_the_network(images, labels):
     model = make("coupled")
     before = [keras.ops.convert_to_numpy(w).copy() for w in model.weights]
@@ -132,6 +133,7 @@ def recalibrate_by_hand(network, images):
     return np.asarray(keras.ops.convert_to_numpy(network(images, training=False)), "float64")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gating", ["residual", "full"])
 def test_recalibration_gives_the_statistics_of_the_changed_network(gating, images, labels):
     model = make(gating)
@@ -153,6 +155,7 @@ def test_recalibration_gives_the_statistics_of_the_changed_network(gating, image
         assert row["low"] <= row["accuracy"] <= row["high"]
 
 
+@pytest.mark.slow
 def test_recalibration_of_an_intact_network_restores_its_statistics(images, labels):
     model = make("coupled")
     expected = analysis.lesion(model, images, labels, blocks=[]).rows[0]
@@ -171,6 +174,7 @@ def test_recalibration_of_an_intact_network_restores_its_statistics(images, labe
     assert again["loss"] != pytest.approx(expected["loss"], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_frozen_networks_and_layer_dropout_are_recalibrated_alike(images, labels):
     model = make("coupled", layer_dropout=0.5)
     tables = [analysis.lesion(model, images, labels, recalibrate=True) for _ in range(2)]
@@ -184,6 +188,7 @@ def test_frozen_networks_and_layer_dropout_are_recalibrated_alike(images, labels
         assert not layer.trainable
 
 
+@pytest.mark.slow
 def test_mixed_precision_gives_nearly_the_same(images, labels):
     wide, narrow = make("full"), make("full", dtype="mixed_bfloat16")
     for a, b in zip(wide.weights, narrow.weights, strict=True):
@@ -229,6 +234,7 @@ def test_interval_is_that_of_the_paired_change(images, labels):
     assert row["high"] == pytest.approx(base + expected["high"])
 
 
+@pytest.mark.slow
 def test_without_labels_only_agreement_is_measured(images):
     table = analysis.lesion(make("full"), images, recalibrate=True)
     assert {row["how"] for row in table} == {"none", "identity", "keep_carry"}
@@ -262,6 +268,7 @@ def test_impossible_schedules_are_rejected(images):
         analysis.shuffle(single, images)
 
 
+@pytest.mark.slow
 def test_orders_and_their_distance_are_counted(images, labels):
     table = analysis.shuffle(make(), images, labels)
     rows = {(row["stage"], row["order"]): row for row in table}
@@ -280,6 +287,7 @@ def test_orders_and_their_distance_are_counted(images, labels):
     assert again.rows == drawn.rows
 
 
+@pytest.mark.slow
 def test_repeats_neighbors_and_random_sets_have_their_rows(images, labels):
     model = make("coupled")
     table = analysis.repeat(model, images, labels, times=(2, 4))

@@ -190,6 +190,7 @@ def test_no_group_is_empty_from_twenty_images_on(rng):
         assert set(start()._assign(np.sort(rng.integers(0, classes, n)))) == set(range(10))
 
 
+@pytest.mark.slow
 def test_interval_covers_the_true_value_in_95_percent_of_the_draws(rng):
     means, shares = 3 * np.eye(3, 4), np.full(3, 1 / 3)
     apart = means - shares @ means

@@ -60,6 +60,7 @@ def test_analyze_writes_tables_figures_and_a_page(capsys, presets, pictures, tmp
     assert "observing the control" in err
 
 
+@pytest.mark.slow
 def test_summary_has_a_verdict_for_each_experiment(capsys, presets, pictures, tmp_path):
     out = tmp_path / "report"
     arguments = [presets / "net", "--data-dir", pictures, "--out", out, "--recalibrate", 0]
@@ -71,6 +72,7 @@ def test_summary_has_a_verdict_for_each_experiment(capsys, presets, pictures, tm
     assert lines[-1].endswith(str(out / "report.html"))
 
 
+@pytest.mark.slow
 def test_pictures_without_labels_and_texts_are_analyzed(capsys, presets, tmp_path):
     place = write_pictures(tmp_path / "flat", 5)
     code, text, _ = call(

@@ -85,6 +85,7 @@ def test_evaluate_gives_the_fraction_of_right_answers(capsys, preset):
     assert "batches" in err  # progress is not among the figures
 
 
+@pytest.mark.slow
 def test_evaluate_on_cifar10(capsys, preset, tfds_dir):
     arguments = ["--dataset", "cifar10", "--data-dir", tfds_dir, "--limit", 100, "--json"]
     code, out, _ = call(capsys, "evaluate", preset, *arguments)
@@ -371,6 +372,7 @@ def test_backend_that_cannot_be_loaded_is_rejected(backend, message):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_sample_is_for_networks_with_its_classes(capsys, tmp_path):
     model = models.highway(8, dataset="cifar", num_classes=2, labels=["ant", "bee"])
     ku.save_preset(model, tmp_path / "other")
@@ -395,6 +397,7 @@ def test_stopped_command_has_the_exit_code_of_its_signal(capsys, monkeypatch):
         assert "stopped at step 3" in err
 
 
+@pytest.mark.slow
 def test_predict_reads_folders_and_patterns(capsys, preset, pictures, tmp_path):
     expected = [str(path) for path in sorted((pictures / "dark").glob("*.png"))]
     (pictures / "dark" / "notes.txt").write_text("no image")
@@ -411,6 +414,7 @@ def test_predict_reads_folders_and_patterns(capsys, preset, pictures, tmp_path):
         assert str(argument) in err
 
 
+@pytest.mark.slow
 def test_predict_leaves_out_what_is_no_picture_of_the_user(capsys, preset, pictures, tmp_path):
     folder = tmp_path / "photos [1]"
     shutil.copytree(pictures / "dark", folder / "dark")
@@ -431,6 +435,7 @@ def test_predict_leaves_out_what_is_no_picture_of_the_user(capsys, preset, pictu
     assert "2 files in" in call(capsys, "predict", preset, folder)[2]
 
 
+@pytest.mark.slow
 def test_predict_answers_for_the_files_that_decode(capsys, preset, pictures):
     (pictures / "dark" / "03.png").write_bytes(b"nothing")
     code, out, err = call(capsys, "predict", preset, pictures / "dark", "--json")
@@ -480,6 +485,7 @@ def test_file_names_that_are_no_text_are_shown(capsys, preset, tmp_path):
     assert "caf" in out
 
 
+@pytest.mark.slow
 def test_evaluate_leaves_broken_images_out_on_request(capsys, preset, tmp_path):
     names = data.load_sample().names
     fill(tmp_path / "some", names, 2)

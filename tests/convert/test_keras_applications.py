@@ -45,6 +45,7 @@ def difference(model, images, expected):
     return np.abs(found - expected).max() / np.abs(expected).max()
 
 
+@pytest.mark.slow
 def test_model_in_memory_gives_the_same_scores_for_raw_images(theirs, images):
     ours = convert.from_keras_applications(theirs)
     assert difference(ours, images, scores_of(theirs, images)) < 1e-4
@@ -87,6 +88,7 @@ def test_files_of_models_and_of_weights_are_read(theirs, images, tmp_path, name)
     assert difference(ours, images, expected) < 1e-4
 
 
+@pytest.mark.slow
 def test_other_networks_are_rejected_by_name_and_reason(theirs, tmp_path):
     with pytest.raises(InputError, match=r"'resnet50v2', a V2 net, which strides in the last"):
         convert.from_keras_applications(keras.applications.ResNet50V2(weights=None))

@@ -50,6 +50,7 @@ def images():
     return np.random.default_rng(1).normal(size=(2, 65, 50, 3)).astype("float32")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block_type", ["basic_block", "bottleneck_block"])
 @pytest.mark.parametrize("pre", [False, True])
 def test_saved_preset_gives_the_same_logits(pre, block_type, images, tmp_path):
@@ -85,6 +86,7 @@ def test_model_in_memory_keeps_pooling_activation_and_dropout(images):
     assert difference(ours(images, training=False), theirs(images, training=False)) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "network", [{"image_shape": (48, 48, 1)}, {"image_shape": (None, None, 5)}]
 )
@@ -97,6 +99,7 @@ def test_shape_of_images_is_kept(network, tmp_path, rng):
     assert difference(ours.predict(images, verbose=0), theirs.predict(images, verbose=0)) < 1e-5
 
 
+@pytest.mark.slow
 def test_preprocessor_scales_and_resizes_as_theirs(tmp_path, rng):
     theirs = make(False, preprocessor=make_preprocessor(image_size=(40, 48), antialias=True))
     theirs.save_to_preset(str(tmp_path))
@@ -112,6 +115,7 @@ def test_preprocessor_scales_and_resizes_as_theirs(tmp_path, rng):
     assert np.abs((found - expected) * [60, 55, 50]).max() < 0.51
 
 
+@pytest.mark.slow
 def test_converted_preset_is_saved_and_comes_back(images, tmp_path):
     theirs = make(True, preprocessor=make_preprocessor(image_size=(40, 48)))
     theirs.save_to_preset(str(tmp_path / "theirs"))
@@ -124,6 +128,7 @@ def test_converted_preset_is_saved_and_comes_back(images, tmp_path):
     assert difference(again(images, training=False), ours(images, training=False)) == 0.0
 
 
+@pytest.mark.slow
 def test_options_of_from_preset_apply(images, tmp_path):
     theirs = make(False)
     theirs.save_to_preset(str(tmp_path))
@@ -167,6 +172,7 @@ def test_other_classes_of_keras_hub_are_rejected_by_name(tmp_path):
         ku.from_preset(tmp_path)
 
 
+@pytest.mark.slow
 def test_padding_preprocessor_is_rejected():
     preprocessor = make_preprocessor(crop_to_aspect_ratio=False, pad_to_aspect_ratio=True)
     with pytest.raises(InputError, match="pad_to_aspect_ratio"):
@@ -255,6 +261,7 @@ def test_weights_that_are_not_finite_are_rejected(folder):
         ku.from_preset(folder)
 
 
+@pytest.mark.slow
 def test_preprocessor_without_a_size_is_saved(tmp_path, rng):
     ours = convert.from_keras_hub(make(False, preprocessor=make_preprocessor()))
     assert ours.preprocessor.image_converter.image_size is None

@@ -25,6 +25,7 @@ def channels_first(images):
     return images.transpose(0, 3, 1, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("padding", ["both", "last", "first"])
 @pytest.mark.parametrize("options", [CIFAR, {**SMALL, "stem_width": 3}], ids=["20 layers", "wider"])
 def test_cifar_net_that_pads_gives_the_logits_of_numpy(padding, options):
@@ -59,6 +60,7 @@ def test_depth_is_found(depth):
     assert difference(model, images, expected) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -119,6 +121,7 @@ def pixel(model, value, channels=3):
     return np.asarray(model.preprocessor(images))[0, 3, 4]
 
 
+@pytest.mark.slow
 def test_preprocessing_follows_the_layout_and_may_be_changed():
     imagenet = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     cifar = np.array([0.4914, 0.4822, 0.4465]), np.array([0.2023, 0.1994, 0.2010])

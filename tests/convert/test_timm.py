@@ -105,6 +105,7 @@ def test_every_architecture_has_the_names_and_shapes_of_timm(name, tmp_path):
         assert listing(shapes) == golden[f"{name}/listing"].item()
 
 
+@pytest.mark.slow
 def test_preprocessing_and_the_names_of_classes_come_along(tmp_path):
     model = convert.from_timm(write_config(tmp_path), load_weights=False)
     converter = model.preprocessor.image_converter
@@ -177,6 +178,7 @@ def damaged(resnet18, tmp_path, change):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -210,6 +212,7 @@ def test_missing_or_invalid_files_are_rejected(resnet18, tmp_path):
         convert.from_timm(tmp_path)
 
 
+@pytest.mark.slow
 def test_networks_that_timm_lacks_are_not_exported(resnet18, tmp_path):
     for model, message in (
         (models.highway(18), "gating 'residual'"),

@@ -63,6 +63,7 @@ def test_with_both_each_is_used_half_of_the_time(batch):
     assert 15 < cut < 45
 
 
+@pytest.mark.slow
 def test_same_seed_augments_alike_and_another_one_does_not(rng):
     operations = augment.make_operations(7)
     image = tf.constant(rng.integers(0, 256, (24, 24, 3)).astype("uint8"))

@@ -51,6 +51,7 @@ def test_directory_without_cifar10_is_rejected_with_what_to_do(tmp_path):
         data.load_cifar10(tmp_path, "test")
 
 
+@pytest.mark.slow
 def test_tfds_gives_the_images_of_any_part_of_a_split(tfds_dir):
     whole = data.load_cifar10(tfds_dir, "test")
     examples = data.load("cifar10:test[1000:1600]", tfds_dir)

@@ -159,6 +159,7 @@ def arrays(dataset):
     return [(x.numpy(), y.numpy()) for x, y in dataset]
 
 
+@pytest.mark.slow
 def test_stream_is_a_function_of_seed_and_step(folder):
     source = read_class_folders(folder[0] / "train", NAMES)
     whole = arrays(stream_of(source)(0))
@@ -176,6 +177,7 @@ def test_stream_is_a_function_of_seed_and_step(folder):
     assert not np.array_equal(whole[0][0], arrays(stream_of(source, seed=6)(0))[0][0])
 
 
+@pytest.mark.slow
 def test_workers_and_parts_together_see_each_batch_once(folder):
     source = read_class_folders(folder[0] / "train", NAMES)
     stream = stream_of(source)
@@ -227,6 +229,7 @@ def test_repeated_image_occurs_three_times_per_batch_with_different_crops(folder
     assert len(seen) == len(set(seen)) == 9
 
 
+@pytest.mark.slow
 def test_stream_ends_where_crops_grow(folder):
     source = read_class_folders(folder[0] / "train", NAMES)
     growing = {"epochs": 4, "size": 64, "start_size": 32, "ramp": (0.5, 0.5)}
@@ -251,6 +254,7 @@ def test_crop_of_the_whole_image_is_that_image_resized(rng):
     assert 2 <= flips <= 10
 
 
+@pytest.mark.slow
 def test_crops_cover_from_a_small_part_to_all_of_an_image():
     # The red channel counts columns, the green one rows: a crop's extent can be read off.
     ramp = np.zeros((200, 200, 3), "uint8")
@@ -285,6 +289,7 @@ def test_unusual_images_are_decoded(rng, mode):
     assert crop.shape == (16, 16, 3)
 
 
+@pytest.mark.slow
 def test_evaluation_equals_that_of_the_preset(folder):
     root, rows = folder
     source = read_class_folders(root / "train", NAMES)

@@ -77,6 +77,7 @@ def test_augmentation_keeps_shape_and_dtype(dtype):
     assert (found.shape, found.dtype) == (images.shape, images.dtype)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"rand_augment": 5.0}, {"mixup": 0.3, "classes": 40}])
 def test_images_on_the_disk_give_the_batches_of_images_in_memory(tmp_path, options):
     images, labels = examples()

@@ -5,6 +5,9 @@ import os
 import socket
 import time
 
+HANG = 3600  # seconds after which a process counts as hung, on a machine however busy
+KILLS = int(os.environ.get("KERAS_UNROLLED_KILLS", "4"))  # of one run, at moments drawn at random
+
 
 def cluster_env(cluster):
     """The environment of one worker; `cluster` is its ports and the worker's index, or None."""
@@ -28,7 +31,7 @@ def free_ports(count):
     return ports
 
 
-def wait_for(condition, process, seconds=900):
+def wait_for(condition, process, seconds=HANG):
     """Waits until the condition holds, checking every millisecond; False if the run has ended."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

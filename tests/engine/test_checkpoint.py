@@ -155,6 +155,7 @@ def test_run_with_only_damaged_checkpoints_does_not_silently_start_over(tmp_path
         checkpoint.restore(tmp_path, variables(0.0), RECIPE)
 
 
+@pytest.mark.slow
 def test_full_disk_leaves_the_last_checkpoint_intact(tmp_path):
     save(tmp_path, 1.0, 1)
     # A limit on the size of files stands in for a full disk: writing fails in the same way.

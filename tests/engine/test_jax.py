@@ -16,6 +16,7 @@ import pytest
 from keras_unrolled import InputError, models
 from keras_unrolled.engine import ImageRecipe, Job, checkpoint
 from keras_unrolled.engine.jax import batches, loop, sharding
+from tests.engine.processes import HANG
 from tests.nets import randomize
 
 WORKER = Path(__file__).parent / "replica_worker.py"
@@ -47,7 +48,7 @@ def run(out, initial, replicas=1, settings=(), **env):
         *settings,
     ]
     env = {**os.environ, "INITIAL_WEIGHTS": str(initial), **env}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=500)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=HANG)
     assert done.returncode == 0, done.stderr[-4000:]
     with np.load(out) as file:
         return dict(file)
@@ -84,19 +85,19 @@ def train(tfds_dir, workdir, *settings):
 @pytest.mark.slow
 def test_run_on_jax_stops_at_sigterm_and_resumes_to_the_same_weights(tfds_dir, tmp_path):
     whole = train(tfds_dir, tmp_path / "whole")
-    _, errors = whole.communicate(timeout=400)
+    _, errors = whole.communicate(timeout=HANG)
     assert whole.returncode == 0, errors[-3000:]
     broken = train(tfds_dir, tmp_path / "broken")
     while broken.poll() is None and not checkpoint.list_steps(tmp_path / "broken"):
         time.sleep(0.02)
     broken.send_signal(signal.SIGTERM)
-    _, errors = broken.communicate(timeout=400)
+    _, errors = broken.communicate(timeout=HANG)
     assert broken.returncode == 0
     assert "stopped at step" in errors
     assert 3 <= checkpoint.list_steps(tmp_path / "broken")[0] < 14
     assert not (tmp_path / "broken" / "preset").exists()
     again = train(tfds_dir, tmp_path / "broken")
-    _, errors = again.communicate(timeout=400)
+    _, errors = again.communicate(timeout=HANG)
     assert again.returncode == 0, errors[-3000:]
     one, other = (checkpoint.read(tmp_path / name, 14) for name in ("whole", "broken"))
     assert one[0]["state"]["step"] == other[0]["state"]["step"] == 14
@@ -112,7 +113,7 @@ def test_run_on_jax_stops_at_sigterm_and_resumes_to_the_same_weights(tfds_dir, t
 @pytest.mark.slow
 def test_non_finite_loss_ends_the_run_with_code_3(tfds_dir, tmp_path):
     process = train(tfds_dir, tmp_path / "run", "learning_rate=1000", "warmup_epochs=0")
-    _, errors = process.communicate(timeout=400)
+    _, errors = process.communicate(timeout=HANG)
     assert process.returncode == 3
     assert "Expected a finite loss and gradient" in errors
 

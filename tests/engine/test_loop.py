@@ -17,7 +17,7 @@ from keras_unrolled.engine.objectives import make_losses, weigh
 from keras_unrolled.engine.optimizers import make_optimizer
 from keras_unrolled.engine.tensorflow.loop import train as run_job
 from keras_unrolled.models.batch_statistics import normalizations
-from tests.engine.processes import cluster_env, free_ports
+from tests.engine.processes import HANG, cluster_env, free_ports
 from training.job import build
 
 WORKER = Path(__file__).parent / "replica_worker.py"
@@ -31,7 +31,7 @@ def start_worker(out, *, replicas=1, dtype="float32", cluster=None, **settings):
 
 
 def finish_worker(process, out):
-    _, errors = process.communicate(timeout=500)
+    _, errors = process.communicate(timeout=HANG)
     assert process.returncode == 0, errors[-4000:]
     with np.load(out) as file:
         return dict(file)
@@ -151,6 +151,7 @@ def test_same_seed_gives_the_same_run_to_the_bit_in_float32(tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_interrupted_run_ends_with_the_weights_of_an_unbroken_one(finished, tmp_path):
     folder, expected = finished
     recipe = make_recipe()
@@ -199,6 +200,7 @@ def test_resuming_with_another_recipe_is_rejected(finished, tmp_path):
         train(make_recipe(learning_rate=0.1), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_first_non_finite_loss_stops_the_run_and_is_named(tmp_path):
     recipe = make_recipe(precision="float32")
     clean = data(recipe)
@@ -337,6 +339,7 @@ def test_binary_cross_entropy_counts_each_mixed_label_in_full(rng):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_the_exponential_mean_of_the_steps(tmp_path):
     kernels = []
 
@@ -355,6 +358,7 @@ def test_averaged_weights_are_the_exponential_mean_of_the_steps(tmp_path):
     assert not np.allclose(found, kernels[-1], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_averaged_weights_get_batch_statistics_of_their_own(tmp_path):
     recipe = make_recipe(precision="float32", ema=0.9, learning_rate=0.5)
     model, _ = train(recipe, tmp_path)
@@ -369,6 +373,7 @@ def test_averaged_weights_get_batch_statistics_of_their_own(tmp_path):
     assert first.momentum == 0.9
 
 
+@pytest.mark.slow
 def test_run_writes_a_csv_log_and_tensorboard_files(tmp_path):
     train(make_recipe(epochs=2), tmp_path, evaluate=lambda model: {"held_out_accuracy": 0.5})
     found = rows(tmp_path)
@@ -404,6 +409,7 @@ def test_rate_factors_scale_the_rate_of_each_variable():
     np.testing.assert_allclose(bias, recipe.learning_rate / 4, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_run_that_is_finished_early_is_not_resumed(tmp_path):
     epochs = []
 

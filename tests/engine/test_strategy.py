@@ -209,6 +209,7 @@ def test_missing_description_of_devices_is_reported(kind, env, message, monkeypa
         make_strategy(kind=kind)
 
 
+@pytest.mark.slow
 def test_cpu_is_divided_before_tensorflow_starts_and_not_after():
     code = (
         "from keras_unrolled.engine import make_strategy\n"

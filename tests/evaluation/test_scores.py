@@ -12,6 +12,7 @@ def model():
     return model
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_keras_predict(model, rng):
     images = rng.integers(0, 256, (260, 32, 32, 3)).astype("uint8")
     expected = model.predict(images, verbose=0, batch_size=250)

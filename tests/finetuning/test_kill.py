@@ -14,13 +14,12 @@ from PIL import Image
 
 import keras_unrolled as ku
 from keras_unrolled import data, models
-from tests.engine.processes import wait_for
+from tests.engine.processes import HANG, KILLS, wait_for
 from tests.nets import randomize
 
 pytestmark = pytest.mark.slow
 
 WORKER = Path(__file__).with_name("finetune_worker.py")
-KILLS = 10
 OPTIONS = ["epochs=24", "batch_size=16", "learning_rate=0.001", "patience=20", "balance=true"]
 
 
@@ -46,7 +45,7 @@ def start(files, out, replicas=1, *options):
 
 
 def finish(process):
-    _, errors = process.communicate(timeout=500)
+    _, errors = process.communicate(timeout=HANG)
     assert process.returncode == 0, errors[-3000:]
 
 
@@ -60,7 +59,7 @@ def list_epochs(partial):
     return sum(steps)
 
 
-def test_ten_kills_change_nothing(files, tmp_path):
+def test_kills_at_random_moments_change_nothing(files, tmp_path):
     finish(start(files, tmp_path / "whole"))
     rng, out = random.Random(5), tmp_path / "broken"
     partial = tmp_path / "broken.partial"

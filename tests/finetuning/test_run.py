@@ -39,6 +39,7 @@ def test_batch_normalization_stays_frozen_and_the_rest_is_trainable(name):
     assert len(model.trainable_variables) == 2
 
 
+@pytest.mark.slow
 def test_gates_of_a_regated_network_keep_their_normalization_trainable():
     model = ku.from_preset("resnet_bn_cifar10", gating="full")
     phases.freeze(model, whole=True)
@@ -190,6 +191,7 @@ def test_run_is_not_resumed_with_another_test_part_or_preprocessing(preset, tmp_
     assert different == {"test_data" if change == "test" else "base_weights"}
 
 
+@pytest.mark.slow
 def test_only_the_last_stages_change_and_options_are_recorded(preset, table, tmp_path):
     found = finetune(
         preset,
@@ -274,6 +276,7 @@ def test_patience_stops_the_run_and_keeps_the_best_epoch(preset, table, tmp_path
     assert "chose the epoch" in ku.load_record(tmp_path / "wild").metrics[0]["origin"]
 
 
+@pytest.mark.slow
 def test_divided_data_stay_divided(preset, tmp_path):
     rng = np.random.default_rng(0)
     for part, count in (("train", 6), ("val", 3)):
@@ -314,6 +317,7 @@ def test_impossible_options_are_rejected(preset, table, tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.slow
 def test_rate_that_breaks_the_network_is_reported_and_leaves_nothing(preset, table, tmp_path):
     settings = {"epochs": 3, "head_learning_rate": 1e-3, "learning_rate": 100.0, "batch_size": 4}
     model = ku.from_preset(preset)
@@ -347,6 +351,7 @@ def test_damaged_picture_is_named_before_the_training(preset, table, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_broken_pictures_are_left_out_on_request(preset, table, tmp_path):
     (table.parent / "files" / "07.png").write_bytes(b"nothing")
     settings = {"epochs": 1, "head_only": True, "skip_broken": True}
@@ -355,6 +360,7 @@ def test_broken_pictures_are_left_out_on_request(preset, table, tmp_path):
     assert ku.load_record(tmp_path / "out").training["skip_broken"] is True
 
 
+@pytest.mark.slow
 def test_test_part_is_scored_once_and_recorded(preset, tmp_path):
     for part, count in (("train", 6), ("valid", 4), ("test", 5)):
         fill(tmp_path / "parts" / part, count=count)
@@ -369,6 +375,7 @@ def test_test_part_is_scored_once_and_recorded(preset, tmp_path):
     assert evaluation.accuracy(scores, images.labels) == test["value"]
 
 
+@pytest.mark.slow
 def test_extra_file_that_cannot_be_written_does_not_cost_the_preset(
     preset, table, tmp_path, monkeypatch
 ):
@@ -390,6 +397,7 @@ def test_examples_in_memory_are_fine_tuned_on(preset, tmp_path):
     assert ku.load_record(tmp_path / "out").dataset == "two classes"
 
 
+@pytest.mark.slow
 def test_stop_request_saves_and_the_run_resumes(preset, table, tmp_path, monkeypatch):
     import os
     import signal

@@ -40,6 +40,7 @@ def test_dropped_block_copies_its_input(rng):
         np.testing.assert_allclose(to_numpy(block(x, training=True)), x, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gating", first_fast("coupled", "full", "residual", "c_only", "t_only"))
 def test_inference_is_the_mean_of_training_over_the_draws(gating, rng):
     # Without normalization a block is the same function in training, but for the draw.

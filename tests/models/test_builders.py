@@ -10,6 +10,7 @@ def trainable(model):
     return sum(math.prod(v.shape) for v in model.trainable_variables)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("depth", "count"),
     [
@@ -32,16 +33,19 @@ def test_cifar_resnets_with_padding_shortcuts_have_the_published_number(depth, c
     assert trainable(models.resnet(depth, dataset="cifar")) == count
 
 
+@pytest.mark.slow
 def test_highway_50_at_full_width():
     assert trainable(models.highway(50)) == 46_278_952
 
 
+@pytest.mark.slow
 def test_highway_50_is_as_large_as_resnet_50_at_the_papers_width():
     assert trainable(models.highway(50, width_multiplier=0.734375)) == pytest.approx(
         25.38e6, rel=1e-3
     )
 
 
+@pytest.mark.slow
 def test_highway_110_of_the_authors_cifar_comparison():
     model = models.highway(
         110, dataset="cifar", width_multiplier=0.875, transform_relu=True, transform_bias=-6.0
@@ -56,6 +60,7 @@ def test_shipped_pair_is_of_one_size():
     assert abs(highway / resnet - 1) < 0.05
 
 
+@pytest.mark.slow
 def test_macs_are_the_published_ones():
     assert models.resnet(50).count_macs() == pytest.approx(4.09e9, rel=2e-3)
     assert models.resnet(18).count_macs() == pytest.approx(1.814e9, rel=2e-3)

@@ -100,6 +100,7 @@ def step_by_step(model, prompt, length):
     return words[1:]
 
 
+@pytest.mark.slow
 def test_greedy_generation_equals_reading_the_whole_text_for_each_word(model):
     model.compile(sampler="greedy")
     for prompt in ("the cat", "sat on eggs N", ""):
@@ -109,6 +110,7 @@ def test_greedy_generation_equals_reading_the_whole_text_for_each_word(model):
         assert text == expected
 
 
+@pytest.mark.slow
 def test_vocabulary_is_read_again_only_when_its_readers_have_changed(model, monkeypatch):
     model.compile(sampler="greedy")
     read, reads = model.read_vocabulary, []
@@ -122,6 +124,7 @@ def test_vocabulary_is_read_again_only_when_its_readers_have_changed(model, monk
         assert len(reads) == count
 
 
+@pytest.mark.slow
 def test_texts_of_different_length_are_written_side_by_side(model):
     model.compile(sampler="greedy")
     prompts = ["the", "the dog sat on"]
@@ -142,6 +145,7 @@ def test_word_that_is_not_in_the_vocabulary_is_read_through_its_characters(model
     np.testing.assert_allclose(the, table[tokenizer.token_to_id("the")], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_text_ends_with_its_sentence(model):
     bias = np.zeros(11, "float32")
     bias[0] = 50  # <eos> is all that it will write
@@ -159,6 +163,7 @@ def test_training_targets_are_the_next_words(model):
     assert weights.sum(-1).tolist() == [3, 5]
 
 
+@pytest.mark.slow
 def test_fit_learns_from_raw_texts(model):
     texts = ["the cat sat\n", "a cat sat on the cat\n"] * 8
     model.compile(optimizer=keras.optimizers.Adam(0.02), loss=model_loss())

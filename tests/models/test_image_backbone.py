@@ -12,6 +12,7 @@ def images(rng, side=12):
     return rng.normal(size=(2, side, side, 3)).astype("float32")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIONS)
 def test_every_option_survives_saving_without_a_difference(name, tmp_path, rng):
     net = make_net(name)

@@ -145,6 +145,7 @@ def test_scores_are_float32_under_mixed_precision(rng):
     assert model.backbone.compute_dtype == "bfloat16"
 
 
+@pytest.mark.slow
 def test_it_is_a_keras_hub_image_classifier_that_keras_hub_reloads(tmp_path, rng):
     model = small(labels=[f"c{i}" for i in range(10)])
     images = rng.integers(0, 256, (4, 20, 24, 3)).astype("uint8")
@@ -210,6 +211,7 @@ def test_sequences_of_names_and_numbers_are_labels(labels):
     assert small(num_classes=2, labels=labels).labels == [str(label) for label in labels]
 
 
+@pytest.mark.slow
 def test_images_on_another_scale_are_warned_of(rng):
     model = small(num_classes=2)
     images = rng.uniform(size=(2, 32, 32, 3)).astype("float32")
@@ -299,6 +301,7 @@ def test_export_with_jax_needs_a_known_size(tmp_path, monkeypatch):
     assert not (tmp_path / "saved").exists()
 
 
+@pytest.mark.slow
 def test_keras_file_is_compiled_as_it_was_and_trains_on(tmp_path, rng):
     model = small(num_classes=2)
     images = rng.integers(0, 256, (8, 32, 32, 3)).astype("uint8")

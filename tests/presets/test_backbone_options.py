@@ -41,6 +41,7 @@ def test_options_that_keep_the_scores(saved, options):
     assert model.provenance.is_copy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -65,6 +66,7 @@ def test_options_that_change_the_scores(saved, options):
     )
 
 
+@pytest.mark.slow
 def test_stride_conv_of_a_bottleneck(tmp_path, rng):
     images = rng.integers(0, 256, (2, 32, 32, 3)).astype("uint8")
     net = {"block_type": "bottleneck", "shortcut": "projection", "num_classes": 3}
@@ -87,6 +89,7 @@ def test_preprocessor_makes_images_of_the_networks_size(saved):
     assert ku.from_preset(folder).preprocessor.image_converter.image_size == (32, 32)
 
 
+@pytest.mark.slow
 def test_options_go_together_with_a_new_head_a_gating_and_random_weights(saved):
     folder, images, expected = saved
     model = ku.from_preset(folder, num_classes=2, layer_dropout=0.3)

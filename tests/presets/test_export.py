@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import keras_unrolled as ku
 from keras_unrolled import models
+from tests.engine.processes import HANG
 from tests.nets import randomize
 
 PROGRAM = """
@@ -29,7 +30,7 @@ def test_network_of_any_size_is_exported_on_jax_at_the_size_that_is_given(tmp_pa
         env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=HANG,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     images = rng.normal(size=(3, 32, 32, 3)).astype("float32")

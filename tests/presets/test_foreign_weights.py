@@ -44,6 +44,7 @@ def file(state, tmp_path):
     return tmp_path / "resnet.safetensors"
 
 
+@pytest.mark.slow
 def test_safetensors_are_a_preset_like_any_other(file, images, expected, tmp_path):
     model = ku.from_preset(str(file))
     assert difference(model, images, expected) < 1e-5

@@ -94,6 +94,7 @@ def is_small(model):
     return size is None or max(size) / converter.crop_fraction < 512
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_damaged_preset_is_refused_or_computes_the_same(presets, tmp_path, request, kind):
     root, expected = presets

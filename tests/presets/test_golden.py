@@ -45,6 +45,7 @@ def test_network_without_a_preprocessor_has_golden_outputs_too(tmp_path):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -61,6 +62,7 @@ def test_network_of_another_image_shape_has_golden_outputs_too(options, tmp_path
     assert max(verification.verify(tmp_path / "other")["differences"].values()) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", first_fast("image_scores", "tensor_features", "tensor_scores"))
 def test_another_function_is_found_out(folder, name):
     rewrite(folder, **{name: lambda a: a + 0.01 * np.abs(a).max()})

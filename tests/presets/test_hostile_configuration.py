@@ -81,6 +81,7 @@ def test_no_other_function_is_an_activation(images, value):
     refused(images, "an activation of Keras in the configuration of the task, activation")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["softmax", keras.activations.softmax], ids=["name", "function"])
 def test_an_activation_of_keras_is_kept(images, tmp_path, value):
     model = ku.from_preset(images)

@@ -103,6 +103,7 @@ def flowers(small_hub, saved_presets):
     return small_hub
 
 
+@pytest.mark.slow
 def test_preset_is_loaded_by_the_address_of_its_page(flowers, saved_presets):
     sha = flowers.repositories["ada/flowers"].commits[-1][0]
     expected = ku.from_preset(saved_presets / "images").get_weights()
@@ -118,6 +119,7 @@ def test_preset_is_loaded_by_the_address_of_its_page(flowers, saved_presets):
         ku.from_preset(f"{page}/tree/v9", revision="v8")
 
 
+@pytest.mark.slow
 def test_source_of_a_page_is_recorded_as_the_repository(flowers, tmp_path_factory):
     sha = flowers.repositories["ada/flowers"].commits[-1][0]
     sources = []

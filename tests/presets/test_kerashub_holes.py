@@ -56,6 +56,7 @@ def refused(folder, message, **options):
         ku.from_preset(folder, **options)
 
 
+@pytest.mark.slow
 def test_one_weight_byte_flipped(folder):
     path = folder / "model.weights.h5"
     with h5py.File(path) as file:
@@ -107,6 +108,7 @@ def test_labels_of_another_length(others):
     refused(others, "one label for each of 3 classes")
 
 
+@pytest.mark.slow
 def test_resave_over_another_preset_leaves_no_stale_file(folder, saved):
     # As KerasHub leaves a sharded preset behind.
     (folder / "model.weights.json").write_text(json.dumps({"weight_map": {}}))
@@ -163,6 +165,7 @@ def test_typo_in_a_name():
     assert "hf://org/name" in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
 def test_quantized_preset(folder, tmp_path, saved):
     model = ku.from_preset(folder)

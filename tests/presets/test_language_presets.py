@@ -152,6 +152,7 @@ def call(capsys, *arguments):
     return code, *capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_evaluate_gives_the_perplexity_of_a_text(saved, capsys):
     code, out, _ = call(
         capsys, "evaluate", saved[0] / "small", "--data-dir", saved[0], "--json", "--split", "valid"
@@ -200,6 +201,7 @@ def test_presets_of_different_tasks_are_not_compared(saved, tmp_path, capsys):
         assert message in err
 
 
+@pytest.mark.slow
 def test_predict_continues_a_prompt_and_reports_unknown_words(saved, capsys):
     arguments = ["predict", saved[0] / "small", "--prompt", "the Zebra sat", "--words", 5]
     code, out, _ = call(capsys, *arguments, "--probabilities", "--top", 2, "--json")

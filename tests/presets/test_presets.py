@@ -107,6 +107,7 @@ def test_wrong_number_of_classes_is_rejected(saved, count):
         ku.from_preset(saved[0], num_classes=count)
 
 
+@pytest.mark.slow
 def test_random_weights_where_asked(saved):
     folder, _, images, expected = saved
     model = ku.from_preset(folder, load_weights=False)

@@ -32,6 +32,7 @@ def base(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_converted_preset_is_regated_with_its_source_and_license(base, tmp_path):
     record = ku.save_preset(ku.from_preset(base, gating="full"), tmp_path / "full")
     assert (record.origin, record.license) == ("regated", LICENSE)
@@ -61,6 +62,7 @@ def test_weights_changed_after_loading_are_recorded_as_trained(base, tmp_path):
     assert "metrics" not in record.source
 
 
+@pytest.mark.slow
 def test_fine_tuned_preset_inherits_license_and_source(base, tmp_path):
     sample = data.load_sample()
     two = sample.take(np.flatnonzero(sample.labels < 2)[:40])

@@ -325,6 +325,7 @@ def test_repository_of_the_other_visibility_gets_nothing(server, folder, publish
     assert "It exists and is neither" in error
 
 
+@pytest.mark.slow
 def test_dry_run_reports_the_visibility_that_is(server, folder, publish):
     server.add("ada/small", {"notes.md": b"the author's"}, private=True)
     code, found = publish(server, folder, "--dry-run")

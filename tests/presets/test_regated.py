@@ -289,6 +289,7 @@ def test_command_converts_on_disk_and_back_to_timm(small, tmp_path, convert_on_d
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.slow
 def test_converted_preset_reports_scores_as_those_of_its_source(tmp_path):
     regated.convert_preset("resnet_bn_cifar10", tmp_path / "full", gating="full")
     old, new = ku.load_record("resnet_bn_cifar10"), ku.load_record(tmp_path / "full")

@@ -55,6 +55,7 @@ def full(tmp_path_factory):
     return out, reporting.analyze(model, out, make_examples(40), control=make_model("plain"))
 
 
+@pytest.mark.slow
 def test_every_measurement_has_its_table_and_its_figures(full):
     out, result = full
     assert result["measured"] == list(MEASUREMENTS)
@@ -107,6 +108,7 @@ def test_page_states_findings_settings_and_files(full):
     }
 
 
+@pytest.mark.slow
 def test_sentences_change_with_the_network(full, tmp_path):
     """Blocks that add nothing can be left out; those of the first report cannot all."""
     model = make_model("residual", blocks=(3, 2))
@@ -125,6 +127,7 @@ def test_sentences_change_with_the_network(full, tmp_path):
     assert found["repeat"] != full[1]["findings"]["repeat"]
 
 
+@pytest.mark.slow
 def test_pictures_without_labels_are_measured_as_far_as_that_goes(tmp_path):
     place = write_pictures(tmp_path / "pictures", 12)
     out = tmp_path / "report"
@@ -141,6 +144,7 @@ def test_pictures_without_labels_are_measured_as_far_as_that_goes(tmp_path):
     assert not (out / "gate_stats_class.csv").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["one", "alike"])
 def test_pictures_that_do_not_differ_leave_numbers_out(tmp_path, kind):
     examples = make_examples(1 if kind == "one" else 24)
@@ -153,6 +157,7 @@ def test_pictures_that_do_not_differ_leave_numbers_out(tmp_path, kind):
     assert "nan" not in (out / "report.html").read_text().lower()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gating", ["coupled", "plain"])
 def test_gated_layers_of_a_language_model_are_observed(tmp_path, gating):
     tokenizer = models.CharacterTokenizer.learn(TEXT.replace("\n", " <eos> ").split())
@@ -193,6 +198,7 @@ def test_network_without_batch_statistics_is_not_recalibrated(tmp_path):
     assert summary["settings"]["batch statistics recalibrated on"] == "none"
 
 
+@pytest.mark.slow
 def test_only_a_report_is_replaced_and_only_if_asked_to(tmp_path):
     out, model, options = tmp_path / "report", make_model(), {"only": ["cka"]}
     reporting.analyze(model, out, make_examples(8), **options)
@@ -233,6 +239,7 @@ def test_bad_options_are_rejected(tmp_path, options, message):
         reporting.analyze(make_model(), tmp_path / "x", make_examples(8), **options)
 
 
+@pytest.mark.slow
 def test_command_in_the_report_makes_it_again(tmp_path):
     folder = tmp_path / "my preset"
     ku.save_preset(make_model(), folder)

@@ -87,6 +87,7 @@ def test_probes_need_a_training_part(model, folder):
         load_inputs(model, folder, probes=5)
 
 
+@pytest.mark.slow
 def test_cifar10_is_found_in_tfds_directory_by_the_name_of_the_preset(tfds_dir):
     model = make_model()
     model.labels = list(data.load_sample().names)  # whatever the network makes of them

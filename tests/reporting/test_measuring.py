@@ -30,6 +30,7 @@ def assert_same(found, expected):
                 assert ours[column] == theirs[column]
 
 
+@pytest.mark.slow
 def test_shared_pass_gives_what_each_measurement_gives_alone(stack):
     inputs, names = (
         make_inputs(),

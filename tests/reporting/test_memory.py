@@ -18,6 +18,7 @@ def model():
     return make_model()
 
 
+@pytest.mark.slow
 def test_pair_of_images_and_labels_is_what_examples_are(model, tmp_path):
     examples = make_examples(8)
     options = {"only": "lesion", "recalibrate": 0}

@@ -74,6 +74,7 @@ def test_pruned_and_fine_tuned_presets_are_saved_with_their_scores(preset, tmp_p
     assert "--prune 2" in (out / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_answers_are_compared_by_name_where_classes_are_numbered_otherwise(preset):
     model = ku.from_preset(preset / "net")
     images = data.load_sample().images[:9]
@@ -100,6 +101,7 @@ def test_intervals_are_paired_with_the_whole_network(preset):
     assert row["low"] == pytest.approx(whole.mean() + expected["low"])
 
 
+@pytest.mark.slow
 def test_pruned_preset_without_recalibration_keeps_its_statistics(preset, tmp_path):
     net, pictures, out = preset / "net", preset / "data" / "test", tmp_path / "r"
     options = {"only": "geometry", "prune": 1, "recalibrate": 0}
@@ -115,6 +117,7 @@ def test_pruned_preset_without_recalibration_keeps_its_statistics(preset, tmp_pa
     np.testing.assert_array_equal(*stem)
 
 
+@pytest.mark.slow
 def test_score_says_if_statistics_are_of_the_scored_images(preset, tmp_path):
     options = {"only": "geometry", "prune": 1}
     reporting.analyze(preset / "net", tmp_path / "r", preset / "data" / "test", **options)

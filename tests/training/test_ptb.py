@@ -13,6 +13,7 @@ import pytest
 
 import keras_unrolled as ku
 from keras_unrolled.engine import checkpoint
+from tests.engine.processes import HANG
 from training import ptb, recipes
 from training.recipes.ptb import RECIPES
 
@@ -51,7 +52,7 @@ def start(texts, workdir, *settings):
 
 
 def finish(process):
-    out, errors = process.communicate(timeout=300)
+    out, errors = process.communicate(timeout=HANG)
     assert process.returncode == 0, errors[-3000:]
     return out
 

@@ -50,6 +50,7 @@ def edit(workdir, change):
     path.write_text(json.dumps(record))
 
 
+@pytest.mark.slow
 def test_finished_run_is_copied_with_a_normalized_record(workdir, zoo):
     (workdir / "preset" / "notes.txt").write_text("not part of the preset")
     record = adopt.adopt(workdir)
