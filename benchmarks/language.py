@@ -5,9 +5,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_unrolled import data, evaluation, models
-from keras_unrolled.data.streams import text_batches
+from keras_unrolled.data.text_batches import TextBatches
+from keras_unrolled.engine.language import StatefulLM, language_objective
 from keras_unrolled.engine.optimizers import make_optimizer
-from keras_unrolled.engine.tensorflow.language import StatefulLM, language_objective
 from keras_unrolled.engine.tensorflow.loop import STEPS_PER_CALL
 from keras_unrolled.engine.tensorflow.step import make_step
 from keras_unrolled.evaluation.perplexity import AT_ONCE
@@ -64,7 +64,7 @@ def train(folder, dtype, compete, rounds):
     words = data.read_words(folder, "train")
     tokenizer = CharacterTokenizer.learn(words)
     ids = [tokenizer.numbers[word] for word in words]
-    stream, _ = text_batches(ids, batch_size=recipe.batch_size, length=recipe.length, epochs=10_000)
+    stream = TextBatches(ids, batch_size=recipe.batch_size, length=recipe.length, epochs=10_000)
     lm = models.character_lm("small", tokenizer=tokenizer, dtype=recipe.precision)
     carried = StatefulLM(lm, recipe.batch_size)
     optimizer = make_optimizer(recipe, 1)

@@ -16,29 +16,35 @@ def rebuilt(model, schedules, images):
     ]
 
 
-def measure(rounds, count=500):
-    """Lesions, orders and repeats of ResNet-20: schedules times images a second, and the peer's.
+def make_schedules(stack):
+    """Lesions, repeats and swaps of what a network of this package can compute: all of its blocks
+    but the transition blocks."""
+    intact = stack.schedule()
+    schedules: dict[str, analysis.Schedule] = {}
+    for stage in stack.movable:
+        schedules |= {f"lesion {name}": intact.lesion(name) for name in stage}
+        schedules |= {f"repeat {name}": intact.repeat(name, 2) for name in stage}
+        for i, a in enumerate(stage):
+            schedules |= {f"swap {a} {b}": intact.swap(a, b) for b in stage[i + 1 :]}
+    return schedules
 
-    Both begin from a model in memory, so that building and compiling count.
+
+def measure(rounds, count=500):
+    """Schedules of ResNet-20: schedules times images a second, and the peer's.
+
+    Both begin from a model in memory, so that building and compiling count in every round.
     """
     model = models.resnet(20, dataset="cifar", num_classes=10)
     model.preprocessor = None
-    stack = analysis.as_stack(model)
-    intact = stack.schedule()
-    # What a network of this package can compute: every block but the transition blocks.
-    names = [name for stage in stack.movable for name in stage]
-    schedules = {f"lesion {name}": intact.lesion(name) for name in names}
-    schedules |= {f"repeat {name}": intact.repeat(name, 2) for name in names}
-    for stage in stack.movable:
-        for i, a in enumerate(stage):
-            schedules |= {f"swap {a} {b}": intact.swap(a, b) for b in stage[i + 1 :]}
     images = np.random.default_rng(0).normal(size=(count, 32, 32, 3)).astype("float32")
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
         began = time.perf_counter()
+        stack = analysis.as_stack(model)
+        schedules = make_schedules(stack)
         analysis.run_schedules(stack, images, schedules)
         between = time.perf_counter()
-        rebuilt(model, {"intact": intact, **schedules}, images)
+        rebuilt(model, {"intact": stack.schedule(), **schedules}, images)
         seconds[0].append(between - began)
         seconds[1].append(time.perf_counter() - between)
         keras.backend.clear_session(free_memory=False)

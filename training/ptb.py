@@ -42,8 +42,8 @@ def run(run):
     check_strategy(strategy)
 
     from keras_unrolled import data
-    from keras_unrolled.data.streams import text_batches
-    from keras_unrolled.engine.tensorflow.language import StatefulLM, language_objective
+    from keras_unrolled.data.text_batches import TextBatches
+    from keras_unrolled.engine.language import StatefulLM, language_objective
     from keras_unrolled.models import CharacterTokenizer, character_lm
 
     texts = {part: data.read_words(options.data_dir, part) for part in ("train", "valid", "test")}
@@ -51,7 +51,7 @@ def run(run):
     if options.smoke:
         texts = {part: words[:SMOKE_WORDS] for part, words in texts.items()}
     tokenizer = CharacterTokenizer.learn(texts["train"])
-    stream, steps_per_epoch = text_batches(
+    stream = TextBatches(
         [tokenizer.numbers[word] for word in texts["train"]],
         batch_size=recipe.batch_size,
         length=recipe.length,
@@ -66,9 +66,11 @@ def run(run):
     _, state = engine.train(
         engine.Job(
             recipe=recipe,
-            build=lambda: StatefulLM(build(recipe.precision), recipe.batch_size),
+            build=lambda: StatefulLM(
+                build(recipe.precision), recipe.batch_size, stream.most_distinct
+            ),
             stream=stream,
-            steps_per_epoch=steps_per_epoch,
+            steps_per_epoch=stream.steps_per_epoch,
             workdir=run.workdir,
             objective=language_objective(recipe),
             evaluate=epochs.evaluate,
@@ -96,12 +98,14 @@ def run(run):
 
 
 def check_strategy(strategy):
-    """Raises `InputError` for several devices, and for a backend other than TensorFlow."""
-    if getattr(strategy, "num_replicas_in_sync", 0) != 1:
+    """Raises `InputError` for several devices."""
+    from keras_unrolled import engine
+
+    count = engine.count_replicas(strategy)
+    if count != 1:
         raise checks.InputError(
-            "Expected one device and TensorFlow, since each text's state is carried on it. "
-            "Received several devices, or another backend. Pass --strategy one, and unset "
-            "KERAS_BACKEND."
+            "Expected one device, since each text's state is carried on it. Received: "
+            f"{count} devices. Pass --strategy one."
         )
 
 

@@ -7,8 +7,8 @@
 - `files`, `decoding`: image files and their pixels.
 - `examples`: labeled images, how they are divided, and how labels are matched.
 - `sources`, `crops`: encoded images that are read by number, and their decoding.
-- `image_batches`, `draws`: training batches as functions of seed and step; `streams`, `augment`: their
-  `tf.data` pipelines.
+- `image_batches`, `text_batches`, `draws`: training batches as functions of seed and step; `streams`,
+  `augment`: their `tf.data` pipelines.
 """
 
 from keras_unrolled.data.decoding import read_image

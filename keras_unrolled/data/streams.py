@@ -6,7 +6,6 @@ into `parts`, one after the other, of which it has what the `worker` of several 
 run that resumes, or has another number of workers, sees the images that an unbroken one would.
 """
 
-import numpy as np
 import tensorflow as tf
 
 from keras_unrolled import checks
@@ -142,45 +141,17 @@ def crop_batches(source, recipe, classes=None):
     return stream
 
 
-def text_batches(ids, *, batch_size, length, epochs):
-    """Batches of parallel streams of words, cut into steps of equal length.
-
-    The text is cut into `batch_size` streams of equal length, which are read side by side; what
-    is left over at its end is left out, as in Kim et al. 2016.
-
-    Args:
-        ids: int array, the words of a text.
-        batch_size: int, streams.
-        length: int, words of each stream per step.
-        epochs: int.
-
-    Returns:
-        A stream of two int32 arrays `(batch_size, length)`, words and the words that follow
-        them; and the number of steps per epoch.
-
-    Raises:
-        InputError: if the text is too short for one step.
-    """
-    each = len(ids) // batch_size
-    steps = (each - 1) // length if each > 1 else 0
-    if steps < 1:
-        raise checks.InputError(
-            f"Expected a text of at least {batch_size * (length + 1):,} words, for {batch_size} "
-            f"streams of {length} words and one more. Received {len(ids):,}. Lower batch_size or "
-            "length."
-        )
-    table = tf.constant(np.reshape(ids[: each * batch_size], (batch_size, each)), tf.int32)
+def stream_text(batches, start):
+    """The stream of a `TextBatches`, from a step on."""
+    table, length = tf.constant(batches.table), batches.length
 
     def piece(i):
-        begin = tf.cast(i % steps, tf.int32) * length
+        begin = tf.cast(batches.begin(i), tf.int32)
         words = table[:, begin : begin + length + 1]
-        words.set_shape((batch_size, length + 1))
+        words.set_shape((table.shape[0], length + 1))
         return words[:, :-1], words[:, 1:]
 
-    def stream(start, parts=1, worker=0, workers=1):
-        return tf.data.Dataset.range(start, epochs * steps).map(piece).prefetch(4)
-
-    return stream, steps
+    return tf.data.Dataset.range(start, batches.total_steps).map(piece).prefetch(4)
 
 
 def _seed(seed, kind, number):

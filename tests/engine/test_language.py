@@ -6,14 +6,11 @@ import pytest
 import tensorflow as tf
 
 from keras_unrolled import InputError, data, evaluation, models
-from keras_unrolled.data.streams import text_batches
+from keras_unrolled.data.text_batches import TextBatches
 from keras_unrolled.engine import TextRecipe
+from keras_unrolled.engine.language import StatefulLM, language_objective
 from keras_unrolled.engine.optimizers import make_optimizer
-from keras_unrolled.engine.tensorflow.language import (
-    StatefulLM,
-    cross_entropy,
-    language_objective,
-)
+from keras_unrolled.engine.tensorflow.language import cross_entropy
 from keras_unrolled.engine.tensorflow.step import make_step
 from tests.engine.kim_reference import Reference
 from training.ptb import Epochs
@@ -84,7 +81,7 @@ def test_hundred_steps_equal_plain_numpy(tokenizer):
     optimizer = make_optimizer(recipe, 2)
     optimizer.build(carried.trainable_variables)
     ids = [tokenizer.numbers[w] for w in WORDS]
-    stream, _ = text_batches(ids, batch_size=3, length=5, epochs=200)
+    stream = TextBatches(ids, batch_size=3, length=5, epochs=200)
     step = make_step(
         carried,
         optimizer,
@@ -104,8 +101,8 @@ def test_hundred_steps_equal_plain_numpy(tokenizer):
 
 
 def test_streams_read_the_text_in_parallel_and_continue():
-    stream, steps = text_batches(np.arange(50), batch_size=4, length=3, epochs=2)
-    assert steps == 3  # twelve words of each text, the last one only as a target
+    stream = TextBatches(np.arange(50), batch_size=4, length=3, epochs=2)
+    assert stream.steps_per_epoch == 3  # twelve words of each text, the last one only as a target
     batches = [(x.numpy(), y.numpy()) for x, y in stream(0)]
     assert len(batches) == 6
     whole = np.concatenate([x for x, _ in batches[:3]], 1)
@@ -208,7 +205,7 @@ def test_rate_is_halved_after_a_poor_epoch_and_the_best_epoch_is_kept(tokenizer,
 
 def test_text_that_is_too_short_is_rejected():
     with pytest.raises(InputError, match=r"Expected a text of at least 120 words"):
-        text_batches(np.arange(100), batch_size=20, length=5, epochs=1)
+        TextBatches(np.arange(100), batch_size=20, length=5, epochs=1)
 
 
 def test_penn_treebank_has_its_known_size(ptb_dir):

@@ -11,14 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from keras_unrolled.data.image_batches import ImageBatches
+from keras_unrolled.data.text_batches import TextBatches
 from keras_unrolled.engine.jax.sharding import divided, replicated
 
 ROOM = 0.5  # of a device's memory, for the data at most
 
 
 def make_batches(job, mesh):
-    """The batches of a job: `DeviceImages` where the data fit the device, else `Streamed`."""
+    """The batches of a job: `DeviceText`, `DeviceImages` if they fit the device, or `Streamed`."""
     stream = job.stream
+    if isinstance(stream, TextBatches):
+        return DeviceText(job, mesh)
     if not isinstance(stream, ImageBatches) or not stream.fits_device:
         return Streamed(job, mesh)
     reason = explain_streaming(stream.images.nbytes, mesh.devices.flat[0])
@@ -79,6 +82,28 @@ def _mirror(places, size):
     """Places beyond `size` pixels as those of the mirrored image."""
     places = jnp.abs(places)
     return jnp.where(places < size, places, 2 * (size - 1) - places)
+
+
+class DeviceText:
+    """A text in the device's memory."""
+
+    def __init__(self, job, mesh):
+        self.source, self.parts = job.stream, job.recipe.accumulate
+        self.sharding = replicated(mesh)
+        self.table = jax.device_put(self.source.table, self.sharding)
+        self.steps_per_call = _steps_per_call(mesh, 100)
+
+    def block(self, step, count):
+        """Where the batches of some steps begin, of which `count` are wanted."""
+        steps = step + np.minimum(np.arange(self.steps_per_call), count - 1)
+        begin = np.repeat(self.source.begin(steps)[:, None], self.parts, 1).astype("int32")
+        return (jax.device_put(begin, self.sharding),)
+
+    def read(self, table, begin):
+        """Words and those that follow them, in a jitted function."""
+        shape = (len(table), self.source.length + 1)
+        words = jax.lax.dynamic_slice(table, (0, begin), shape)
+        return words[:, :-1], words[:, 1:]
 
 
 class Streamed:
