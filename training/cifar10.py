@@ -75,6 +75,7 @@ def run(run):
             stream=stream,
             steps_per_epoch=steps_per_epoch,
             workdir=run.workdir,
+            rate_factors=job.make_gate_factors(recipe),
             evaluate=evaluate if held is not None else None,
             initial_state={"commit": environment.read_commit()},
             checkpoint_every=options.checkpoint_every,

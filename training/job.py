@@ -3,13 +3,14 @@
 import argparse
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from keras_unrolled import checks
 from keras_unrolled.engine import Recipe
 from keras_unrolled.quiet import import_keras
+from training import recipes
 
 KINDS = ("auto", "one", "mirrored", "workers", "tpu")
 
@@ -46,6 +47,8 @@ class Run:
         words = ["--preset", self.name, "--data-dir", "DIR", "--workdir", "DIR"]
         if options.recipe != options.default_recipe:
             words += ["--recipe", options.recipe]
+        if options.init:
+            words += ["--init", "FOLDER" if Path(options.init).exists() else options.init]
         words += ["--smoke"] if options.smoke else []
         words += ["--replicas", str(options.replicas)] if options.replicas else []
         words += ["--set", *options.set] if options.set else []
@@ -68,12 +71,15 @@ def main(module, description, smoke, run, arguments=None):
         workers that are gone; 130 stopped by Ctrl-C.
     """
     options = _make_parser(module, description).parse_args(arguments)
-    default, presets = next(iter(module.RECIPES.items()))
-    options.recipe = getattr(options, "recipe", default)
-    options.default_recipe = default
     try:
-        name = checks.one_of("--preset", options.preset, presets)
-        recipe = module.RECIPES[checks.one_of("--recipe", options.recipe, module.RECIPES)][name]
+        name = checks.one_of("--preset", options.preset, recipes.list_names(module))
+        options.default_recipe = recipes.find_kind(module, name)
+        options.recipe = getattr(options, "recipe", None) or options.default_recipe
+        presets = module.RECIPES[checks.one_of("--recipe", options.recipe, module.RECIPES)]
+        recipe = presets[checks.one_of("--preset", name, presets)]
+        options.init = getattr(options, "init", None)
+        if options.init:
+            recipe = replace(recipe, init=options.init)
         if options.checkpoint_every is not None:
             checks.whole("--checkpoint-every", options.checkpoint_every, least=1, most=10**9)
         recipe = recipe.override([*(smoke(recipe) if options.smoke else []), *options.set])
@@ -107,17 +113,19 @@ def main(module, description, smoke, run, arguments=None):
 
 
 def _make_parser(module, description):
-    default, presets = next(iter(module.RECIPES.items()))
+    default = next(iter(module.RECIPES))
+    names = recipes.list_names(module)
     parser = argparse.ArgumentParser(
         prog=module.PROGRAM,
         description=description,
         formatter_class=argparse.RawTextHelpFormatter,
     )
     add = parser.add_argument
-    add("--preset", required=True, metavar="NAME", help="One of:\n  " + "\n  ".join(presets))
+    add("--preset", required=True, metavar="NAME", help="One of:\n  " + "\n  ".join(names))
     if len(module.RECIPES) > 1:
         kinds = "|".join(module.RECIPES)
-        add("--recipe", default=default, metavar=kinds, help=f"Recipe (default: {default}).")
+        add("--recipe", metavar=kinds, help=f"Recipe (default: {default}, or the preset's own).")
+        add("--init", metavar="PRESET", help="Name, folder or address of a preset to start from.")
     add("--data-dir", required=True, help="Folder of the data.")
     add("--workdir", required=True, help="Folder of the run: checkpoints, log and preset.")
     add(
@@ -174,10 +182,40 @@ def build(recipe, **options):
     """
     from keras_unrolled import models
 
+    if recipe.init is not None:
+        return _load(recipe, **options)
     builders = {"resnet": models.resnet, "highway": models.highway, "plain": models.plain}
     network = dict(recipe.network)
     builder = checks.one_of("network.builder", network.pop("builder", None), builders)
     return builders[builder](**network, **options)
+
+
+def _load(recipe, *, labels=None, dtype=None):
+    """The network of `recipe.init` in the recipe's gating, with its weights."""
+    from keras_unrolled.presets.loading import from_preset
+
+    model = from_preset(recipe.init, gating=recipe.network.get("gating"), dtype=dtype)
+    if labels is not None and list(model.labels or ()) != list(labels):
+        raise checks.InputError(
+            f"Expected a preset with the {len(labels):,} classes of the data. {recipe.init} has others: "
+            f"{', '.join(map(str, list(model.labels or ['none'])[:5]))}. Use keras-unrolled finetune for a "
+            "new head."
+        )
+    return model
+
+
+def make_gate_factors(recipe):
+    """A function of a model for `Job.rate_factors` by the recipe's rate of gates, or None."""
+    if recipe.gate_rate == 1:
+        return None
+
+    def factors(model):
+        blocks = [block for stage in model.backbone.stages for block in stage]
+        gates = [g for b in blocks for g in (b.transform_gate, b.carry_gate) if g is not None]
+        fast = {id(v) for gate in gates for v in gate.trainable_variables}
+        return [recipe.gate_rate if id(v) in fast else 1.0 for v in model.trainable_variables]
+
+    return factors
 
 
 def check_batch(recipe, count):

@@ -27,7 +27,7 @@ def write_preset(run, model, state, *, dataset, trained_on, score, half=False, *
 
     recipe, folder = run.recipe, run.workdir / "preset"
     training = {
-        "recipe": recipe.applicable(),
+        "recipe": _describe_recipe(recipe),
         "command": run.command,
         "dataset": dataset,
         "split": trained_on,
@@ -85,6 +85,14 @@ def describe_machines(state):
     return entries
 
 
+def _describe_recipe(recipe):
+    """The recipe's entries for the record; a folder to start from is named without its place."""
+    entries = recipe.applicable()
+    if Path(entries.get("init", "")).is_dir() and "init" in entries:
+        entries["init"] = Path(entries["init"]).resolve().name
+    return entries
+
+
 def _describe(recipe, dataset):
     network = recipe.network
     if network["builder"] == "character_lm":
@@ -92,7 +100,9 @@ def _describe(recipe, dataset):
             f"Kim et al.'s {network['size']} character-aware language model with gating "
             f"{network['gating']}, on {dataset}"
         )
-    return f"{network['builder']}-{network['depth']} on {dataset}"
+    what = f"{network['builder']}-{network['depth']} on {dataset}"
+    init = _describe_recipe(recipe).get("init")
+    return f"{what}, trained on from {init}" if init else what
 
 
 def draw_log(workdir, name):

@@ -24,7 +24,7 @@ from zoo import build
 def find_recipe(name):
     """The recipe that a published name stands for and its data set, or None."""
     module = recipes.list_modules().get(name)
-    return module and (next(iter(module.RECIPES.values()))[name], module.DATASET)
+    return module and (module.RECIPES[recipes.find_kind(module, name)][name], module.DATASET)
 
 
 def read_run(workdir):

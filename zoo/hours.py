@@ -37,8 +37,9 @@ def make_hours_table():
         "|---|---|" + "---:|" * len(HARDWARE),
     ]
     for kind, presets in RECIPES.items():
+        alike = {name.replace("_adapted", ""): recipe for name, recipe in presets.items()}
         for name in SHOWN:
-            recipe = presets[name]
+            recipe = alike[name]
             operations = count_operations(recipe, all_presets()[name].macs)
             hours = [f"{operations / rate / 3600:.1f}" for rate in HARDWARE.values()]
             family = name.split("_")[0]

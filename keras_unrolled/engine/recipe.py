@@ -174,6 +174,9 @@ class ImageRecipe(Recipe):
         mixup: alpha of mixup, 0 for none.
         cutmix: alpha of CutMix, 0 for none.
         repeats: how often each image occurs in a batch (repeated augmentation).
+        init: name, folder or address of a preset to start from, in the network's gating; None for
+            random weights.
+        gate_rate: factor of the learning rate of the gates.
         **others: see `Recipe`.
     """
 
@@ -190,6 +193,8 @@ class ImageRecipe(Recipe):
     mixup: float = _real(0.0, 0, 100)
     cutmix: float = _real(0.0, 0, 100)
     repeats: int = _whole(1, 1, 100)
+    init: str | None = None
+    gate_rate: float = _real(1.0, 0, 1_000)
 
     step_unit: ClassVar[str] = "images"
 
@@ -220,6 +225,8 @@ class ImageRecipe(Recipe):
             "mixup": not self.mixup,
             "cutmix": not self.cutmix,
             "repeats": self.repeats == 1,
+            "init": self.init is None,
+            "gate_rate": self.gate_rate == 1,
         }
         return super().inactive() | {name for name, off in switched_off.items() if off}
 

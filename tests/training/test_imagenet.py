@@ -1,7 +1,6 @@
 """The program that makes ImageNet presets, on a handful of real photographs."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -26,9 +25,13 @@ CLASSIC = RECIPES["classic"]
 
 def test_every_imagenet_preset_has_three_recipes():
     names = {record.name for record in ku.list_presets(dataset="imagenet")}
-    assert list(RECIPES) == ["classic", "short", "strong"]
-    for presets in RECIPES.values():
+    assert list(RECIPES) == ["classic", "short", "strong", "adapt"]
+    *from_scratch, adapted = RECIPES.values()
+    for presets in from_scratch:
         assert names == presets.keys()
+    # Those that stand for a regated checkpoint learn from there.
+    regated = {n for n in names if ku.load_record(n).origin == "regated"}
+    assert {name.replace("_adapted", "") for name in adapted} == regated
 
 
 @pytest.mark.slow
@@ -42,18 +45,6 @@ def test_recipe_builds_the_network_of_its_record(name):
         for key, value in record.network.items()
     }
     assert model.num_classes == 1000
-
-
-@pytest.fixture
-def data_dir(photographs, tmp_path):
-    """Sixty photographs as class folders: train, and a few of them as val."""
-    for i, path in enumerate(photographs[:60]):
-        place = tmp_path / "data" / "train" / path.parent.name
-        place.mkdir(parents=True)
-        shutil.copy(path, place)
-        if i % 6 == 0:
-            shutil.copytree(place, tmp_path / "data" / "val" / path.parent.name)
-    return tmp_path / "data"
 
 
 def run(data_dir, workdir, *arguments):

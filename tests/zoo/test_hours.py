@@ -14,6 +14,6 @@ def test_short_recipe_costs_the_minutes_that_ffcv_states():
 
 def test_table_has_a_row_for_each_recipe_and_network():
     lines = hours.make_hours_table().splitlines()
-    assert len(lines) == 2 + 3 * 2
+    assert len(lines) == 2 + 4 * 2
     assert lines[2].startswith("| classic, 90 epochs | resnet | ")
     assert lines[2].count("|") == lines[0].count("|")

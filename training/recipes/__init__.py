@@ -9,16 +9,26 @@ from training.recipes import cifar10, imagenet, ptb
 ALL = (cifar10, imagenet, ptb)
 
 
+def list_names(module):
+    """The names of all presets that a data set's recipes train."""
+    return list(dict.fromkeys(name for presets in module.RECIPES.values() for name in presets))
+
+
+def find_kind(module, name):
+    """The name of the recipe of a preset: the data set's first that has it."""
+    return next(kind for kind, presets in module.RECIPES.items() if name in presets)
+
+
 def list_modules(recipe=None):
     """The module of each preset that a recipe trains, a dict by name.
 
     Args:
-        recipe: optional string, the recipe's name; None means each data set's first.
+        recipe: optional string, the recipe's name; None means all.
     """
     return {
         name: module
         for module in ALL
-        for name in module.RECIPES.get(recipe or next(iter(module.RECIPES)), {})
+        for name in (list_names(module) if recipe is None else module.RECIPES.get(recipe, ()))
     }
 
 
@@ -27,10 +37,10 @@ def command(name, recipe=None):
 
     Args:
         name: string.
-        recipe: optional string, the recipe's name; None means the data set's first.
+        recipe: optional string, the recipe's name; None means the preset's first.
     """
     module = list_modules(recipe).get(name)
     if module is None:
         return None
-    flag = f" --recipe {recipe}" if recipe not in (None, next(iter(module.RECIPES))) else ""
+    flag = f" --recipe {recipe}" if recipe not in (None, find_kind(module, name)) else ""
     return f"python {module.PROGRAM} --preset {name}{flag} --data-dir DIR --workdir DIR"

@@ -10,6 +10,7 @@ smoothing and mirrored borders are the best of four choices on train[40000:], ma
 residual network only (docs/results.md).
 """
 
+from dataclasses import replace
 from typing import Any
 
 from keras_unrolled.engine import ImageRecipe
@@ -90,4 +91,24 @@ CLASSIC = {
         for family in families
     },
 }
-RECIPES = {"classic": CLASSIC}
+
+
+def make_adapted(builder, gating):
+    """The recipe that lets the gates of a regated network learn; the residual one is its control."""
+    return replace(
+        make_recipe("resnet"),
+        network={"builder": builder, "gating": gating, "depth": 20, "dataset": "cifar"},
+        init="resnet_bn_cifar10",
+        gate_rate=10.0,
+        epochs=15,
+        warmup_epochs=1,
+        learning_rate=0.05,
+    )
+
+
+ADAPTED = {
+    "resnet_adapted_bn_cifar10": make_adapted("resnet", "residual"),
+    "highway_adapted_bn_cifar10": make_adapted("highway", "coupled"),
+    "highway_c_only_adapted_bn_cifar10": make_adapted("highway", "c_only"),
+}
+RECIPES = {"classic": CLASSIC, "adapt": ADAPTED}

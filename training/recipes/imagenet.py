@@ -9,6 +9,8 @@ Nobody has run them to the end yet; docs/training.md estimates the hours on seve
 - short: after ffcv's ImageNet configurations (Leclerc et al. 2023): 16 epochs, or
   --set epochs=32 or 88; crops of 160 pixels for three quarters of them, then 192. ffcv's rate, 1.7
   for 4,096 images, is scaled to the batch. ffcv adds blurred pooling and averages over a flip.
+- adapt: a regated preset whose gates learn, for a tenth of the epochs: a network that is a Residual one in
+  another form becomes one with gates of its own. Names have "adapted" in them.
 - strong: Wightman et al. 2021, procedure A2; for A1 --set epochs=600 weight_decay=0.01 mixup=0.2
   label_smoothing=0.1. The preset crops 0.875 of an image where A2 was tested with 0.95.
 """
@@ -32,6 +34,10 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "highway_nobn_imagenet": {"builder": "highway", "normalization": None},
     "plain_bn_imagenet": {"builder": "plain"},
 }
+# Names that stand for a regated checkpoint.
+REGATED = [
+    name for name in NETWORKS if "_bn_" in name and "hrelu" not in name and name[:5] != "plain"
+]
 SETTINGS: dict[str, dict[str, Any]] = {
     "classic": {
         "epochs": 90,
@@ -82,4 +88,18 @@ def make_recipe(name, kind="classic"):
     )
 
 
+def make_adapted(name):
+    """The recipe that lets the gates of the regated preset of a name learn."""
+    network = {"builder": "resnet", **NETWORKS[name]}
+    network.setdefault("gating", "residual" if network["builder"] == "resnet" else "coupled")
+    return ImageRecipe(
+        network={"depth": 50, "dataset": "imagenet", **network},
+        augmentation="crop_flip",
+        init="resnet_bn_imagenet",
+        gate_rate=10.0,
+        **{**SETTINGS["short"], "epochs": 10, "learning_rate": 0.1, "warmup_epochs": 1},
+    )
+
+
 RECIPES = {kind: {name: make_recipe(name, kind) for name in NETWORKS} for kind in SETTINGS}
+RECIPES["adapt"] = {name.replace("_bn_", "_adapted_bn_"): make_adapted(name) for name in REGATED}
