@@ -150,7 +150,8 @@ def _compile(function, differentiable, values, x):
 
         many = keras.tree.map_structure(lambda t: tf.TensorSpec([None, *t.shape[1:]], t.dtype), x)
         signature = [[tf.TensorSpec(v.shape, v.dtype) for v in values], many]
-        return tf.function(function, signature, jit_compile=False, autograph=False)
+        traced = tf.function(function, signature, jit_compile=False, autograph=False)
+        return traced.get_concrete_function()  # calls of which are not suspected of retracing
     if backend == "jax":
         import jax
 
