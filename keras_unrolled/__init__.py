@@ -4,10 +4,9 @@ Names are imported on first use, so that `import keras_unrolled` takes milliseco
 """
 
 import importlib
-import importlib.metadata
 from typing import TYPE_CHECKING
 
-from keras_unrolled import registration
+from keras_unrolled import environment, registration
 
 if TYPE_CHECKING:
     from keras_unrolled import analysis, convert, data, evaluation, layers, models, presets
@@ -63,7 +62,7 @@ importlib.import_module("keras_unrolled.presets.resolve")
 
 def __getattr__(name):
     if name == "__version__":
-        return importlib.metadata.version("keras-unrolled")
+        return environment.package_version()
     if name in _PLACES:
         return getattr(importlib.import_module(_PLACES[name]), name)
     if name in __all__:

@@ -10,6 +10,14 @@ from pathlib import Path
 _PACKAGES = ("keras-unrolled", "keras", "keras-hub", "tensorflow", "tensorflow-datasets", "numpy")
 
 
+def package_version():
+    """The version of this package, "unknown" for a checkout that is not installed."""
+    try:
+        return importlib.metadata.version("keras-unrolled")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
 def software_versions():
     """Versions of Python and of the libraries that decide a result."""
     found = {"python": platform.python_version()}

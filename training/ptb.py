@@ -130,10 +130,10 @@ class Epochs:
     def evaluate(self, stateful):
         """The validation perplexity of a `StatefulLM`'s weights, in float32."""
         from keras_unrolled import evaluation
+        from keras_unrolled.models.copying import copy_values
 
         self.model = self.model or self.build()
-        for own, other in zip(self.model.weights, stateful.lm.weights, strict=True):
-            own.assign(other)
+        copy_values(stateful.lm.weights, self.model.weights)
         scores = evaluation.perplexity(self.model, self.words, batch_size=EVALUATION_BATCH)
         return {"valid_perplexity": scores["perplexity"]}
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from keras_unrolled import checks, models
 from keras_unrolled.layers.mixing import check_lesion
+from keras_unrolled.models.copying import copy_values
 
 MOST_STEPS = 10_000
 
@@ -192,8 +193,7 @@ def _build(schedule):
         if layer.name in ("stem", "head_norm")
     ]
     for old, layer in [*pairs, (model.output_dense, new.output_dense)]:
-        for source, target in zip(old.weights, layer.weights, strict=True):
-            target.assign(source)
+        copy_values(old.weights, layer.weights)
     if hasattr(model, "provenance"):
         new.provenance = model.provenance
     return new

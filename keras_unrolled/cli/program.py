@@ -5,14 +5,13 @@ Exit codes: 0 done, 1 our fault, 2 bad input, 130 interrupted, 143 stopped by SI
 """
 
 import argparse
-import importlib.metadata
 import json
 import os
 import sys
 import traceback
 from contextlib import suppress
 
-from keras_unrolled import checks
+from keras_unrolled import checks, environment
 from keras_unrolled.cli import analysis, demo, finetuning, prediction, presets, scoring
 from keras_unrolled.quiet import import_keras
 
@@ -90,7 +89,7 @@ def make_parser():
         epilog="keras-unrolled COMMAND --help describes a command and gives examples.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    version = importlib.metadata.version("keras-unrolled")
+    version = environment.package_version()
     parser.add_argument("--version", action="version", version=f"%(prog)s {version}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for group in GROUPS:

@@ -20,6 +20,7 @@ import numpy as np
 
 from keras_unrolled import checks
 from keras_unrolled.layers.mixing import GATINGS
+from keras_unrolled.models.copying import copy_values
 
 
 def regate(
@@ -103,8 +104,7 @@ def _sigmoid(x):
 
 
 def _copy(old, new):
-    for source, target in zip(old.weights, new.weights, strict=True):
-        target.assign(source)
+    copy_values(old.weights, new.weights)
 
 
 def _scale(variable, factor):

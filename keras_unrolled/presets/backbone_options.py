@@ -4,6 +4,7 @@ import inspect
 from typing import Any
 
 from keras_unrolled import checks, models
+from keras_unrolled.models.copying import copy_values
 
 # Options that a loaded network may be given; the first do not change its scores.
 NEUTRAL = ("layer_dropout_unit", "momentum")
@@ -63,8 +64,7 @@ def apply_options(model: models.ImageClassifier, options: dict[str, Any]) -> mod
             "they change. Keep the number of channels, and a stride of 1 where the first block of a "
             "stage does not project."
         )
-    for ours, theirs in zip(new.weights, model.weights):
-        ours.assign(theirs)
+    copy_values(model.weights, new.weights)
     converter = getattr(new.preprocessor, "image_converter", None)
     if "image_shape" in options and converter is not None and converter.image_size:
         sizes = zip(new.backbone.image_shape, converter.image_size)

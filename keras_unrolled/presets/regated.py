@@ -1,10 +1,9 @@
 """Presets whose weights are those of another checkpoint, with another gating or layout."""
 
-import importlib.metadata
 from pathlib import Path
 from typing import Any
 
-from keras_unrolled import checks, convert, files
+from keras_unrolled import checks, convert, environment, files
 from keras_unrolled.presets import integrity, layout
 from keras_unrolled.presets import record as records
 from keras_unrolled.presets.describing import count_parameters
@@ -60,7 +59,7 @@ def _kept_folder(name, commit):
     """Where the cache keeps a named preset that is made from a commit of its source."""
     import huggingface_hub
 
-    version = importlib.metadata.version("keras-unrolled")
+    version = environment.package_version()
     try:
         folder = huggingface_hub.cached_assets_path(
             "keras_unrolled",

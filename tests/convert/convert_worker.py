@@ -17,6 +17,11 @@ if __name__ == "__main__":
     ku.save_preset(model, out / "preset")
     again = ku.from_preset(out / "preset")
     np.save(out / "scores.npy", again.predict(np.load(images), verbose=0))
+    source = ku.from_preset(checkpoint)  # each keeps its weights while the other is applied
+    pair = [source, ku.convert.regate(source, "full")]
+    first, *others = (model.predict(np.load(images), verbose=0) for model in [*pair, *pair])
+    for scores in others:
+        np.testing.assert_allclose(scores, first, rtol=1e-3, atol=1e-4)
     ku.convert.to_timm(ku.from_preset(checkpoint), out / "timm")
     theirs = keras.applications.ResNet50(weights=None, classes=3)
     ours = ku.convert.from_keras_applications(theirs)

@@ -10,6 +10,7 @@ import numpy as np
 from keras_unrolled import checks, models
 from keras_unrolled.convert.keras_hub.folder import load
 from keras_unrolled.convert.keras_hub.network import build
+from keras_unrolled.models.copying import copy_values, statistics_of
 
 
 def from_keras_hub(
@@ -52,8 +53,7 @@ def from_keras_hub(
         where = str(folder)
         model, theirs = load(folder, dtype)
     _copy(theirs.backbone, model.backbone)
-    for ours, source in zip(model.output_dense.weights, theirs.output_dense.weights, strict=True):
-        ours.assign(source)
+    copy_values(theirs.output_dense.weights, model.output_dense.weights)
     for variable in model.weights:
         if not np.isfinite(keras.ops.convert_to_numpy(variable.value)).all():
             raise checks.InputError(
@@ -66,11 +66,10 @@ def from_keras_hub(
 def _copy(theirs, ours):
     def copy(name, conv=None, norm=None):
         if conv is not None:
-            conv.kernel.assign(theirs.get_layer(f"{name}_conv").kernel)
+            copy_values([theirs.get_layer(f"{name}_conv").kernel], [conv.kernel])
         if norm is not None:
-            for weight in ("gamma", "beta", "moving_mean", "moving_variance"):
-                source = theirs.get_layer(f"{name}_bn")
-                getattr(norm, weight).assign(getattr(source, weight))
+            source = theirs.get_layer(f"{name}_bn")
+            copy_values(statistics_of(source), statistics_of(norm))
 
     stem = ours.get_layer("stem")
     copy("conv1", stem.conv, stem.norm)
