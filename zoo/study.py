@@ -67,6 +67,23 @@ def make_results_table(networks: dict[str, Tables], sizes: dict[str, int]) -> st
     return "\n".join(lines)
 
 
+def make_language_table(networks: dict[str, Tables], sizes: dict[str, int]) -> str:
+    """The gates of the layers between the convolutions and the LSTM of the language models."""
+    lines = ["| network | words | layer | gate | mean | spread | between words | shut | open |"]
+    lines.append("|---|---:|---|---|---|---:|---:|---:|---:|")
+    for name, tables in networks.items():
+        for row in tables["gate_stats"]:
+            gate = {"transform": "T", "carry": "C"}[row["gate"]]
+            mean = f"{row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+            spread = f"{row['std']:.3f} | {row['between_images']:.3f}"
+            ends = f"{row['shut']:.1%} | {row['open']:.1%}"
+            lines.append(
+                f"| `{name}` | {sizes[name]:,} | {row['block']} | {gate}, {row['kind']} | {mean} | {spread} "
+                f"| {ends} |"
+            )
+    return "\n".join(lines)
+
+
 def adopt(report: Path) -> str:
     """Copies the tables of a report; returns the preset's name."""
     summary = read_json(report / "report.json")
@@ -113,7 +130,10 @@ def write_page() -> None:
     sizes = {path.name: read_json(path / "report.json")["n"] for path in folders}
     page = PAGE.read_text(encoding="utf-8")
     page = fill(page, "claims", "zoo.study", make_claims_table())
+    texts = {record.name for record in list_presets(dataset="ptb")}
+    language = {name: networks.pop(name) for name in sorted(texts & networks.keys())}
     page = fill(page, "measurements", "zoo.study", make_results_table(networks, sizes))
+    page = fill(page, "language", "zoo.study", make_language_table(language, sizes))
     write_text(PAGE, page)
     lesions = Table(networks[SHOWN]["lesion"])
     figures.plot_lesion(lesions, FIGURE, list_presets(SHOWN)[0].network["gating"])

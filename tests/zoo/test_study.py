@@ -146,6 +146,15 @@ def test_report_is_adopted_with_short_numbers(tmp_path, monkeypatch, capsys):
     assert "Expected the report of a preset" in capsys.readouterr().err
 
 
+def test_gates_of_language_models_have_a_table_of_their_own():
+    row = {"block": "layer1", "gate": "transform", "kind": "free", "mean": 0.25, "std": 0.1}
+    row |= {"between_images": 0.05, "shut": 0.12, "open": 0.0, "low": 0.24, "high": 0.26}
+    table = study.make_language_table({"lm": {"gate_stats": [row]}}, {"lm": 7})
+    assert table.splitlines()[-1] == (
+        "| `lm` | 7 | layer1 | T, free | 0.250 (0.240 to 0.260) | 0.100 | 0.050 | 12.0% | 0.0% |"
+    )
+
+
 def test_page_has_what_the_tables_say(tmp_path, monkeypatch):
     page = tmp_path / "page.md"
     page.write_text(study.PAGE.read_text())
