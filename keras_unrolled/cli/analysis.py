@@ -158,7 +158,8 @@ def summarize(result):
     from keras_unrolled.reporting.pages import group_reasons
     from keras_unrolled.reporting.verdicts import sum_up
 
-    lines = ["{preset}: {n:,} of {dataset}, {split}".format(**result)]
+    place = dict.fromkeys([result["dataset"], result["split"]])
+    lines = ["{preset}: {n:,} of ".format(**result) + ", ".join(place)]
     for name, findings in result["findings"].items():
         lines.append(f"{name}: {sum_up(f['verdict'] for f in findings)} (the iterative view)")
     skipped = group_reasons(result["skipped"])

@@ -261,7 +261,7 @@ def _describe(stack, name, inputs, found, context):
         "gating": context.gating,
         "blocks by stage": " + ".join(str(len(stage)) for stage in context.stages),
         "weights": f"{stack.model.count_params():,}",
-        "data": f"{inputs.dataset}, {inputs.split}",
+        "data": inputs.place,
         "images or words": f"{len(inputs):,}",
         "labels": "yes" if inputs.labels is not None else "no",
         "batch statistics recalibrated on": inputs.calibrated_on if found.recalibrated else "none",

@@ -48,6 +48,11 @@ class Inputs:
     def __len__(self) -> int:
         return len(self.values)
 
+    @property
+    def place(self) -> str:
+        """The data set and the part of it; a folder without parts is named once."""
+        return self.dataset if self.split == self.dataset else f"{self.dataset}, {self.split}"
+
 
 def load_inputs(
     model: Any,

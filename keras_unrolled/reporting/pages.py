@@ -31,7 +31,7 @@ def write_page(path, name, inputs, found, findings, drawn, settings):
     what += "" if len(inputs) == 1 else "s"
     page = Page(
         f"What the blocks of {name} do",
-        f"Measured on {len(inputs):,} {what} of {inputs.dataset} ({inputs.split}).",
+        f"Measured on {len(inputs):,} {what} of {inputs.place}.",
     )
     _introduce(page, inputs, found, findings)
     for experiment in BY_NAME.values():
