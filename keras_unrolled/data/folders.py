@@ -68,13 +68,15 @@ def load_folder(folder: str | Path, *, least: int = 2) -> Examples:
         )
     rows = [(classes.index(names[place]), path) for place in places for path in images[place]]
     rows.sort(key=lambda row: (row[0], row[1].as_posix()))
-    rows, repeated = _drop_repeated(rows)
+    rows, repeated, shared = _drop_repeated(rows)
     others = [path for paths in found.values() for path in paths if not is_image(path)]
     notes = describe_merged(place.name for place in places)
     if others:
         notes.append(f"{len(others):,} files in {folder} were left out: {count_kinds(others)}")
     if repeated:
         notes.append(f"{repeated:,} links to images of the same class were left out")
+    if shared:
+        notes.append(f"{shared:,} links lead to an image of another class, which is in both")
     return Examples(
         ImageFiles([path for _, path in rows], root=folder),
         np.array([label for label, _ in rows], "int64"),
@@ -84,18 +86,23 @@ def load_folder(folder: str | Path, *, least: int = 2) -> Examples:
     )
 
 
-def _drop_repeated(rows: Iterable[tuple[int, Path]]) -> tuple[list[tuple[int, Path]], int]:
+def _drop_repeated(
+    rows: Iterable[tuple[int, Path]],
+) -> tuple[list[tuple[int, Path]], int, int]:
     """Labels and paths without further links to a file of the same class, and how many these are.
 
-    Such an image would be trained on and held out.
+    Such an image would be trained on and held out. The third value counts files of another class,
+    too, which stay.
     """
-    seen, kept, repeated = set(), [], 0
+    seen: dict[tuple[int, int], set[int]] = {}
+    kept, repeated, shared = [], 0, 0
     for label, path in rows:
         status = path.stat()
-        key = label, status.st_dev, status.st_ino
-        if key in seen:
+        labels = seen.setdefault((status.st_dev, status.st_ino), set())
+        if label in labels:
             repeated += 1
             continue
-        seen.add(key)
+        shared += bool(labels)
+        labels.add(label)
         kept.append((label, path))
-    return kept, repeated
+    return kept, repeated, shared

@@ -130,6 +130,7 @@ def test_links_to_an_image_of_the_same_class_are_left_out(folder):
     examples = data.load_folder(folder)
     assert np.bincount(examples.labels).tolist() == [4, 8]
     assert sum("links to images of the same class" in note for note in examples.notes) == 1
+    assert "4 links lead to an image of another class, which is in both" in examples.notes
 
 
 def test_links_are_followed_and_circles_end(folder, tmp_path):
