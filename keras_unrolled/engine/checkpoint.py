@@ -178,9 +178,16 @@ def restore(workdir, variables, recipe, identity=None):
     return manifest["state"]
 
 
+def _describe_change(key, old, new):
+    if all(isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) for value in (old, new)):
+        what = "names or content of their files, classes or parts" if "data" in key else "content"
+        return f"{key} is not the same: other {what} (hash {old[:8]}, now {new[:8]})"
+    return f"{key} was {old!r} and is now {new!r}"
+
+
 def _check_same(workdir, saved, wanted):
     differences = [
-        f"{key} was {saved.get(key)!r} and is now {wanted.get(key)!r}"
+        _describe_change(key, saved.get(key), wanted.get(key))
         for key in sorted({*saved, *wanted})
         if saved.get(key) != wanted.get(key)
     ]
