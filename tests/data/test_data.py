@@ -1,3 +1,4 @@
+import re
 import shutil
 
 import numpy as np
@@ -73,3 +74,24 @@ def test_data_set_that_is_not_there_is_reported_with_what_to_do(tfds_dir, tmp_pa
     ):
         with pytest.raises(InputError, match=message):
             data.load(source, place)
+
+
+@pytest.mark.parametrize(
+    ("split", "reason"),
+    [
+        ("train[:0%]", "no images"),
+        ("train[99%:1%]", "no images"),
+        ("train[:x]", "Unrecognized split format"),
+        ("train[:60000]", "50000 examples"),
+        ("train-test", "Unknown split"),
+        ("train+test[:1]", "2 parts"),
+    ],
+    ids=["none", "reversed", "malformed", "beyond", "unknown", "two"],
+)
+def test_part_that_cannot_be_read_is_rejected_with_an_example(tfds_dir, split, reason):
+    message = rf"Received: {re.escape(repr(split))} \(.*{reason}.*for instance train\[:10%\]"
+    with pytest.raises(InputError, match=message):
+        data.load(f"cifar10:{split}", tfds_dir)
+    if reason != "2 parts":
+        with pytest.raises(InputError, match=message):
+            data.load_cifar10(tfds_dir, split)
