@@ -33,7 +33,7 @@ def load(
         InputError: as `load_folder`, `load_csv` and `load_tfds`, for a data directory of a folder
             or CSV file, and for a divided folder that has none of the splits.
     """
-    path = Path(str(source)).expanduser()
+    path = Path(str(checks.named("the data", source))).expanduser()
     is_table = path.suffix.lower() in tables.SUFFIXES
     if is_table or path.is_dir():
         _check_no_data_dir(source, data_dir)
@@ -103,7 +103,7 @@ def load_parts(
 
     if isinstance(source, Examples):
         return Parts(source, *split_indices(source, held_out, seed))
-    folders, notes = find_parts(str(source))
+    folders, notes = find_parts(str(checks.named("the data", source)))
     if not folders:
         examples = read(load(source, data_dir))
         return Parts(examples, *split_indices(examples, held_out, seed))

@@ -18,7 +18,7 @@ def read_words(folder: str | Path, split: str) -> list[str]:
     Raises:
         InputError: if there is no such file, it is empty, or not UTF-8.
     """
-    path = Path(folder).expanduser() / f"{split}.txt"
+    path = Path(checks.named("the folder of the text", folder)).expanduser() / f"{split}.txt"
     if not path.is_file():
         raise checks.InputError(
             f"Expected a text of one sentence a line in {path}. Found none. Give --data-dir, a folder "

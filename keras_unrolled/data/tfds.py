@@ -28,7 +28,9 @@ def load_cifar10(data_dir: str | Path | None, split: str) -> Examples:
     Raises:
         InputError: if the data set has not been prepared there, or as `parse_split`.
     """
-    place = data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+    place = checks.named("data_dir", data_dir) or os.environ.get(
+        "TFDS_DATA_DIR", "~/tensorflow_datasets"
+    )
     if not importlib.util.find_spec("tensorflow"):
         folder = records.find_version(place, "cifar10")
         if folder is None:
@@ -173,7 +175,9 @@ def load_tfds(
 
     tfds.disable_progress_bar()
     name, _, given = str(name).partition(":")
-    place = data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+    place = checks.named("data_dir", data_dir) or os.environ.get(
+        "TFDS_DATA_DIR", "~/tensorflow_datasets"
+    )
     try:
         builder = tfds.builder(name, data_dir=data_dir and str(Path(data_dir).expanduser()))
     except Exception as error:  # whatever a name may lead to

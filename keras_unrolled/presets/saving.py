@@ -77,9 +77,8 @@ def check_target(folder, *, overwrite):
     Raises:
         InputError: for a folder that cannot be written or must not be replaced.
     """
-    folder = Path(folder).expanduser()
     files.check_writable(folder)
-    folder = folder.resolve()
+    folder = Path(folder).expanduser().resolve()
     files.check_writable(folder.parent)
     if not folder.name or folder.is_mount():
         raise checks.InputError(

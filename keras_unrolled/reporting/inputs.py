@@ -185,6 +185,8 @@ def choose(examples: data.Examples, count: int, seed: int = 0) -> data.Examples:
 
 def _find_dataset(dataset, data_dir, known_as):
     """The data set, and TFDS's directory or None."""
+    checks.named("dataset", dataset)
+    checks.named("data_dir", data_dir)
     if dataset is not None or data_dir is None:
         return SAMPLE if dataset is None else dataset, data_dir
     place = Path(data_dir).expanduser()

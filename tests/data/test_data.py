@@ -95,3 +95,21 @@ def test_part_that_cannot_be_read_is_rejected_with_an_example(tfds_dir, split, r
     if reason != "2 parts":
         with pytest.raises(InputError, match=message):
             data.load_cifar10(tfds_dir, split)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        data.load,
+        data.load_folder,
+        lambda place: data.load_parts(place, 0.2, 0),
+        lambda place: data.load("beans", place),
+        lambda place: data.load_cifar10(place, "test"),
+        lambda place: data.read_words(place, "test"),
+    ],
+    ids=["load", "load_folder", "load_parts", "load_tfds", "load_cifar10", "read_words"],
+)
+def test_empty_path_is_not_the_current_folder(folder, monkeypatch, read):
+    monkeypatch.chdir(folder)
+    with pytest.raises(InputError, match="'', which is empty"):
+        read("")
