@@ -79,8 +79,8 @@ def parse_split(name, builder, split, *, several=False):
         instruction = tfds.core.ReadInstruction.from_spec(split)
         parts = instruction.to_absolute(splits)
     except (AssertionError, KeyError, ValueError) as error:
-        last_line = str(error).strip().splitlines()[-1:]
-        raise _not_a_part(name, splits, split, checks.first_line(*last_line or [error])) from error
+        reason = (str(error).strip().splitlines() or [repr(error)])[-1]
+        raise _not_a_part(name, splits, split, checks.first_line(reason)) from error
     counts = [splits[part.splitname].num_examples for part in parts]
     if not any((p.from_ or 0) < (n if p.to is None else p.to) for p, n in zip(parts, counts)):
         raise _not_a_part(name, splits, split, "which has no images")
