@@ -55,3 +55,13 @@ def test_folder_that_may_not_be_read_is_left_out_by_predict_only(folder, capsys,
         data.load_folder(folder)
     with pytest.raises(InputError, match=r"closed\. It may not be read"):
         list(listing.walk(closed, skip_closed=True))
+
+
+def test_class_folder_that_may_not_be_read_is_named(tmp_path):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    if os.access(closed, os.R_OK):
+        pytest.skip("this user may read everything")
+    with pytest.raises(InputError, match="closed"):
+        data.load_folder(tmp_path)
+    closed.chmod(0o755)
