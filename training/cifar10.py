@@ -29,27 +29,24 @@ def main(arguments=None):
     return job.main(cifar10, __doc__, smoke, run, arguments)
 
 
-def run(run):
-    """Trains, scores and writes the preset."""
-    from keras_unrolled import engine
+def load_parts(recipe, options):
+    """The images to train on, and those held out or None."""
+    from keras_unrolled import data
 
-    recipe, options = run.recipe, run.options
-    strategy = engine.make_strategy(
-        options.replicas, kind=options.strategy, timeout=options.timeout
-    )
-
-    from keras_unrolled import data, evaluation
-    from keras_unrolled.data.image_batches import ImageBatches
-
-    train = data.load_cifar10(options.data_dir, "train")
-    held: Any = None
+    train, held = data.load_cifar10(options.data_dir, "train"), None
     if recipe.holdout:
         train, held = train.part("train", 0, -recipe.holdout), train.part("train", -recipe.holdout)
     if options.smoke:
         train = train.part("train", 0, SMOKE_EXAMPLES)
     job.check_batch(recipe, len(train))
-    steps_per_epoch = len(train) // recipe.batch_size
-    stream = ImageBatches(
+    return train, held
+
+
+def make_stream(recipe, train, steps_per_epoch):
+    """The training batches of a recipe."""
+    from keras_unrolled.data.image_batches import ImageBatches
+
+    return ImageBatches(
         train.images,
         train.labels,
         batch_size=recipe.batch_size,
@@ -63,19 +60,43 @@ def run(run):
         classes=len(train.names),
     )
 
+
+def run(run):
+    """Trains, scores and writes the preset."""
+    from keras_unrolled import engine
+
+    recipe, options = run.recipe, run.options
+    strategy = engine.make_strategy(
+        options.replicas, kind=options.strategy, timeout=options.timeout
+    )
+
+    from keras_unrolled import data, evaluation
+    from keras_unrolled.engine.objectives import classification
+
+    train, held = load_parts(recipe, options)
+    steps_per_epoch = len(train) // recipe.batch_size
+
     def evaluate(model):
         scores = evaluation.predict(model, held.images)
         return {"held_out_accuracy": evaluation.accuracy(scores, held.labels)}
+
+    teachers: list[Any] = []
+
+    def build():
+        model = job.build(recipe, labels=train.names, dtype=recipe.precision)
+        teachers[:] = job.load_teachers(recipe, model)
+        return model
 
     workers = engine.count_workers(strategy)
     model, state = engine.train(
         engine.Job(
             recipe=recipe,
-            build=lambda: job.build(recipe, labels=train.names, dtype=recipe.precision),
-            stream=stream,
+            build=build,
+            stream=make_stream(recipe, train, steps_per_epoch),
             steps_per_epoch=steps_per_epoch,
             workdir=run.workdir,
             rate_factors=job.make_gate_factors(recipe),
+            objective=classification(recipe, teachers=teachers),
             evaluate=evaluate if held is not None else None,
             initial_state={"commit": environment.read_commit()},
             checkpoint_every=options.checkpoint_every,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from keras_unrolled import checks
 from keras_unrolled.engine import Recipe
 from keras_unrolled.quiet import import_keras
@@ -203,6 +205,33 @@ def _load(recipe, *, labels=None, dtype=None):
             "new head."
         )
     return model
+
+
+def load_teachers(recipe, student):
+    """The networks of `recipe.teachers`, which must read images as the student does.
+
+    Raises:
+        InputError: for a preset with other classes or another preprocessor.
+    """
+    from keras_unrolled.presets.loading import from_preset
+
+    teachers = [from_preset(name, dtype=recipe.precision) for name in recipe.teachers]
+    for name, teacher in zip(recipe.teachers, teachers):
+        for what, ours, theirs in (
+            ("the data's classes", student.labels, teacher.labels),
+            ("the student's preprocessor", _scale_of(student), _scale_of(teacher)),
+        ):
+            if ours != theirs:
+                raise checks.InputError(
+                    f"Expected a teacher with {what}, {ours!r:.80}. {name} has {theirs!r:.80}. Take "
+                    "another teacher."
+                )
+    return teachers
+
+
+def _scale_of(model):
+    converter = model.preprocessor.image_converter
+    return [np.ravel(value).tolist() for value in (converter.scale, converter.offset)]
 
 
 def make_gate_factors(recipe):

@@ -5,6 +5,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +15,9 @@ from keras_unrolled.data.broken import check_images
 from keras_unrolled.data.examples import Examples, align, split_indices
 from keras_unrolled.data.files import ImageFiles
 from keras_unrolled.data.folders import load_folder
+from keras_unrolled.data.memory import as_examples, is_path
 from keras_unrolled.data.parts import find_parts
-from keras_unrolled.data.tfds import load_tfds
+from keras_unrolled.data.tfds import TFDSImages, load_tfds
 
 
 def load(
@@ -77,7 +79,7 @@ class Parts:
 
 
 def load_parts(
-    source: str | Path | Examples,
+    source: Any,
     held_out: float,
     seed: int,
     data_dir: str | Path | None = None,
@@ -88,7 +90,7 @@ def load_parts(
     """The parts of a data set, which are divided here unless its folder is divided already.
 
     Args:
-        source: `Examples`, or as in `load`.
+        source: `Examples` or a pair of images and labels as `as_examples` takes it, or as in `load`.
         held_out: float in (0, 1), the part of each class to hold out where there is no validation
             part.
         seed: int, of that.
@@ -104,8 +106,14 @@ def load_parts(
     def read(place):
         return check_images(place, skip=skip_broken)
 
-    if isinstance(source, Examples):
-        return Parts(source, *split_indices(source, held_out, seed))
+    if not is_path(source):
+        examples, has_labels = as_examples(source)
+        if not has_labels:
+            raise checks.InputError(
+                "Expected labels with the images to train on. Received an array alone. Pass the pair "
+                "(images, labels), or Examples."
+            )
+        return Parts(examples, *split_indices(examples, held_out, seed))
     folders, notes = find_parts(str(checks.named("the data", source)))
     if not folders:
         examples = read(load(source, data_dir))
@@ -135,6 +143,26 @@ def load_parts(
     )
     indices = list(range(len(both)))
     return Parts(both, indices[: len(train)], indices[len(train) :], test, divided=True)
+
+
+def choose(examples: Examples, count: int, seed: int = 0) -> Examples:
+    """As many of some examples; `split` says which.
+
+    Of data in the order of their classes, as folders are, images are drawn at random, evenly over the
+    whole; of others the first ones are taken.
+    """
+    total = len(examples)
+    if total <= count:
+        return examples
+    in_order = bool((np.diff(examples.labels) >= 0).all())
+    if not in_order or isinstance(examples.images, TFDSImages):  # which is read from its start
+        return examples.part(examples.split, 0, count)
+    order = np.random.default_rng(seed).permutation(total)
+    order = order[np.argsort(examples.labels[order], kind="stable")]
+    places = ((np.arange(count) + 0.5) * total / count).astype(int)
+    part = examples.take(np.sort(order[places]))
+    split = f"{examples.split}, {count:,} of {total:,} drawn with seed {seed}"
+    return dataclasses.replace(part, split=split)
 
 
 def _with_notes(examples: Examples, notes: list[str]) -> Examples:

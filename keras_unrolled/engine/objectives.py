@@ -36,12 +36,21 @@ def weigh(losses, targets, class_weights):
     return losses * ops.cast(ops.matmul(targets, weights), losses.dtype)
 
 
-def classification(recipe, class_weights=None):
+def ask_teachers(teachers, images):
+    """The mean of the probabilities `(n, classes)` that some classifiers give to images."""
+    scores = [ops.cast(teacher(images, training=False), "float32") for teacher in teachers]
+    return ops.stop_gradient(sum(ops.softmax(s, -1) for s in scores) / len(scores))
+
+
+def classification(recipe, class_weights=None, teachers=()):
     """The objective of a classifier, as a step takes one.
 
     Args:
         recipe: an `ImageRecipe`.
         class_weights: list of float, one per class, or None for equal weights.
+        teachers: sequence of classifiers, whose mean answer is the target in place of the labels
+            (knowledge distillation, Hinton et al. 2015; on the student's own views, Beyer et al. 2022).
+            It is looked at when the objective is called.
 
     Returns:
         A function of (model, images, labels) that returns the share of these examples in the
@@ -56,6 +65,8 @@ def classification(recipe, class_weights=None):
             labels = ops.argmax(labels, -1)
         else:
             targets = ops.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
+        if teachers:
+            targets = ops.cast(ask_teachers(teachers, images), logits.dtype)
         losses = weigh(losses_of(targets, logits), targets, class_weights)
         hits = ops.equal(ops.argmax(logits, -1), ops.cast(labels, "int32"))
         return (

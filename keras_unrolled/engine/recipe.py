@@ -177,6 +177,8 @@ class ImageRecipe(Recipe):
         init: name, folder or address of a preset to start from, in the network's gating; None for
             random weights.
         gate_rate: factor of the learning rate of the gates.
+        teachers: names, folders or addresses of presets whose mean answer to each augmented image is
+            learned in place of its label.
         **others: see `Recipe`.
     """
 
@@ -195,6 +197,7 @@ class ImageRecipe(Recipe):
     repeats: int = _whole(1, 1, 100)
     init: str | None = None
     gate_rate: float = _real(1.0, 0, 1_000)
+    teachers: tuple[str, ...] = ()
 
     step_unit: ClassVar[str] = "images"
 
@@ -208,6 +211,8 @@ class ImageRecipe(Recipe):
                 f"Expected `ramp` to be two fractions of the epochs. Received: ramp={self.ramp!r}. "
                 "Write for instance ramp=[0.5,0.8]."
             )
+        teachers = _sequence("teachers", self.teachers, '["resnet_bn_cifar10"]')
+        object.__setattr__(self, "teachers", teachers)
         checks.real("ramp[0]", self.ramp[0], least=0, most=1)
         checks.real("ramp[1]", self.ramp[1], least=self.ramp[0], most=1)
 
@@ -227,6 +232,7 @@ class ImageRecipe(Recipe):
             "repeats": self.repeats == 1,
             "init": self.init is None,
             "gate_rate": self.gate_rate == 1,
+            "teachers": not self.teachers,
         }
         return super().inactive() | {name for name, off in switched_off.items() if off}
 

@@ -124,7 +124,7 @@ def cache_images(images, converter, path) -> np.ndarray:
     Args:
         images: `ImageFiles`, `TFDSImages` or a uint8 array.
         converter: an `ImageConverter`.
-        path: path of the `.npy` file; if it exists it is used as it is.
+        path: path of the `.npy` file; if it is there as it was written, it is used.
 
     Returns:
         A memory-mapped uint8 array `(n, height, width, 3)`: the center of each image, in the size
@@ -133,7 +133,7 @@ def cache_images(images, converter, path) -> np.ndarray:
     Raises:
         InputError: if an image does not decode, or the disk is too small.
     """
-    if not path.exists():
+    if not _is_whole(path):
         window = make_window(converter)
         first = window(_first(images))
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -152,7 +152,20 @@ def cache_images(images, converter, path) -> np.ndarray:
                         f"{first.shape[:2]} and {image.shape[:2]}. Resize them first."
                     )
                 file.write(np.ascontiguousarray(image, "uint8"))
+        files.write_text(_hash_of(path), files.fingerprint(path)["sha256"])
     return np.load(path, mmap_mode="r")
+
+
+def _hash_of(path):
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _is_whole(path):
+    """Whether a file of images is there and has the hash noted next to it."""
+    noted = _hash_of(path)
+    if not (path.is_file() and noted.is_file()):
+        return False
+    return noted.read_text(encoding="utf-8", errors="replace") == files.fingerprint(path)["sha256"]
 
 
 def make_window(converter):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_unrolled import data, environment, evaluation
+from keras_unrolled import environment, evaluation
 from keras_unrolled.finetuning import report
 from keras_unrolled.presets.saving import portable, save_preset
 
@@ -94,7 +94,7 @@ def _describe_training(run, states):
 def _make_metric(run, accuracy):
     """The record's score on the held-out images."""
     source, converter = run.source, run.converter
-    name = source.split if isinstance(source, data.Examples) else Path(source).resolve().name
+    name = run.examples.split if source is None else Path(source).resolve().name
     name = name.encode("utf-8", "backslashreplace").decode()  # of a folder in another encoding
     origin = (
         "the part of the data that is held out"

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_unrolled import checks, data, engine, evaluation, files
+from keras_unrolled.data.memory import as_bytes, is_path
 from keras_unrolled.finetuning.images import fingerprint, open_images
 from keras_unrolled.finetuning.options import Options
 from keras_unrolled.finetuning.phases import (
@@ -32,7 +33,7 @@ KINDS = ("auto", "one", "mirrored")
 
 def finetune(
     preset: str | Path,
-    data: str | Path | data.Examples,
+    data: Any,
     out: str | Path,
     *,
     data_dir: str | Path | None = None,
@@ -53,7 +54,8 @@ def finetune(
 
     Args:
         preset: name, folder or address of the preset to start from.
-        data: `Examples`; path of a folder with one folder of images for each class, or of two such
+        data: `Examples`, or a pair of images `(n, height, width, channels)` on a scale of 0 to 255 and
+            class numbers `(n,)`; path of a folder with one folder of images for each class, or of two such
             folders `train` and `val`; path of a CSV file with the columns file and label; or the
             name of a data set of TFDS, such as "beans" or "cifar10:train[:5%]".
         out: path of the preset's folder to make.
@@ -85,7 +87,7 @@ def finetune(
     with files.locked(run.partial):
         try:
             model, states = run.train(devices)
-        except (checks.InputError, OSError):
+        except Exception:
             if not any(folder.exists() for folder in run.folders.values()):
                 shutil.rmtree(run.partial, ignore_errors=True)  # there is nothing to resume
             raise
@@ -94,8 +96,10 @@ def finetune(
 
 def _check_apart(source, out):
     """Raises `InputError` for a preset within its own data, where it would become a class."""
+    if not is_path(source):
+        return
     folder, out = (Path(str(p)).expanduser().resolve() for p in (source, out))
-    if not isinstance(source, data.Examples) and folder.is_dir() and out.is_relative_to(folder):
+    if folder.is_dir() and out.is_relative_to(folder):
         raise checks.InputError(
             f"Expected a folder for the preset outside of the data in {source}. Received: {out}. "
             "Choose another folder."
@@ -114,7 +118,7 @@ class Finetuning:
                 "image preset, such as highway_bn_cifar10."
             )
         self.base = base.name if base is not None else folder.name
-        self.source = source if isinstance(source, data.Examples) else str(source)
+        self.source = str(source) if is_path(source) else None
         parts = data.load_parts(
             source,
             options.held_out,
@@ -145,6 +149,7 @@ class Finetuning:
         options = self.options
         keras.utils.set_random_seed(options.seed)
         probe = self._load()
+        self.examples = as_bytes(self.examples, probe.backbone.image_shape[-1])
         if options.stages is not None:
             checks.whole("stages", options.stages, least=1, most=len(probe.backbone.stages))
         # The preset, and at the start two checkpoints: better now than after the training.

@@ -4,6 +4,7 @@ import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 import keras
@@ -88,10 +89,21 @@ def check_images(images: Any, channels: int = 3) -> None:
         _check_shape(part.shape, "" if is_list else "n, ", channels)
         if not part.size:
             raise checks.InputError("Expected images. Received none. Pass one at least.")
-    parts = [part for part in parts if part.size and part.dtype.kind in "fiub"]
+    others = [p.dtype for p in parts if p.dtype.kind not in "fiub" and str(p.dtype) != "bfloat16"]
+    if others or images is None or isinstance(images, (str, PurePath)):
+        raise checks.InputError(
+            f"Expected images as numbers. Received: {others[0] if others else repr(images)[:80]}. Read "
+            "files with keras_unrolled.data.read_image, and np.stack those of one size."
+        )
+    parts = [part for part in parts if part.dtype.kind in "fiub"]
     if not parts:
         return
-    low, high = (float(find(map(f, parts))) for find, f in ((min, np.min), (max, np.max)))
+    low, high = (float(find([find(part) for part in parts])) for find in (np.min, np.max))
+    if not np.isfinite([low, high]).all():
+        raise checks.InputError(
+            f"{SCALE}Received NaN or infinity. Find the images that have it: "
+            "np.isfinite(images).all((1, 2, 3))."
+        )
     if high > 1023:  # what resizing adds to 255 is less
         raise checks.InputError(
             f"{SCALE}Received values up to {high:,.0f} ({parts[0].dtype}). Divide those of 16 bits by "
@@ -99,6 +111,8 @@ def check_images(images: Any, channels: int = 3) -> None:
         )
     if low >= 0 and 0 < high <= 1:
         _warn(f"{SCALE}Received values from 0 to 1, which are almost black. Multiply them by 255.")
+    elif low <= -16:
+        _warn(f"{SCALE}Received values from {low:.4g} to {high:.4g}. Add what was taken from them.")
     elif -16 < low < 0 and high < 16:
         _warn(
             f"{SCALE}Received values from {low:.2g} to {high:.2g}, as of images that are normalized "

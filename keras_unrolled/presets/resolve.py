@@ -12,8 +12,8 @@ from keras_unrolled.presets.record import Record
 def resolve(preset, *, weights=True, revision=None, token=None, local_files_only=False):
     """Finds a preset's files and its record.
 
-    A preset is looked for as a folder, in the package, in the local cache and on the Hub, in
-    this order. What is fetched has been compared with the hashes that the Hub states; the
+    The name of a preset stands for that preset, whatever folders there are: `./NAME` is a folder of that
+    name. A name is looked for in the package, in the local cache and on the Hub, in this order. What is fetched has been compared with the hashes that the Hub states; the
     record's own are for the caller to compare (`record.verify`).
 
     Args:
@@ -43,7 +43,7 @@ def resolve(preset, *, weights=True, revision=None, token=None, local_files_only
             f"{revision!r} for {text!r}. Leave it out, or load hf://org/name."
         )
     else:
-        place = _find_path(text)
+        place = None if text in all_presets() else _find_path(text)
     if place is not None:
         path = place / layout.RECORD
         return place, records.Record.read(path) if place.is_dir() and path.exists() else None
@@ -132,7 +132,7 @@ def load_record(preset: str | Path) -> Record:
     Raises:
         InputError: if there is no such preset, or it has no record.
     """
-    if str(preset) in all_presets() and not Path(str(preset)).exists():
+    if str(preset) in all_presets():
         return all_presets()[str(preset)]
     folder, record = resolve(preset)
     if record is None:
@@ -149,7 +149,9 @@ def _find_named(preset):
     Raises:
         InputError: for a name that no preset has.
     """
-    if Path(preset).expanduser().exists() or any(c in preset for c in "/\\:"):
+    if any(c in preset for c in "/\\:") or (
+        preset not in all_presets() and Path(preset).expanduser().exists()
+    ):
         return None
     return resolve(preset)[0]
 

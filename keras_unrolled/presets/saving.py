@@ -11,6 +11,7 @@ import numpy as np
 from keras_unrolled import checks, files, models
 from keras_unrolled.presets import golden, layout, provenance
 from keras_unrolled.presets import record as records
+from keras_unrolled.presets.catalog import all_presets
 from keras_unrolled.presets.describing import describe
 
 
@@ -77,6 +78,15 @@ def check_target(folder, *, overwrite):
     Raises:
         InputError: for a folder that cannot be written or must not be replaced.
     """
+    if not isinstance(folder, (str, Path)):
+        raise checks.InputError(
+            f"Expected the path of a folder to make. Received: {folder!r:.80}. Pass a string or a Path."
+        )
+    if str(Path(folder).expanduser()) in all_presets():
+        raise checks.InputError(
+            f"Expected a folder of another name than a preset's, by which {folder} would not be found "
+            f"again. Choose another, such as my_{folder}."
+        )
     files.check_writable(folder)
     folder = Path(folder).expanduser().resolve()
     files.check_writable(folder.parent)

@@ -5,6 +5,8 @@ from typing import Any
 
 from keras_unrolled import checks, data, evaluation, models
 from keras_unrolled.data.broken import check_images
+from keras_unrolled.data.loading import choose
+from keras_unrolled.data.memory import as_examples, is_path
 from keras_unrolled.presets.loading import from_preset
 
 
@@ -22,13 +24,14 @@ def evaluate(
 
     Args:
         preset: a name, folder or address of a preset, or a model.
-        dataset: for a classifier `Examples`, "sample" (1,000 bundled images of CIFAR-10's test
+        dataset: for a classifier `Examples`, a pair of images and class numbers, "sample" (1,000 bundled images of CIFAR-10's test
             set), "cifar10", "imagenet2012" or another name of TFDS (its test or validation split),
             the path of a folder of class folders or of a CSV file; for a language model the path
             of the folder with its text files, unless `data_dir` is given.
         data_dir: TFDS's data directory, or the folder of the text files.
         split: "test", "valid" or "train", which text file.
-        limit: optional int, how many images or words to use.
+        limit: optional int, how many images or words to use: the first ones or, of images in the order
+            of their classes, as many drawn over the whole.
         batch_size: int, parts of a text that are read in parallel.
         skip_broken: bool, whether image files that do not decode are left out.
 
@@ -81,15 +84,21 @@ def load_images(dataset, model, *, data_dir=None, limit=None, skip_broken=False)
     """
     examples, dataset = find_images(dataset, model, data_dir=data_dir)
     if limit is not None:
-        examples = examples.part(examples.split, 0, limit)
+        examples = choose(examples, limit)
     return check_images(examples, skip=skip_broken), dataset
 
 
 def find_images(dataset, model, *, data_dir=None):
     """As `load_images`, all of them, and whether or not they decode."""
     labels = model.labels
-    if isinstance(dataset, data.Examples):
-        examples, dataset = dataset, dataset.split
+    if not is_path(dataset):
+        examples, has_labels = as_examples(dataset, labels, model.num_classes)
+        if not has_labels:
+            raise checks.InputError(
+                "Expected labels to score by. Received images alone. Pass the pair (images, labels), or "
+                "call predict."
+            )
+        dataset = examples.split
     elif dataset == "sample":
         examples, dataset = data.load_sample(), "cifar10"
         if labels is not None and set(labels).isdisjoint(examples.names):

@@ -1,6 +1,5 @@
 """The images or words that a network is analyzed on, and those of its batch statistics."""
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,9 @@ from keras_unrolled import checks, data, models
 from keras_unrolled.data import tables
 from keras_unrolled.data.broken import check_images
 from keras_unrolled.data.listing import is_image, is_preset, is_system, list_folders, walk
+from keras_unrolled.data.loading import choose
+from keras_unrolled.data.memory import as_examples, is_path
 from keras_unrolled.presets.scoring import find_images
-from keras_unrolled.reporting.memory import as_examples, is_path
 from keras_unrolled.reporting.notes import LIMIT, RECALIBRATE
 
 SAMPLE = "sample"
@@ -135,7 +135,7 @@ def _load_examples(dataset, model, data_dir):
     Classes that are not the network's are no labels for it.
     """
     if not is_path(dataset):
-        examples, has_labels = as_examples(dataset, model)
+        examples, has_labels = as_examples(dataset, model.labels, model.num_classes)
         why = None if has_labels else "the images have no labels"
         return data.align(examples, model.labels, count=model.num_classes), examples.split, why
     flat = _list_unlabeled(dataset)
@@ -161,26 +161,6 @@ def _load_examples(dataset, model, data_dir):
             raise error from None
         why = f"the pictures have no labels of the network's. {str(error).rstrip('.')}"
         return examples, str(dataset), why
-
-
-def choose(examples: data.Examples, count: int, seed: int = 0) -> data.Examples:
-    """As many of some examples; `split` says which.
-
-    Of data in the order of their classes, as folders are, images are drawn at random, evenly over the
-    whole; of others the first ones are taken.
-    """
-    total = len(examples)
-    if total <= count:
-        return examples
-    in_order = bool((np.diff(examples.labels) >= 0).all())
-    if not in_order or isinstance(examples.images, data.TFDSImages):  # which is read from its start
-        return examples.part(examples.split, 0, count)
-    order = np.random.default_rng(seed).permutation(total)
-    order = order[np.argsort(examples.labels[order], kind="stable")]
-    places = ((np.arange(count) + 0.5) * total / count).astype(int)
-    part = examples.take(np.sort(order[places]))
-    split = f"{examples.split}, {count:,} of {total:,} drawn with seed {seed}"
-    return dataclasses.replace(part, split=split)
 
 
 def _find_dataset(dataset, data_dir, known_as):

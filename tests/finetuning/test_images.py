@@ -109,3 +109,23 @@ def test_preset_without_a_size_keeps_the_size_of_its_images(tmp_path):
     cached = images.cache_images(pixels, converter, tmp_path / "images.npy")
     np.testing.assert_array_equal(cached, pixels)
     assert keras.ops.shape(converter(cached[:2])) == (2, 20, 24, 3)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[:200] + bytes(255 - b for b in content[200:]),
+        lambda content: content[:300],
+        lambda content: b"",
+    ],
+    ids=["other pixels", "truncated", "empty"],
+)
+def test_damaged_copy_of_the_images_is_made_again(damage, tmp_path, rng):
+    pixels = rng.integers(0, 256, (3, 8, 8, 3)).astype("uint8")
+    converter = models.make_preprocessor("cifar").image_converter
+    path = tmp_path / "images.npy"
+    expected = np.array(images.cache_images(pixels, converter, path))
+    again = images.cache_images(pixels[::-1], converter, path)  # it is whole: nothing is read
+    np.testing.assert_array_equal(again, expected)
+    path.write_bytes(damage(path.read_bytes()))
+    np.testing.assert_array_equal(images.cache_images(pixels, converter, path), expected)

@@ -297,3 +297,17 @@ def test_metric_without_its_origin_is_rejected(tmp_path):
     with pytest.raises(InputError, match="how it was measured"):
         ku.save_preset(make_model(), tmp_path / "p", metrics=(metric,))
     assert not (tmp_path / "p").exists()
+
+
+def test_name_stands_for_its_preset_whatever_folders_there_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plain_bn_cifar10").mkdir()
+    expected = ku.load_record("plain_bn_cifar10")
+    assert expected.name == "plain_bn_cifar10"
+    assert ku.from_preset("plain_bn_cifar10").count_params() > 0
+    with pytest.raises(InputError, match="plain_bn_cifar10"):
+        ku.from_preset("./plain_bn_cifar10")
+    with pytest.raises(InputError, match="Expected a folder of another name than a preset's"):
+        ku.save_preset(models.resnet(8, dataset="cifar"), "highway_bn_cifar10")
+    with pytest.raises(InputError, match="Expected the path of a folder"):
+        ku.save_preset(models.resnet(8, dataset="cifar"), None)

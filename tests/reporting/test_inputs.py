@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from keras_unrolled import InputError, data
-from keras_unrolled.reporting.inputs import choose, load_inputs
+from keras_unrolled.data.loading import choose
+from keras_unrolled.reporting.inputs import load_inputs
 from tests.data.pictures import fill, write_image
 from tests.reporting.nets import LABELS, make_examples, make_model, write_pictures
 

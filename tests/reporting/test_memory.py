@@ -6,9 +6,10 @@ import pytest
 
 import keras_unrolled as ku
 from keras_unrolled import InputError, analysis, reporting
+from keras_unrolled.data.memory import as_examples
 from keras_unrolled.reporting.analysis import check_report
 from keras_unrolled.reporting.inputs import load_inputs
-from keras_unrolled.reporting.memory import as_examples, load_network
+from keras_unrolled.reporting.memory import load_network
 from tests.data.pictures import fill
 from tests.reporting.nets import make_examples, make_model
 
@@ -48,7 +49,7 @@ def test_images_without_labels_are_an_array(model):
 )
 def test_other_data_in_memory_are_rejected(model, dataset, message):
     with pytest.raises(InputError, match=message):
-        as_examples(dataset, model)
+        as_examples(dataset, model.labels, model.num_classes)
 
 
 def test_stack_is_a_network(model):

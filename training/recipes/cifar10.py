@@ -111,4 +111,12 @@ ADAPTED = {
     "highway_adapted_bn_cifar10": make_adapted("highway", "coupled"),
     "highway_c_only_adapted_bn_cifar10": make_adapted("highway", "c_only"),
 }
-RECIPES = {"classic": CLASSIC, "adapt": ADAPTED}
+# The networks of 20 layers, each with its label smoothing: nothing else is smoothed.
+TEACHERS = tuple(name for name, recipe in CLASSIC.items() if recipe.network["depth"] == 20)
+DISTILLED = {
+    f"{family}_distilled_bn_cifar10": replace(
+        make_recipe(family), epochs=120, label_smoothing=0.0, teachers=TEACHERS
+    )
+    for family in ("resnet", "highway")
+}
+RECIPES = {"classic": CLASSIC, "adapt": ADAPTED, "distill": DISTILLED}

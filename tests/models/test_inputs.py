@@ -1,0 +1,42 @@
+"""What is given to a classifier and makes no sense is refused or warned of."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_unrolled import InputError
+from keras_unrolled.models.inputs import check_images
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3))
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.where(IMAGES > 250, np.nan, IMAGES), "NaN or infinity"),
+        (np.full((2, 8, 8, 3), np.inf), "NaN or infinity"),
+        ([IMAGES[0] * 1.0, IMAGES[1] * np.nan], "NaN or infinity"),
+        (IMAGES.astype(object), "Expected images as numbers. Received: object"),
+        (IMAGES.astype(complex), "Received: complex128"),
+        (None, "Received: None"),
+        ("cat.png", "Received: 'cat.png'"),
+        (Path("cat.png"), "read_image"),
+    ],
+    ids=["NaN", "infinity", "list", "objects", "complex", "None", "string", "path"],
+)
+def test_what_is_no_image_is_rejected(images, message):
+    with pytest.raises(InputError, match=message):
+        check_images(images)
+
+
+@pytest.mark.parametrize("images", [IMAGES - 128, (IMAGES - 128).astype("int8")])
+def test_images_around_zero_are_warned_of(images):
+    with pytest.warns(UserWarning, match="from -128 to 127. Add what was taken from them"):
+        check_images(images)
+
+
+def test_images_on_the_scale_pass_in_silence():
+    for dtype in ("uint8", "int32", "float32", "float16"):
+        check_images(IMAGES.astype(dtype))
+    check_images(IMAGES - 3.0)  # as resizing may leave them
