@@ -9,6 +9,7 @@ import math
 import operator
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 
@@ -89,6 +90,31 @@ def flag(argument: str, value: Any) -> bool:
         f"Expected `{argument}` to be True or False. Received: {argument}={value!r}. "
         "Write one of the two."
     )
+
+
+def named(argument: str, value: Any) -> Any:
+    """Returns a path or name where it is not empty, else raises `InputError`.
+
+    Python takes an empty path for the current folder; a shell gives one for an unset variable.
+    """
+    if isinstance(value, str) and not value.strip():
+        raise InputError(
+            f"Expected a path or name for {argument}. Received: {value!r}, which is empty. Pass one; "
+            "the current folder is '.'."
+        )
+    return value
+
+
+def local(folder: str | Path) -> Path:
+    """The path of a folder to write, else raises `InputError` for an address or an empty name."""
+    address = re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/+", str(named("the folder to write", folder)))
+    if address:  # a path has one of the two slashes
+        raise InputError(
+            f"Expected a folder to write on this machine. Received an address: "
+            f"{address[0].rstrip('/')}//{str(folder)[address.end() :]}. Pass a path; to publish a preset "
+            "use keras-unrolled publish FOLDER hf://ORG/NAME (in Python: upload_preset)."
+        )
+    return Path(folder)
 
 
 def check_names(arguments: Iterable[str], names: Iterable[str], owner: str) -> None:

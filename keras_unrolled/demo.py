@@ -38,9 +38,9 @@ def demo(out):
         InputError: if `out` holds something else than an earlier demo's preset.
     """
     began = time.perf_counter()
+    files.check_writable(out)
     out = Path(out).expanduser()
     check_target(out / "renamed", overwrite=True)
-    files.check_writable(out)
     out.mkdir(parents=True, exist_ok=True)
     sample = data.load_sample()
     report(f"{len(sample)} images of the CIFAR-10 test set, {len(sample.names)} classes")

@@ -37,8 +37,8 @@ def written_aside(folder, *, keep=False):
     Raises:
         InputError: if the disk is full or cannot be written.
     """
-    folder = Path(folder)
     check_writable(folder)
+    folder = Path(folder)
     if folder.is_symlink():  # what it leads to is replaced, not the link
         folder = Path(os.path.realpath(folder))
     aside = None
@@ -202,8 +202,8 @@ def locked(folder):
 
 
 def check_writable(folder):
-    """Raises `InputError` if a folder can neither be made nor written."""
-    place = Path(folder).expanduser().absolute()
+    """Raises `InputError` if a folder can neither be made nor written, as for an address."""
+    place = checks.local(folder).expanduser().absolute()
     try:
         str(place).encode()
         if "\0" in str(place):

@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -263,3 +265,20 @@ def test_file_is_not_replaced_by_a_folder(tmp_path):
     with pytest.raises(InputError, match="is a file"), files.written_aside(tmp_path / "file"):
         pass
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("address", ["hf://me/x", "gs://bucket/x", Path("https://example.org/x")])
+def test_address_is_not_a_folder_to_write(tmp_path, monkeypatch, address):
+    monkeypatch.chdir(tmp_path)
+    shown = re.escape(str(address).replace(":/e", "://e"))
+    with pytest.raises(InputError, match=f"Received an address: {shown}. Pass a path"):
+        files.check_writable(address)
+    with pytest.raises(InputError, match="an address"), files.written_aside(address):
+        pass
+    assert not any(tmp_path.iterdir())
+
+
+def test_folder_to_write_has_a_name(tmp_path):
+    with pytest.raises(InputError, match="which is empty"):
+        files.check_writable("")
+    files.check_writable(tmp_path / "a:b" / "c")

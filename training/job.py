@@ -100,7 +100,8 @@ def main(module, description, smoke, run, arguments=None):
         )
         return 2
     except (ArithmeticError, ConnectionError) as error:
-        print(f"{module.PROGRAM}: {error}", file=sys.stderr)
+        message = " ".join([str(error), *getattr(error, "__notes__", ())])
+        print(f"{module.PROGRAM}: {message}", file=sys.stderr)
         return 3
     except InterruptedError as error:
         print(f"{module.PROGRAM}: {error}", file=sys.stderr)

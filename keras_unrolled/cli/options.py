@@ -7,6 +7,14 @@ from pathlib import Path
 from keras_unrolled import checks
 
 PRESET = "Preset: a name, a folder or hf://org/name."
+MAY_BE_EMPTY = ("prompt", "message")
+POSITIONAL = {
+    "preset": "the preset",
+    "presets": "each preset",
+    "files": "each image file",
+    "pattern": "the presets to list",
+    "uri": "the repository",
+}
 
 
 def add_command(commands, run, name, summary, *, examples, needs_keras=True):
@@ -61,6 +69,15 @@ def add_data(parser):
     )
     add("--skip-broken", action="store_true", help="Leave out image files that do not decode.")
     add("--limit", type=int, metavar="N", help="Use only the first N images or words.")
+
+
+def reject_empty(options):
+    """Raises `InputError` for an empty word among the parsed options, as of an unset variable."""
+    for name, value in vars(options).items():
+        words = value if isinstance(value, (list, tuple)) else [value]
+        if name not in MAY_BE_EMPTY and any(isinstance(w, str) and not w.strip() for w in words):
+            shown = f"--{name.replace('_', '-')}" if name not in POSITIONAL else POSITIONAL[name]
+            checks.named(shown, "")
 
 
 def reject_options(options, names, why):

@@ -3,6 +3,7 @@
 import csv
 import glob
 import io
+import os
 import sys
 from pathlib import Path
 
@@ -158,9 +159,9 @@ def find_files(arguments):
     paths = []
     for argument in arguments:
         place = Path(argument).expanduser()
-        if place.is_dir():
-            found = list(walk(place))
-        elif not place.exists() and any(c in argument for c in "*?["):
+        if os.path.isdir(place):
+            found = list(walk(place, skip_closed=True))
+        elif not os.path.exists(place) and any(c in argument for c in "*?["):
             found = _match(place)
         else:
             found = [place]
@@ -186,13 +187,13 @@ def _match(pattern):
     from keras_unrolled.data.listing import is_system, walk
 
     base, rest = Path(pattern.anchor), list(pattern.parts[pattern.anchor != "" :])
-    while len(rest) > 1 and (base / rest[0]).is_dir():  # a folder may be named "photos [1]"
+    while len(rest) > 1 and os.path.isdir(base / rest[0]):  # a folder may be named "photos [1]"
         base = base / rest.pop(0)
     found: list[Path] = []
     for name in glob.glob(str(Path(*rest)), root_dir=base, recursive=True):
         if not any(is_system(part) for part in Path(name).parts):
             path = base / name
-            found += walk(path) if path.is_dir() else [path]
+            found += walk(path, skip_closed=True) if os.path.isdir(path) else [path]
     return sorted(set(found))
 
 

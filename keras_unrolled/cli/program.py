@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from keras_unrolled import checks, environment
 from keras_unrolled.cli import analysis, demo, finetuning, prediction, presets, scoring
+from keras_unrolled.cli.options import reject_empty
 from keras_unrolled.quiet import import_keras
 
 GROUPS = (presets, scoring, prediction, analysis, finetuning, demo)
@@ -34,6 +35,7 @@ def main(arguments=None):
         options.files += rest
     name = f"keras-unrolled {options.command}"
     try:
+        reject_empty(options)
         if options.needs_keras:
             import_keras(find_devices=getattr(options, "replicas", None) is None)
         result, text = options.run(options)

@@ -5,6 +5,8 @@ import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
+
 from keras_unrolled import checks
 from keras_unrolled.data.decoding import check_image
 from keras_unrolled.data.examples import Examples
@@ -39,7 +41,7 @@ def check_images(examples: Examples, *, skip: bool = False) -> Examples:
         skip: bool, whether to leave out images that do not decode, with a note.
 
     Raises:
-        InputError: if images do not decode and are not skipped, or a class has no others.
+        InputError: if images do not decode and are not skipped, or a class that has images has no others.
     """
     if not isinstance(examples.images, ImageFiles):
         return examples
@@ -55,7 +57,8 @@ def check_images(examples: Examples, *, skip: bool = False) -> Examples:
         )
     good = [i for i in range(len(examples)) if i not in broken]
     left = examples.take(good)
-    lost = [name for i, name in enumerate(examples.names) if i not in left.labels]
+    # Of a network's classes the data may have some only.
+    lost = [examples.names[i] for i in np.setdiff1d(examples.labels, left.labels)]
     if lost:
         raise checks.InputError(
             f"Expected an image that decodes in each class. {', '.join(lost)} has none: {shown}. Fix "

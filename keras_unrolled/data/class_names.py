@@ -20,14 +20,19 @@ def clean_name(name: str, place: str) -> str:
         InputError: for a name that is empty, not UTF-8, or has control characters.
     """
     cleaned = tidy(name)
+    control = next((c for c in name.strip() if unicodedata.category(c) == "Cc"), None)
     try:
         cleaned.encode()
-        readable = bool(cleaned) and all(unicodedata.category(c) != "Cc" for c in name.strip())
     except UnicodeEncodeError:  # bytes of a file name in another encoding
-        readable = False
-    if not readable:
+        problem = "which is not UTF-8"
+    else:
+        problem = "which is empty" if not cleaned else None
+        if control is not None:
+            problem = f"with the control character {control!a} (U+{ord(control):04X}) in it"
+    if problem is not None:
         raise checks.InputError(
-            f"Expected a class's name in UTF-8 in {place}. Found {name!a}. Rename it."
+            f"Expected a class's name of printable characters in UTF-8 in {place}. Found {name!a}, "
+            f"{problem}. Rename it."
         )
     return cleaned
 

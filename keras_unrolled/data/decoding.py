@@ -1,5 +1,6 @@
 """Image files to pixels: which formats and modes are read, and how."""
 
+import os
 import threading
 import warnings
 from collections.abc import Iterator
@@ -58,7 +59,7 @@ def read_image(path: str | Path) -> np.ndarray:
 
 def check_exists(path: str | Path) -> None:
     """Raises `InputError` if there is no file at a path. A pipe or a device is none."""
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         raise checks.InputError(
             f"Expected an image file. Found none at {path}. Check the path; "
             f"{', '.join(SUFFIXES)} files can be read."

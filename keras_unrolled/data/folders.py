@@ -36,7 +36,7 @@ def load_folder(folder: str | Path, *, least: int = 2) -> Examples:
         InputError: if there is no such folder, a class without images, or too few classes;
             or if the class folders look like the parts of a data set.
     """
-    folder = Path(folder).expanduser()
+    folder = Path(checks.named("the data", folder)).expanduser()
     hint = f"Expected a folder of class folders, such as {folder}/cats/1.png. "
     if not folder.is_dir():
         raise checks.InputError(f"{hint}Found no folder at {folder}. Check the path.")

@@ -26,13 +26,21 @@ SYSTEM_FILES = {"desktop.ini", "ehthumbs.db", "ehthumbs_vista.db", "icon\r", "th
 
 def list_folders(folder: Path) -> list[Path]:
     """The folders in a folder by name, but hidden ones and those of the system."""
-    return sorted(p for p in folder.iterdir() if not is_system(p.name) and p.is_dir())
+    return sorted(p for p in folder.iterdir() if not is_system(p.name) and os.path.isdir(p))
 
 
-def walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+def walk(
+    folder: Path, *, skip_closed: bool = False, above: tuple[Path, ...] = ()
+) -> Iterator[Path]:
     """Every entry below a folder that is no folder, through links.
 
-    Hidden entries, those of the system and presets are left out.
+    Hidden entries, those of the system and presets are left out. An entry that cannot be looked at,
+    such as another user's link in /proc, counts as no folder.
+
+    Args:
+        folder: path.
+        skip_closed: bool, whether a folder in it that may not be read is given as an entry.
+        above: paths of the folders around it that were walked through.
 
     Raises:
         InputError: for a folder that may not be read.
@@ -40,24 +48,31 @@ def walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
     real = folder.resolve()
     if real in above:  # a link to a folder around it
         return
-    check_readable(folder)
-    for entry in sorted(folder.iterdir()):
+    try:
+        check_readable(folder)
+        entries = sorted(folder.iterdir())
+    except (checks.InputError, OSError):
+        if not (skip_closed and above):
+            raise
+        yield folder
+        return
+    for entry in entries:
         if is_system(entry.name):
             continue
-        if not entry.is_dir():
+        if not os.path.isdir(entry):  # Path.is_dir raises PermissionError
             yield entry
         elif not is_preset(entry):
-            yield from walk(entry, (*above, real))
+            yield from walk(entry, skip_closed=skip_closed, above=(*above, real))
 
 
 def is_preset(folder: Path) -> bool:
     """Whether a folder is a preset, or the state of a run, that was put among the data."""
-    return (folder / "record.json").is_file() or folder.name.endswith(".partial")
+    return os.path.isfile(folder / "record.json") or folder.name.endswith(".partial")
 
 
 def is_image(path: Path) -> bool:
     """Whether a path is that of a file with the suffix of an image."""
-    return path.suffix.lower() in SUFFIXES and path.is_file()
+    return path.suffix.lower() in SUFFIXES and os.path.isfile(path)
 
 
 def count_kinds(paths: Iterable[Path]) -> str:
@@ -67,9 +82,17 @@ def count_kinds(paths: Iterable[Path]) -> str:
 
 
 def _describe_kind(path):
-    if path.is_file():
+    if os.path.isfile(path):
         return path.suffix.lower() or "without a suffix"
-    return "broken link" if path.is_symlink() else "pipe or device"
+    try:
+        path.stat()
+    except PermissionError:
+        return "unreadable"
+    except OSError:
+        return "broken link"
+    if os.path.isdir(path):
+        return "unreadable folder"
+    return "pipe or device"
 
 
 def check_readable(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Labeled images from wherever they are."""
 
 import dataclasses
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,14 +34,16 @@ def load(
 
     Raises:
         InputError: as `load_folder`, `load_csv` and `load_tfds`, for a data directory of a folder
-            or CSV file, and for a divided folder that has none of the splits.
+            or CSV file, for a file of another kind, and for a divided folder that has none of the
+            splits.
     """
-    path = Path(str(source)).expanduser()
+    path = Path(str(checks.named("the data", source))).expanduser()
     is_table = path.suffix.lower() in tables.SUFFIXES
     if is_table or path.is_dir():
         _check_no_data_dir(source, data_dir)
     if is_table:
         return tables.load_csv(path)
+    _check_no_other_file(path, str(source))
     if path.is_dir() or not re.fullmatch(r"[a-z][a-z0-9_]*(/[\w.-]+)?(:[^/]+)?", str(source)):
         folders, notes = find_parts(path)
         if not folders:
@@ -111,7 +114,7 @@ def load_parts(
                 "(images, labels), or Examples."
             )
         return Parts(examples, *split_indices(examples, held_out, seed))
-    folders, notes = find_parts(str(source))
+    folders, notes = find_parts(str(checks.named("the data", source)))
     if not folders:
         examples = read(load(source, data_dir))
         return Parts(examples, *split_indices(examples, held_out, seed))
@@ -164,6 +167,16 @@ def choose(examples: Examples, count: int, seed: int = 0) -> Examples:
 
 def _with_notes(examples: Examples, notes: list[str]) -> Examples:
     return dataclasses.replace(examples, notes=(*examples.notes, *notes))
+
+
+def _check_no_other_file(path, source):
+    """Raises `InputError` for a file that is no table; one named as a word may be TFDS's name."""
+    if os.path.isfile(path) and not re.fullmatch(r"[a-z][a-z0-9_]*", source):
+        raise checks.InputError(
+            f"Expected a folder, a table of images and labels ({' or '.join(tables.SUFFIXES)}) or a "
+            f"data set of TFDS. {source} is a file whose name ends in {path.suffix or 'neither'}. "
+            "If it is a table, rename it."
+        )
 
 
 def _check_no_data_dir(source, data_dir):

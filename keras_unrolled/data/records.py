@@ -23,14 +23,15 @@ def load_small_images(folder: str | Path, split: str) -> Examples:
         `Examples` in memory.
 
     Raises:
-        InputError: for another form of split, no such files, or a damaged one.
+        InputError: for another form of split or one without images, no such files, or a damaged
+            one.
     """
     folder = Path(folder)
     parts = re.fullmatch(r"(\w+)(?:\[(-?\d*):(-?\d*)\])?", split)
     if not parts:
         raise checks.InputError(
             "Expected the name of a split, or a part of it in whole numbers, such as "
-            f"train[45000:]. Received: {split!r}. Install TensorFlow for other forms."
+            f"train[45000:]. Received: {split!r}. Write it so, or install TensorFlow for percentages."
         )
     shards = sorted(folder.glob(f"*-{parts[1]}.tfrecord-*"))
     if not shards:
@@ -39,7 +40,15 @@ def load_small_images(folder: str | Path, split: str) -> Examples:
             "Found none. Check the folder and the split."
         )
     start, stop = (int(bound) if bound else None for bound in parts.groups()[1:])
-    records = [record for shard in shards for record in read_records(shard)][start:stop]
+    records = [record for shard in shards for record in read_records(shard)]
+    beyond = [bound for bound in (start, stop) if abs(bound or 0) > len(records)]
+    if beyond or not records[start:stop]:
+        why = f"the split has {len(records):,} images" if beyond else "which has no images"
+        raise checks.InputError(
+            f"Expected a split, or a part of it that has images. Received: {split!r} ({why}). Write "
+            f"for instance {parts[1]}[:1000]."
+        )
+    records = records[start:stop]
     try:
         features = [_read_example(record) for record in records]
         labels = np.array([f["label"] for f in features], "int64")
@@ -50,8 +59,6 @@ def load_small_images(folder: str | Path, split: str) -> Examples:
             "ones. Prepare or copy the data set again."
         ) from error
     images = [decode_image(io.BytesIO(e), f"{folder.parent.name}/{split}") for e in encoded]
-    if not images:
-        raise checks.InputError(f"Expected images in {split}. Found none. Choose another part.")
     names = tuple((folder / "label.labels.txt").read_text(encoding="utf-8").splitlines())
     return Examples(np.stack(images), labels, names, split)
 

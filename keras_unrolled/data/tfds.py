@@ -26,9 +26,11 @@ def load_cifar10(data_dir: str | Path | None, split: str) -> Examples:
         `Examples`, 32x32 pixels, ten classes.
 
     Raises:
-        InputError: if the data set has not been prepared there.
+        InputError: if the data set has not been prepared there, or as `parse_split`.
     """
-    place = data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+    place = checks.named("data_dir", data_dir) or os.environ.get(
+        "TFDS_DATA_DIR", "~/tensorflow_datasets"
+    )
     if not importlib.util.find_spec("tensorflow"):
         folder = records.find_version(place, "cifar10")
         if folder is None:
@@ -39,6 +41,8 @@ def load_cifar10(data_dir: str | Path | None, split: str) -> Examples:
     tfds.disable_progress_bar()
     try:
         builder = tfds.builder("cifar10", data_dir=data_dir and str(Path(data_dir).expanduser()))
+        if builder.info.splits:
+            parse_split("cifar10", builder, split, several=True)
         tables = builder.as_dataset(split=split, batch_size=-1)
     except (AssertionError, FileNotFoundError, tfds.core.DatasetNotFoundError) as error:
         raise _not_prepared(place) from error
@@ -53,6 +57,44 @@ def _not_prepared(place):
         'Prepare it on a machine with a network: python -c "import tensorflow_datasets as t; '
         "t.builder('cifar10', data_dir='DIR').download_and_prepare()\", and pass "
         "--data-dir DIR."
+    )
+
+
+def parse_split(name, builder, split, *, several=False):
+    """A split of a data set as `tfds.core.ReadInstruction`.
+
+    Args:
+        name: string, the data set's name, for a message.
+        builder: its TFDS builder, whose data have been prepared.
+        split: string, the name of a split or a part of it, such as "train[:10%]".
+        several: bool, whether it may have several parts, as "train+test" has.
+
+    Raises:
+        InputError: if it is malformed or has no images, or for several parts.
+    """
+    import tensorflow_datasets as tfds
+
+    splits = builder.info.splits
+    try:
+        instruction = tfds.core.ReadInstruction.from_spec(split)
+        parts = instruction.to_absolute(splits)
+    except (AssertionError, KeyError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or [repr(error)])[-1]
+        raise _not_a_part(name, splits, split, checks.first_line(reason)) from error
+    counts = [splits[part.splitname].num_examples for part in parts]
+    if not any((p.from_ or 0) < (n if p.to is None else p.to) for p, n in zip(parts, counts)):
+        raise _not_a_part(name, splits, split, "which has no images")
+    if len(parts) > 1 and not several:
+        raise _not_a_part(name, splits, split, f"which has {len(parts)} parts")
+    return instruction
+
+
+def _not_a_part(name, splits, split, reason):
+    first = next(iter(splits))
+    return checks.InputError(
+        f"Expected one split of {name}, or one part of it that has images: {', '.join(splits)}. "
+        f"Received: {split!r} ({reason}). Write for instance {first}[:10%] or "
+        f"{first}[1000:2000]."
     )
 
 
@@ -127,13 +169,15 @@ def load_tfds(
 
     Raises:
         InputError: if there is no such data set or split, it has not been prepared, or it
-            has no images with labels.
+            has no images with labels; and as `parse_split`.
     """
     import tensorflow_datasets as tfds
 
     tfds.disable_progress_bar()
     name, _, given = str(name).partition(":")
-    place = data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+    place = checks.named("data_dir", data_dir) or os.environ.get(
+        "TFDS_DATA_DIR", "~/tensorflow_datasets"
+    )
     try:
         builder = tfds.builder(name, data_dir=data_dir and str(Path(data_dir).expanduser()))
     except Exception as error:  # whatever a name may lead to
@@ -166,6 +210,6 @@ def load_tfds(
             f"{', '.join(features)}. Choose another data set."
         )
     image, label = images[0], "label" if "label" in labels else labels[0]
-    records = TFDSImages(builder, tfds.core.ReadInstruction.from_spec(chosen), image, label)
+    records = TFDSImages(builder, parse_split(name, builder, chosen), image, label)
     numbers = np.array(records.read(label), "int64")
     return Examples(records, numbers, tuple(features[label].names), chosen)

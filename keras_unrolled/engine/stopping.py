@@ -4,9 +4,14 @@ import math
 import signal
 import threading
 
+from keras_unrolled.engine import checkpoint
+
 
 class NonFiniteLossError(ArithmeticError):
-    """The loss or its gradient is NaN or infinite; the message names the step."""
+    """The loss or its gradient is NaN or infinite; the message names the step.
+
+    A note on it (`__notes__`) says which checkpoint is left in the run's folder.
+    """
 
 
 class WorkersGoneError(ConnectionError):
@@ -72,8 +77,15 @@ def check_finite(losses, step, job):
     for number, loss in enumerate(losses, start=step + 1):
         if not math.isfinite(loss):
             epoch = -(-number // job.steps_per_epoch)
-            raise NonFiniteLossError(
+            error = NonFiniteLossError(
                 f"Expected a finite loss and gradient. Step {number} (epoch {epoch}) gave {loss}. "
                 f"Lower the learning rate (now at most {job.recipe.learning_rate}), lengthen the "
-                f"warm-up or clip the gradient; the last checkpoint in {job.workdir} is intact."
+                "warm-up or clip the gradient."
             )
+            # No part of the message: who catches the error may remove the folder.
+            saved = checkpoint.list_steps(job.workdir)
+            state = (
+                f"The checkpoint of step {saved[0]:,} is intact" if saved else "No checkpoint is"
+            )
+            error.add_note(f"{state} in {job.workdir}.")
+            raise error

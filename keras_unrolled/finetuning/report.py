@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import math
 import shutil
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from keras_unrolled.analysis import plots
 from keras_unrolled.engine.log import read_log
+from keras_unrolled.evaluation.comparison import wilson_interval
 
 HISTORY = ("loss", "accuracy", "val_loss", "val_accuracy")
 SMALL_SIZE = 64  # pixels, up to which a network is one for small pictures
@@ -149,7 +149,8 @@ def suggest(options, history, size, picture_size, count):
     best = max(row["val_accuracy"] for row in history)
     if best - last["val_accuracy"] > 0.02 and options.patience is None:
         hints.append("An earlier epoch scored better. Try --patience 5, which keeps the best one.")
-    margin = 1.96 * math.sqrt(max(1e-9, best * (1 - best)) / count)
+    low, high = wilson_interval(best, count)
+    margin = (high - low) / 2
     if margin > 0.03:
         hints.append(
             f"With {count} held-out images an accuracy is known to about {margin:.0%}. Compare runs "

@@ -78,7 +78,8 @@ class CharacterTokenizer(Named, keras_hub.tokenizers.Tokenizer):
             text = text.decode() if isinstance(text, bytes) else text
         except UnicodeDecodeError as error:
             raise checks.InputError(
-                f"Expected texts in UTF-8. Received {text[:60]!r}. Convert them before: iconv -t utf-8."
+                f"Expected texts in UTF-8. Received {text[:60]!r}. Decode them before, "
+                "for instance text.decode('latin-1')."
             ) from error
         if not isinstance(text, str):
             raise checks.InputError(

@@ -107,6 +107,8 @@ def convert_preset(
     checks.one_of("layout", layout, ("preset", "timm"))
     if layout == "preset":
         check_target(out, overwrite=overwrite)
+    else:
+        files.check_writable(out)
     model = from_preset(preset, gating=gating, **hub_options)
     if layout == "timm":
         convert.to_timm(model, out)

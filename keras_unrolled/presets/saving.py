@@ -82,14 +82,13 @@ def check_target(folder, *, overwrite):
         raise checks.InputError(
             f"Expected the path of a folder to make. Received: {folder!r:.80}. Pass a string or a Path."
         )
-    folder = Path(folder).expanduser()
-    if str(folder) in all_presets():
+    if str(Path(folder).expanduser()) in all_presets():
         raise checks.InputError(
             f"Expected a folder of another name than a preset's, by which {folder} would not be found "
             f"again. Choose another, such as my_{folder}."
         )
     files.check_writable(folder)
-    folder = folder.resolve()
+    folder = Path(folder).expanduser().resolve()
     files.check_writable(folder.parent)
     if not folder.name or folder.is_mount():
         raise checks.InputError(

@@ -156,12 +156,8 @@ def check_report(out: str | Path, *, overwrite: bool) -> Path:
         InputError: for a folder that cannot be written, that holds something else, or an earlier
             report that must not be replaced.
     """
-    if not str(out).strip():
-        raise checks.InputError(
-            "Expected the folder of the report. Received an empty name. Pass one that does not exist yet."
-        )
-    out = Path(out).expanduser()
     files.check_writable(out)
+    out = Path(out).expanduser()
     _check_writing(out)
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return out

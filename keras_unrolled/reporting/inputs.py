@@ -165,6 +165,8 @@ def _load_examples(dataset, model, data_dir):
 
 def _find_dataset(dataset, data_dir, known_as):
     """The data set, and TFDS's directory or None."""
+    checks.named("dataset", dataset)
+    checks.named("data_dir", data_dir)
     if dataset is not None or data_dir is None:
         return SAMPLE if dataset is None else dataset, data_dir
     place = Path(data_dir).expanduser()
@@ -225,7 +227,7 @@ def _find_training(dataset, data_dir, count, seed, skip_broken):
         return None
     name, place = str(dataset), _as_folder(dataset)
     if name == "cifar10":
-        return data.load_cifar10(data_dir, f"train[:{count}]")
+        return data.load_cifar10(data_dir, f"train[:{min(count, 50_000)}]")  # all that it has
     if place is not None:
         folders, _ = data.find_parts(place)
         if "train" not in folders:

@@ -33,3 +33,10 @@ def test_class_of_broken_images_is_rejected(examples, tmp_path):
         path.write_bytes(b"")
     with pytest.raises(InputError, match="cat has none"):
         check_images(examples, skip=True)
+
+
+def test_class_without_files_may_stay_without_images(examples):
+    aligned = data.align(examples, ["bird", "cat", "dog", "horse"])
+    left = check_images(aligned, skip=True)
+    assert left.labels.tolist() == [1, 1, 1, 2, 2]
+    assert left.names == aligned.names

@@ -1,3 +1,4 @@
+import re
 import shutil
 
 import numpy as np
@@ -73,3 +74,42 @@ def test_data_set_that_is_not_there_is_reported_with_what_to_do(tfds_dir, tmp_pa
     ):
         with pytest.raises(InputError, match=message):
             data.load(source, place)
+
+
+@pytest.mark.parametrize(
+    ("split", "reason"),
+    [
+        ("train[:0%]", "no images"),
+        ("train[99%:1%]", "no images"),
+        ("train[:x]", "Unrecognized split format"),
+        ("train[:60000]", "50000 examples"),
+        ("train-test", "Unknown split"),
+        ("train+test[:1]", "2 parts"),
+    ],
+    ids=["none", "reversed", "malformed", "beyond", "unknown", "two"],
+)
+def test_part_that_cannot_be_read_is_rejected_with_an_example(tfds_dir, split, reason):
+    message = rf"Received: {re.escape(repr(split))} \(.*{reason}.*for instance train\[:10%\]"
+    with pytest.raises(InputError, match=message):
+        data.load(f"cifar10:{split}", tfds_dir)
+    if reason != "2 parts":
+        with pytest.raises(InputError, match=message):
+            data.load_cifar10(tfds_dir, split)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        data.load,
+        data.load_folder,
+        lambda place: data.load_parts(place, 0.2, 0),
+        lambda place: data.load("beans", place),
+        lambda place: data.load_cifar10(place, "test"),
+        lambda place: data.read_words(place, "test"),
+    ],
+    ids=["load", "load_folder", "load_parts", "load_tfds", "load_cifar10", "read_words"],
+)
+def test_empty_path_is_not_the_current_folder(folder, monkeypatch, read):
+    monkeypatch.chdir(folder)
+    with pytest.raises(InputError, match="'', which is empty"):
+        read("")

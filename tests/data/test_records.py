@@ -1,5 +1,7 @@
 """TFRecord files of TFDS, read without TensorFlow, compared with TensorFlow and TFDS."""
 
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -66,10 +68,18 @@ def test_newest_version_is_found(split):
     assert records.find_version(root, "mnist") is None
 
 
-@pytest.mark.parametrize("part", ["train[:10%]", "train+test", "validation", "train[7:]"])
-def test_parts_that_cannot_be_read_are_rejected(split, part):
-    with pytest.raises(InputError, match="Expected"):
+@pytest.mark.parametrize(
+    "part", ["train[:10%]", "train+test", "train[:8]", "train[7:]", "train[:x]", "train[5:2]"]
+)
+def test_parts_that_cannot_be_read_are_rejected_with_an_example(split, part):
+    with pytest.raises(InputError, match=rf"Received: {re.escape(repr(part))}") as error:
         records.load_small_images(split[0] / "cifar10" / "3.0.2", part)
+    assert re.search(r"(such as|for instance) train\[", str(error.value))
+
+
+def test_split_that_was_not_prepared_is_rejected(split):
+    with pytest.raises(InputError, match="shards of the split 'validation'"):
+        records.load_small_images(split[0] / "cifar10" / "3.0.2", "validation")
 
 
 @pytest.mark.parametrize("kept", [5, 30, -1])

@@ -151,3 +151,15 @@ def test_damaged_tables_are_read_or_rejected(folder, rng):
             assert all(path.is_file() for path in examples.images.paths)
             read += 1
     assert 0 < read < 500
+
+
+@pytest.mark.parametrize("name", ["table.txt", "Table", "images/labels"])
+@pytest.mark.parametrize(
+    "read", [data.load, lambda path: data.load_parts(path, 0.2, 0)], ids=["load", "load_parts"]
+)
+def test_table_of_another_suffix_is_found_but_rejected(folder, monkeypatch, name, read):
+    monkeypatch.chdir(folder)
+    (folder / "images").mkdir()
+    (folder / name).write_text(table())
+    with pytest.raises(InputError, match=rf"\.csv or \.tsv.*{name} is a file .*rename it"):
+        read(name)

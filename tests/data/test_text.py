@@ -1,6 +1,8 @@
 """Texts as words."""
 
 import contextlib
+import shutil
+import subprocess
 
 import pytest
 
@@ -25,6 +27,31 @@ def test_text_that_will_not_do_is_rejected(tmp_path, content, message):
         (tmp_path / "train.txt").write_bytes(content)
     with pytest.raises(InputError, match=message):
         data.read_words(tmp_path, "train")
+
+
+@pytest.mark.skipif(shutil.which("iconv") is None, reason="needs iconv")
+@pytest.mark.parametrize(
+    ("codec", "mark", "named"),
+    [
+        ("utf-16-le", b"\xff\xfe", "UTF-16"),
+        ("utf-16-be", b"\xfe\xff", "UTF-16"),
+        ("utf-32-le", b"\xff\xfe\0\0", "UTF-32"),
+        ("utf-32-be", b"\0\0\xfe\xff", "UTF-32"),
+        ("utf-16-le", b"", "UTF-16LE"),
+        ("utf-16-be", b"", "UTF-16BE"),
+        ("latin-1", b"", "ISO-8859-1"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.hex(),
+)
+def test_command_in_the_message_converts_the_text(tmp_path, codec, mark, named):
+    text = "the caf\u00e9 is closed\n"
+    (tmp_path / "test.txt").write_bytes(mark + text.encode(codec))
+    with pytest.raises(InputError, match=f"iconv -f {named} -t UTF-8 test.txt") as error:
+        data.read_words(tmp_path, "test")
+    command = str(error.value).rpartition(": ")[2]
+    subprocess.run(command, shell=True, check=True, cwd=tmp_path)
+    (tmp_path / "utf8.txt").rename(tmp_path / "test.txt")
+    assert data.read_words(tmp_path, "test") == [*text.split(), "<eos>"]
 
 
 def test_lines_end_with_a_word_of_their_own(tmp_path):

@@ -211,8 +211,9 @@ def test_first_non_finite_loss_stops_the_run_and_is_named(tmp_path):
         stream = tf.data.Dataset.zip(steps, clean(start))
         return stream.map(lambda i, xy: (tf.where(i == 4, float("nan"), 1.0) * xy[0], xy[1]))
 
-    with pytest.raises(NonFiniteLossError, match=r"Step 5 \(epoch 2\) gave nan"):
+    with pytest.raises(NonFiniteLossError, match=r"Step 5 \(epoch 2\) gave nan") as error:
         train(recipe, tmp_path, stream=poisoned)
+    assert error.value.__notes__ == [f"The checkpoint of step 3 is intact in {tmp_path}."]
     assert len(rows(tmp_path)) == 1
     assert checkpoint.list_steps(tmp_path) == [3]  # of the last good epoch
     _, found = checkpoint.read(tmp_path, 3)

@@ -124,3 +124,15 @@ def test_folder_without_pictures_is_rejected(model, tmp_path):
     shutil.rmtree(tmp_path / "empty")
     with pytest.raises(InputError, match="Expected"):
         load_inputs(model, data_dir=tmp_path / "empty")
+
+
+def test_more_training_images_than_cifar10_has_are_not_requested(model, monkeypatch):
+    requested = []
+
+    def load(data_dir, split):
+        requested.append(split)
+        return make_examples(20)
+
+    monkeypatch.setattr(data, "load_cifar10", load)
+    load_inputs(model, "cifar10", data_dir="DIR", recalibrate=60_000)
+    assert requested == ["test", "train[:50000]"]

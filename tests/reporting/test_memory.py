@@ -71,7 +71,7 @@ def test_classes_of_others_are_no_labels(model, tmp_path):
 
 
 def test_empty_names_are_rejected(model, tmp_path):
-    with pytest.raises(InputError, match="Received an empty name"):
+    with pytest.raises(InputError, match="which is empty"):
         check_report("", overwrite=False)
     with pytest.raises(InputError, match="Received an empty list"):
         reporting.analyze(model, tmp_path / "r", make_examples(8), only=[])
