@@ -11,8 +11,9 @@ from keras_unrolled.layers.mixing import GATINGS
 # Of T, whose inverse scales H, and of the scale s of activations, whose inverse scales kernels: both
 # stay far from the limits of the compute dtype, also for large weights. In float16 they do so less.
 SMALLEST, SMALLEST_IN_FLOAT16 = 1e-25, 1e-3
-# Of C = 1 - T, which is computed in float32: a block's output is off by about 6e-8 / C of it.
-SMALLEST_COUPLED = 1e-3
+# Of C = 1 - T, which is computed in float32: a block's output is off by about ROUNDING / C of it,
+# and what follows adds its own.
+SMALLEST_COUPLED, ROUNDING = 1e-3, 2.0**-24
 # Of what rounding a scaled variance adds to a normalization's output: on the average, and the
 # relative error of the variance of any channel.
 MOST_OFF, MOST_OFF_IN_A_CHANNEL = 1e-3, 0.1
@@ -39,7 +40,9 @@ def check_biases(model, gating, transform_bias, carry_bias):
     if rule.transform == "free":
         most = 100.0
         if rule.carry == "coupled":  # C = sigmoid(-bias)
-            most = -_bias_of(max(smallest_c, SMALLEST_COUPLED))
+            blocks = sum(map(len, model.backbone.stages))
+            smallest_c = max(smallest_c, SMALLEST_COUPLED, 2 * blocks * ROUNDING / MOST_OFF)
+            most = -_bias_of(smallest_c)
         _check("transform_bias", transform_bias, _bias_of(smallest_t), most, gating)
     if rule.carry == "free":
         _check("carry_bias", carry_bias, _bias_of(smallest_c), 100.0, gating)

@@ -74,6 +74,13 @@ def test_deep_stage_allows_less():
     assert edges["carry_bias"][0] == pytest.approx(np.log(1e-5), abs=0.01)  # c ** 5 >= 1e-25
 
 
+def test_more_blocks_leave_a_coupled_gate_less_room():
+    three = {"stackwise_num_filters": [4, 6, 8], "stackwise_num_strides": [1, 2, 2]}
+    old = make(**three, stackwise_num_blocks=[5, 5, 5])
+    _, edges = check_grid(old, "coupled", (6.8,))
+    assert edges["transform_bias"][1] == pytest.approx(np.log(5e-4 / 15 * 2**24), abs=0.02)
+
+
 @pytest.mark.parametrize("bias", [12.0, 20.0, 50.0, -100.0])
 def test_preset_is_not_converted_with_a_gate_that_is_closed(bias, monkeypatch):
     monkeypatch.setattr(models.ImageClassifier, "get_config", None)  # nothing is built
