@@ -11,6 +11,7 @@ import keras_hub
 
 from keras_unrolled import checks, models
 from keras_unrolled.convert import keras_files
+from keras_unrolled.convert.values import check_model
 from keras_unrolled.models.copying import copy_values, statistics_of
 
 NAMES = {"ResNet50": 50, "ResNet101": 101, "ResNet152": 152}
@@ -51,8 +52,8 @@ def from_keras_applications(
 
     Raises:
         InputError: for another network (the V2 nets stride in the last block of a stage,
-            which this package's do not), a net without its top, or a file that cannot be
-            read.
+            which this package's do not), a net without its top, a file that cannot be
+            read, or weights that are not finite.
     """
     theirs = source if isinstance(source, keras.Model) else _open(source, weights)
     _check_class(theirs)
@@ -100,6 +101,7 @@ def from_keras_applications(
             f"Expected the layers of ResNet{depth} in {theirs.name}. Found others ({error}). "
             "Only the networks of keras.applications can be converted."
         ) from error
+    check_model(model, "the model" if theirs is source else str(source))
     return model
 
 

@@ -19,6 +19,7 @@ import keras
 import numpy as np
 
 from keras_unrolled import checks
+from keras_unrolled.convert.gate_limits import check_biases
 from keras_unrolled.layers.mixing import GATINGS
 from keras_unrolled.models.copying import copy_values
 
@@ -47,7 +48,9 @@ def regate(
         A new, compiled `ImageClassifier` with the model's head, labels and preprocessor.
 
     Raises:
-        InputError: if the model is not Residual or the gating cannot be reached.
+        InputError: if the model is not Residual or the gating cannot be reached, or if a free gate
+            would be closed so far that the function could not be kept: the scores of the new
+            network differ by less than 1e-3 of the largest.
     """
     rule = GATINGS[checks.one_of("gating", gating, ("full", "coupled", "c_only", "t_only"))]
     if model.backbone.gating != "residual":
@@ -55,6 +58,7 @@ def regate(
             "Expected a model of the gating 'residual'. Received one of the gating "
             f"{model.backbone.gating!r}. Start from a Residual net."
         )
+    check_biases(model, gating, transform_bias, carry_bias)
     config = model.get_config()
     config["backbone"]["config"] |= {
         "gating": gating,

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_unrolled import checks
+from keras_unrolled.convert.values import check_values
 
 SAFETENSORS = ".safetensors"
 PICKLED = (".pt", ".pth", ".th", ".bin", ".ckpt", ".pth.tar")  # read with torch
@@ -171,18 +173,20 @@ def _to_array(name, value, where):
             value = value.detach().cpu()
             value = (value.float() if value.is_floating_point() else value).numpy()
         array = np.asarray(value)
+        if array.dtype.kind in "bcmMOSU":
+            raise TypeError(f"of {array.dtype}")
         if array.dtype.kind not in "fiu":
             array = array.astype("float32")  # bfloat16 among others, which NumPy has not
     except Exception as error:  # quantized and sparse tensors, and what is no tensor
         raise checks.InputError(
-            f"Expected dense tensors of numbers in {where}. {name} is another thing, a "
+            f"Expected dense tensors of real numbers in {where}. {name} is another thing, a "
             f"{type(value).__name__} ({str(error)[:200]}). Save the state dict in float32."
         ) from error
     return array
 
 
 def check(pairs: list[tuple[str, Any]], weights: Mapping[str, np.ndarray], where: str) -> None:
-    """Raises `InputError` unless weights are those of a network, all and no others, and finite.
+    """Raises `InputError` unless weights are those of a network, all and no others, and in range.
 
     Args:
         pairs: list of pairs of a weight's name and its variable.
@@ -206,11 +210,7 @@ def check(pairs: list[tuple[str, Any]], weights: Mapping[str, np.ndarray], where
                 f"Expected {name} in {where} for a variable of shape {tuple(variable.shape)}. "
                 f"Found {list(values.shape)}. The file belongs to another network."
             )
-        if not np.isfinite(values).all():
-            raise checks.InputError(
-                f"Expected finite weights in {where}. Found NaN or infinity in {name}. "
-                "The file is damaged or its training failed: take another."
-            )
+        check_values(name, values, keras.backend.standardize_dtype(variable.dtype), where)
 
 
 def assign(pairs: list[tuple[str, Any]], weights: Mapping[str, np.ndarray], where: str) -> None:

@@ -130,13 +130,17 @@ class ImageClassifier(HeadWeights, keras_hub.models.ImageClassifier):
         """The most likely classes of each image, with their probabilities.
 
         Args:
-            scores: array `(batch, num_classes)`, what `predict` returned.
-            top: int, how many classes to name.
+            scores: array or lists of numbers `(batch, num_classes)`, what `predict` returned.
+            top: int, 1 or more, how many classes to name.
 
         Returns:
             For each image a list of up to `top` pairs (label, probability), best first.
+
+        Raises:
+            InputError: for scores of another shape or NaN among them, or an impossible `top`.
         """
-        scores = np.asarray(scores, "float64")
+        top = checks.whole("top", top, least=1, most=MOST_CLASSES)
+        scores = _check_scores(scores, self.num_classes)
         if self.activation is None:
             scores = np.exp(scores - scores.max(-1, keepdims=True))
             scores /= scores.sum(-1, keepdims=True)
@@ -193,6 +197,36 @@ class ImageClassifier(HeadWeights, keras_hub.models.ImageClassifier):
         elif "num_classes" in kwargs:
             kwargs["labels"] = None
         return super().from_preset(preset, *args, **kwargs)
+
+
+def _check_scores(scores, num_classes):
+    """Scores as a float64 array of `(batch, num_classes)`; raises `InputError` for others."""
+    is_tensor = keras.ops.is_tensor(scores)
+    try:
+        array = keras.ops.convert_to_numpy(scores) if is_tensor else np.asarray(scores)
+    except (TypeError, ValueError):  # lists of different lengths
+        array = np.asarray(None)
+    wanted = f"Expected scores of shape (images, {num_classes}), as predict returns them. "
+    if array.dtype.kind in "bcmMOSU":
+        raise checks.InputError(
+            f"{wanted}Received {checks.first_line(repr(scores), 80)}, which is no array of real "
+            "numbers. Pass what predict returned."
+        )
+    if array.ndim != 2 or array.shape[1] != num_classes:
+        advice = "Write scores[None] for those of one image." if array.ndim == 1 else ""
+        raise checks.InputError(
+            f"{wanted}Received an array of shape {array.shape}. "
+            f"{advice or 'Pass those of this network, one row for each image.'}"
+        )
+    array = array.astype("float64")
+    # The largest is NaN where one of a row is; -inf may stand for a class that is left out.
+    wrong = np.flatnonzero(~np.isfinite(array.max(-1)))
+    if len(wrong):
+        raise checks.InputError(
+            f"{wanted}Received NaN or infinity for {len(wrong)} of {len(array)} images, the first at "
+            f"index {wrong[0]}. Check the images, and the network's weights."
+        )
+    return array
 
 
 def _tensorflow_on_cpu():

@@ -1,9 +1,10 @@
 """From a model to its record."""
 
+import json
 import math
 
 from keras_unrolled import environment, models
-from keras_unrolled.presets.record import PAPERS, TEXT, Record
+from keras_unrolled.presets.record import IMAGES, PAPERS, TEXT, Record
 
 TEXT_PAPERS = (
     PAPERS[0],
@@ -22,30 +23,69 @@ def describe(model, name, fingerprints, **facts):
         **facts: further entries of the record, with "origin" among them.
     """
     facts.setdefault("dataset", _find_dataset(facts))
-    network = model.backbone.get_config()
-    for key in ("name", "trainable", "dtype"):
-        network.pop(key)
-    common = {
-        "name": name,
-        "parameters": count_parameters(model),
-        "files": fingerprints,
-        "versions": environment.software_versions(),
-    }
-    if isinstance(model, models.CharacterLM):
-        network["vocabulary_size"] = model.vocabulary_size
-        common |= {"task": TEXT, "network": network, "papers": TEXT_PAPERS}
-        return Record(**{**common, **facts})
-    preprocessing = _describe_preprocessing(model)
     return Record(
         **{
-            **common,
-            "network": network,
-            "preprocessing": preprocessing,
-            "macs": model.count_macs() if preprocessing.get("image_size") else None,
-            **_describe_labels(model),
+            **describe_network(model),
+            "name": name,
+            "files": fingerprints,
+            "versions": environment.software_versions(),
             **facts,
         }
     )
+
+
+def describe_network(model):
+    """What a record says of a model that follows from the model alone, as a dict of its entries."""
+    network = model.backbone.get_config()
+    for key in ("name", "trainable", "dtype"):
+        network.pop(key)
+    common = {"network": network, "parameters": count_parameters(model)}
+    if isinstance(model, models.CharacterLM):
+        network["vocabulary_size"] = model.vocabulary_size
+        return {"task": TEXT, **common, "papers": TEXT_PAPERS}
+    preprocessing = _describe_preprocessing(model)
+    return {
+        **common,
+        "preprocessing": preprocessing,
+        "macs": model.count_macs() if preprocessing.get("image_size") else None,
+        **_describe_labels(model),
+    }
+
+
+def find_conflict(record, model):
+    """The first entry of a record that contradicts a model.
+
+    Only what the record states is compared: a former version may have stated less.
+
+    Args:
+        record: a `Record`.
+        model: the model of its preset, in float32.
+
+    Returns:
+        A tuple of the entry's name, as "network.gating", what the record has and what the model
+        has; or None.
+    """
+    facts = {"task": IMAGES, **describe_network(model)}
+    for key in ("task", "parameters", "macs"):
+        recorded, found = getattr(record, key), facts.get(key)
+        if recorded != found and not (key == "macs" and recorded is None):
+            return key, recorded, found
+    for key in ("network", "preprocessing"):
+        found = json.loads(json.dumps(facts.get(key, {})))  # as it is in the file: lists, no tuples
+        recorded = json.loads(json.dumps(getattr(record, key)))
+        for name, value in recorded.items():
+            if name not in found or not _is_alike(value, found[name]):
+                return f"{key}.{name}", value, found.get(name, "no such entry")
+    return None
+
+
+def _is_alike(a, b):
+    """Whether two JSON values are equal, numbers but for the last digits."""
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_is_alike, a, b))
+    if isinstance(a, float) and isinstance(b, (int, float)):
+        return math.isclose(a, b, rel_tol=1e-6)
+    return a == b
 
 
 def count_parameters(model):

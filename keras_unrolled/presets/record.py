@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,8 @@ from keras_unrolled.presets.record_types import check_file_names, check_metrics,
 FILE = "record.json"
 IMAGES, TEXT = "image-classification", "text-generation"  # as the Hub calls them
 ORIGINS = ("trained", "regated", "recipe only")
+# Of a name, which is printed as it is: what moves a cursor, ends a line or turns a text around.
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 PAPERS = (
     "https://arxiv.org/abs/1612.07771",  # Greff et al. 2017, the idea
     "https://arxiv.org/abs/1505.00387",  # Srivastava et al. 2015, Highway
@@ -53,8 +56,9 @@ class Record:
         papers: addresses.
 
     Raises:
-        InputError: for a value of another type, an unknown origin, a metric without its
-            origin, or a file name that leads elsewhere.
+        InputError: for a value of another type, a name with control characters, an unknown origin,
+            a metric without its origin or with an impossible value, or a file name that leads
+            elsewhere.
     """
 
     name: str
@@ -80,9 +84,12 @@ class Record:
 
     def __post_init__(self):
         check_types(self)
+        _check_name(self.name)
         checks.one_of("origin", self.origin, ORIGINS)
         checks.one_of("task", self.task, (IMAGES, TEXT))
         check_metrics(self)
+        for row in (*self.metrics, *(self.source.get("metrics") or ())):
+            _check_score(row)
         check_file_names(self)
         needs = {
             "regated": [("source", "repository or name", {"repository", "name"})],
@@ -114,8 +121,8 @@ class Record:
 
     @staticmethod
     def show(row):
-        """The value of a metric as text: a share in percent, a perplexity as it is."""
-        return f"{row['value']:.2f}" if row["metric"] == "perplexity" else f"{row['value']:.2%}"
+        """The value of a metric as text: an accuracy in percent, others as they are."""
+        return f"{row['value']:.2%}" if is_accuracy(row["metric"]) else f"{row['value']:.2f}"
 
     def to_dict(self):
         """The record as plain data."""
@@ -138,19 +145,15 @@ class Record:
         """Reads a record.
 
         Raises:
-            InputError: if the file is missing, is not JSON or lacks what a record has.
+            InputError: if the file is missing, is not JSON, lacks what a record has, or has an
+                unknown key or an impossible value.
         """
         data = read_json(path)
         for entry in (data, data.get("source")):  # as 0.1 spelled it at first
             if isinstance(entry, dict) and "licence" in entry:
                 entry["license"] = entry.pop("licence")
         names = {f.name for f in dataclasses.fields(cls)}
-        required = {"name", "origin", "parameters", "files"}
-        if not required <= data.keys() or not data.keys() <= names:
-            raise checks.InputError(
-                f"Expected a record in {path}, with {', '.join(sorted(required))}. Found the "
-                f"keys {', '.join(sorted(data))[:500]}. Restore the file."
-            )
+        _check_keys(data, names, path)
         for key in ("labels", "metrics", "papers"):
             if isinstance(data.get(key), list):
                 data[key] = tuple(data[key])
@@ -160,3 +163,52 @@ class Record:
         scores = [*record.metrics, *(record.source.get("metrics") or ())]
         dataset = record.training.get("dataset") or next((row["dataset"] for row in scores), None)
         return dataclasses.replace(record, dataset=dataset)
+
+
+def is_accuracy(metric):
+    """Whether a metric is a share of answers that are right: "accuracy", "top5_accuracy"."""
+    return "accuracy" in metric
+
+
+def _check_score(row):
+    """Raises `InputError` for a score that no network can have."""
+    if is_accuracy(row["metric"]):
+        wanted, fits = "from 0 to 1", 0 <= row["value"] <= 1
+    elif row["metric"] == "perplexity":
+        wanted, fits = "of at least 1", row["value"] >= 1
+    else:
+        return
+    if not fits:
+        metric = checks.first_line(row["metric"], 50)
+        raise checks.InputError(
+            f"Expected the {metric} in a record to be {wanted}. Received: {row['value']!r} on "
+            f"{checks.first_line(row['dataset'], 50)}. Correct the value, or restore the record."
+        )
+
+
+def _check_name(name):
+    if _CONTROLS.search(name):
+        raise checks.InputError(
+            "Expected the name of a record to be without control characters and in one line. "
+            f"Received: {ascii(name)[:200]}. Choose another name, or restore the record."
+        )
+
+
+def _check_keys(data, names, path):
+    """Raises `InputError` for a record with an unknown key, or without one that it needs."""
+    unknown = [checks.first_line(key, 50) for key in data if key not in names]
+    if unknown:
+        hint = checks.did_you_mean(unknown[0], names) or (
+            "Remove what was added, restore the file, or update keras_unrolled if a newer version "
+            "wrote it."
+        )
+        raise checks.InputError(
+            f"Expected only the keys of a record in {path}. Found unknown ones: "
+            f"{', '.join(map(repr, unknown[:5]))}. {hint}"
+        )
+    missing = sorted({"name", "origin", "parameters", "files"} - data.keys())
+    if missing:
+        raise checks.InputError(
+            f"Expected a record in {path}, with name, origin, parameters and files. Found none of: "
+            f"{', '.join(missing)}. Restore the file."
+        )

@@ -8,6 +8,7 @@ import numpy as np
 from keras_unrolled import checks
 from keras_unrolled.presets import golden, layout, regated
 from keras_unrolled.presets.catalog import all_presets
+from keras_unrolled.presets.describing import find_conflict
 from keras_unrolled.presets.loading import from_preset
 from keras_unrolled.presets.resolve import resolve
 
@@ -16,7 +17,7 @@ RELATIVE, ABSOLUTE = 1e-3, 1e-4
 
 
 def verify(preset: str | Path, **hub_options: Any) -> dict[str, Any]:
-    """Loads a preset and compares what it computes with its golden outputs.
+    """Loads a preset and compares it with its record, and what it computes with its golden outputs.
 
     Args:
         preset: name, folder or address of a preset.
@@ -27,8 +28,8 @@ def verify(preset: str | Path, **hub_options: Any) -> dict[str, Any]:
         "differences", the largest absolute difference of each golden output.
 
     Raises:
-        InputError: if a file differs from the record, if there is nothing to compare with,
-            or if an output differs by more than 1e-3 relative and 1e-4 absolute.
+        InputError: if a file differs from the record, if there is nothing to compare with, if the
+            record describes another network or preprocessing than the files, or if an output differs by more than 1e-3 relative and 1e-4 absolute.
     """
     # Only a name stands for a checkpoint of another library that is to be converted.
     is_named = str(preset) in all_presets() and not Path(preset).exists()
@@ -40,6 +41,7 @@ def verify(preset: str | Path, **hub_options: Any) -> dict[str, Any]:
             "something else. Load it with `from_preset` and save it again with `save_preset`."
         )
     model = from_preset(folder, dtype="float32")
+    _compare(record, model, folder)
     inputs, expected_outputs = golden.read(folder / layout.GOLDEN, model)
     outputs = golden.outputs(model, inputs)
     if {k: v.shape for k, v in outputs.items()} != {
@@ -60,3 +62,15 @@ def verify(preset: str | Path, **hub_options: Any) -> dict[str, Any]:
                 "something else: compare their versions with those in the record."
             )
     return {"preset": record.name, "files": len(record.files), "differences": differences}
+
+
+def _compare(record, model, folder):
+    """Raises `InputError` for a record that describes another model than its files hold."""
+    conflict = find_conflict(record, model)
+    if conflict:
+        name, recorded, found = conflict
+        raise checks.InputError(
+            f"Expected {checks.first_line(name, 80)} of the record in {folder} to be that of its "
+            f"network, {checks.first_line(repr(found), 80)}. The record has "
+            f"{checks.first_line(repr(recorded), 80)}. Restore {layout.RECORD}."
+        )

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 import keras_unrolled as ku
 from keras_unrolled import InputError, cli, files, models
 from keras_unrolled.presets import layout, verification
+from keras_unrolled.presets.describing import find_conflict
 from tests.conftest import first_fast
 from tests.nets import randomize
 
@@ -16,6 +18,14 @@ def folder(tmp_path):
     randomize(model)
     ku.save_preset(model, tmp_path / "small")
     return tmp_path / "small"
+
+
+@pytest.fixture(scope="module")
+def saved_once(tmp_path_factory):
+    """A preset's folder and its model, which tests leave as they are."""
+    folder = tmp_path_factory.mktemp("saved") / "small"
+    ku.save_preset(models.highway(8, dataset="cifar"), folder)
+    return folder, ku.from_preset(folder, dtype="float32")
 
 
 def rewrite(folder, **changes):
@@ -60,6 +70,53 @@ def test_network_of_another_image_shape_has_golden_outputs_too(options, tmp_path
     randomize(model)
     ku.save_preset(model, tmp_path / "other")
     assert max(verification.verify(tmp_path / "other")["differences"].values()) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("task",), "text-generation"),
+        (("parameters",), None),
+        (("macs",), 1),
+        (("network", "gating"), "full"),
+        (("network", "colour"), "red"),
+        (("network", "epsilon"), 2e-5),
+        (("network", "stackwise_num_blocks"), [1, 1, 2]),
+        (("preprocessing", "scale"), [0, 0, 0]),
+        (("preprocessing", "interpolation"), "bicubic"),
+        (("preprocessing", "image_size"), None),
+    ],
+    ids=str,
+)
+def test_record_that_contradicts_the_network_is_found_out(saved_once, monkeypatch, place, value):
+    folder, model = saved_once
+    data = json.loads((folder / layout.RECORD).read_text())
+    *way, last = place
+    inner = data
+    for key in way:
+        inner = inner[key]
+    inner[last] = inner[last] + 1 if value is None and last == "parameters" else value
+    record = dataclasses.replace(ku.load_record(folder), **{place[0]: data[place[0]]})
+    # Both as they are loaded, once for all cases.
+    monkeypatch.setattr(verification, "resolve", lambda _: (folder, record))
+    monkeypatch.setattr(verification, "from_preset", lambda *_, **__: model)
+    with pytest.raises(InputError, match=rf"Expected {'.'.join(place)} of the record in .*Restore"):
+        verification.verify(folder)
+
+
+def test_record_that_was_edited_is_found_out(folder):
+    path = folder / layout.RECORD
+    path.write_text(path.read_text().replace('"gating": "coupled"', '"gating": "full"'))
+    with pytest.raises(InputError, match=r"network\.gating .* 'coupled'\. The record has 'full'"):
+        verification.verify(folder)
+
+
+def test_record_that_states_less_is_accepted(saved_once):
+    folder, model = saved_once
+    record = ku.load_record(folder)
+    network = {k: v for k, v in record.network.items() if k != "epsilon"}
+    fewer = dataclasses.replace(record, network=network, preprocessing={}, macs=None)
+    assert find_conflict(record, model) is find_conflict(fewer, model) is None
 
 
 @pytest.mark.slow

@@ -19,6 +19,10 @@ GOOD = {
 SOURCE = {"repository": "timm/x", "gating": "residual"}
 
 
+def with_score(value, metric="accuracy"):
+    return {**METRIC, "origin": "measured", "metric": metric, "value": value}
+
+
 def test_record_comes_back_as_it_was_written(tmp_path):
     record = Record(**GOOD, labels=("a", "b"), source=SOURCE)
     record.write(tmp_path / "record.json")
@@ -51,6 +55,13 @@ def test_former_spelling_of_the_license_is_read(tmp_path):
         ({"files": {"/x": {"sha256": "0" * 64, "size": 1}}}, "names within it"),
         ({"files": {"a\\x": {"sha256": "0" * 64, "size": 1}}}, "names within it"),
         ({"task": "cooking"}, "task"),
+        ({"metrics": (with_score(2.5),)}, "accuracy in a record to be from 0 to 1.*2.5 on d"),
+        ({"metrics": (with_score(-0.1, "top5_accuracy"),)}, "to be from 0 to 1"),
+        ({"metrics": (with_score(0.9, "perplexity"),)}, "perplexity in a record to be of at least"),
+        ({"source": {**SOURCE, "metrics": [with_score(2)]}}, "to be from 0 to 1"),
+        ({"name": "a\x1b[2J"}, "control characters"),
+        ({"name": "a\nb"}, r"in one line. Received: 'a\\nb'"),
+        ({"name": "a\u202eb"}, "control characters"),
         ({"origin": "regated"}, "to have repository or name in `source`"),
         ({"origin": "recipe only"}, "to have command in `training`"),
         ({"origin": "recipe only", "training": {"command": "c"}}, "no files and no scores"),
@@ -60,6 +71,35 @@ def test_former_spelling_of_the_license_is_read(tmp_path):
 def test_invalid_record_is_rejected(changes, message):
     with pytest.raises(InputError, match=message):
         Record(**{**GOOD, **changes})
+
+
+def test_scores_at_the_ends_of_their_range_are_kept_and_shown():
+    rows = (with_score(0), with_score(1.0), with_score(1, "perplexity"), with_score(2.5, "loss"))
+    texts = [Record.show(row) for row in Record(**{**GOOD, "metrics": rows}).metrics]
+    assert texts == ["0.00%", "100.00%", "1.00", "2.50"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"zzz": 1}, r"Found unknown ones: 'zzz'\. Remove"),
+        ({"zzz": 1, "metricz": 1}, "unknown ones: 'zzz', 'metricz'"),
+        ({"metricz": ()}, r"unknown ones: 'metricz'\. Did you mean 'metrics'"),
+        ({"\x1b[2J": 1}, r"unknown ones: '\?\[2J'"),
+    ],
+    ids=ascii,
+)
+def test_unknown_key_of_a_record_is_named(tmp_path, changes, message):
+    data = {**json.loads(Record(**GOOD).to_json()), **changes}
+    (tmp_path / "record.json").write_text(json.dumps(data))
+    with pytest.raises(InputError, match=message):
+        Record.read(tmp_path / "record.json")
+
+
+def test_missing_keys_of_a_record_are_named(tmp_path):
+    (tmp_path / "record.json").write_text('{"name": "x", "origin": "trained"}')
+    with pytest.raises(InputError, match=r"Found none of: files, parameters\."):
+        Record.read(tmp_path / "record.json")
 
 
 def test_record_knows_whether_weights_exist():

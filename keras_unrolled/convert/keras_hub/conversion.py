@@ -5,11 +5,11 @@ from typing import Any
 
 import keras
 import keras_hub
-import numpy as np
 
 from keras_unrolled import checks, models
 from keras_unrolled.convert.keras_hub.folder import load
 from keras_unrolled.convert.keras_hub.network import build
+from keras_unrolled.convert.values import check_model
 from keras_unrolled.models.copying import copy_values, statistics_of
 
 
@@ -54,12 +54,7 @@ def from_keras_hub(
         model, theirs = load(folder, dtype)
     _copy(theirs.backbone, model.backbone)
     copy_values(theirs.output_dense.weights, model.output_dense.weights)
-    for variable in model.weights:
-        if not np.isfinite(keras.ops.convert_to_numpy(variable.value)).all():
-            raise checks.InputError(
-                f"Expected finite weights in {where}. Found NaN or infinity in {variable.path}. "
-                "The file is damaged or its training failed: take another."
-            )
+    check_model(model, where)
     return model
 
 

@@ -9,13 +9,11 @@ import numpy as np
 from keras_unrolled import checks, models
 from keras_unrolled.convert import state_dict as state_dicts
 from keras_unrolled.convert.pytorch.architecture import Architecture, find_architecture, rename
+from keras_unrolled.convert.pytorch.preparing import make_preprocessor
 from keras_unrolled.convert.timm.layout import network_variables
 from keras_unrolled.models.limits import at_most
 
 PADDINGS = ("both", "last", "first")
-# How images are prepared for networks with a stem for CIFAR. akamaster's program, with its three
-# stages and its head "linear", takes ImageNet's statistics; kuangliu's and most others take these.
-CIFAR_STATISTICS = {"mean": (0.4914, 0.4822, 0.4465), "std": (0.2023, 0.1994, 0.2010)}
 
 
 def from_torch(
@@ -46,7 +44,8 @@ def from_torch(
             "first". The order of channels is changed so that they come last.
         preprocessing: optional dict that changes how images are prepared: "image_size",
             "crop_fraction", "mean", "std", "interpolation", "crop_to_aspect_ratio", as
-            `models.make_preprocessor` takes them. By default networks with a 7x7 stem get
+            `models.make_preprocessor` takes them; "image_size" may be one number, of a square. By
+            default networks with a 7x7 stem get
             torchvision's: 224 pixels of 256, mean (0.485, 0.456, 0.406) and std (0.229, 0.224,
             0.225); those with a 3x3 stem get 32 pixels and, with three stages and a head
             `linear`, the same mean and std (akamaster), else mean (0.4914, 0.4822, 0.4465) and
@@ -60,8 +59,9 @@ def from_torch(
 
     Raises:
         InputError: for another network, with what it seems to be; for what is no state dict, a
-            damaged file, weights that are missing, unknown or not finite; and for a padding of a
-            network that has none.
+            damaged file, weights that are missing, unknown, not finite or no real numbers,
+            and variances below 0; for a padding of a network that has none; and for an entry of
+            `preprocessing` that is unknown or impossible.
     """
     if isinstance(state_dict, str | Path):
         where = str(state_dict)
@@ -89,7 +89,7 @@ def from_torch(
             models.ImageBackbone(**architecture.network, dtype=dtype),
             architecture.num_classes,
             labels=labels,
-            preprocessor=_make_preprocessor(architecture, has_linear, preprocessing),
+            preprocessor=make_preprocessor(architecture, has_linear, preprocessing),
         )
     pairs = network_variables(model)
     if padding is not None:
@@ -97,21 +97,6 @@ def from_torch(
         weights = reorder_channels(weights, architecture, padding)
     state_dicts.assign(pairs, weights, where)
     return model
-
-
-def _make_preprocessor(architecture, has_linear, changes):
-    network = architecture.network
-    imagenet = models.DATASETS["imagenet"]
-    if network["stem"] == "imagenet":
-        settings = dict(imagenet)
-    else:
-        of_akamaster = has_linear and len(network["stackwise_num_blocks"]) == 3
-        statistics = imagenet if of_akamaster else CIFAR_STATISTICS
-        chosen = {name: statistics[name] for name in CIFAR_STATISTICS}
-        settings = {**models.DATASETS["cifar"], **chosen}
-    names = (*(settings.keys() - {"num_classes"}), "interpolation", "crop_to_aspect_ratio")
-    checks.check_names(changes or {}, names, "preprocessing")
-    return models.make_preprocessor({**settings, **(changes or {})}, network["image_shape"])
 
 
 def reorder_channels(
