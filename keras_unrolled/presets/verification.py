@@ -32,8 +32,7 @@ def verify(preset: str | Path, **hub_options: Any) -> dict[str, Any]:
             record describes another network or preprocessing than the files, or if an output differs by more than 1e-3 relative and 1e-4 absolute.
     """
     # Only a name stands for a checkpoint of another library that is to be converted.
-    is_named = str(preset) in all_presets() and not Path(preset).exists()
-    find = regated.find_folder if is_named else resolve
+    find = regated.find_folder if str(preset) in all_presets() else resolve
     folder, record = find(preset, **hub_options)
     if record is None or layout.GOLDEN not in record.files:
         raise checks.InputError(
