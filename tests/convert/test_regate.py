@@ -134,7 +134,7 @@ def test_fine_tuning_moves_the_gates_and_keeps_the_accuracy(tfds_dir, tmp_path):
     assert all(gate.is_constant() for gate in gates)
     accuracy = evaluation.accuracy(evaluation.predict(model, test.images), test.labels)
     train = data.load_cifar10(tfds_dir, "train[:1000]")
-    finetune(base, train, tmp_path / "tuned", epochs=3, batch_size=32, learning_rate=1e-3)
+    finetune(base, train, tmp_path / "tuned", epochs=2, batch_size=32, learning_rate=1e-3)
     model = ku.from_preset(tmp_path / "tuned")
     gates = [block.transform_gate for stage in model.backbone.stages for block in stage]
     assert not any(gate.is_constant() for gate in gates)
