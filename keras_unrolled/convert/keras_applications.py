@@ -12,7 +12,7 @@ import keras_hub
 from keras_unrolled import checks, models
 from keras_unrolled.convert import keras_files
 from keras_unrolled.convert.values import check_model
-from keras_unrolled.models.copying import copy_values, statistics_of
+from keras_unrolled.models.copying import copy_values, variables_of
 
 NAMES = {"ResNet50": 50, "ResNet101": 101, "ResNet152": 152}
 SUFFIXES = (".keras", ".h5")
@@ -79,7 +79,7 @@ def from_keras_applications(
         kernel, *bias = theirs.get_layer(f"{name}_conv").get_weights()
         statistics = theirs.get_layer(f"{name}_bn")
         conv.kernel.assign(kernel[:, :, ::-1] if name == "conv1" else kernel)
-        copy_values(statistics_of(statistics), statistics_of(norm))
+        copy_values(variables_of(statistics), variables_of(norm))
         for shift in bias:
             mean = keras.ops.convert_to_numpy(statistics.moving_mean.value)
             norm.moving_mean.assign(mean - shift)

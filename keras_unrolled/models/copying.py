@@ -3,7 +3,7 @@
 from keras import ops
 
 
-def statistics_of(norm):
+def variables_of(norm):
     """The four variables of a batch normalization."""
     return [norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance]
 

@@ -12,9 +12,10 @@ from keras_unrolled.presets.record import Record
 def resolve(preset, *, weights=True, revision=None, token=None, local_files_only=False):
     """Finds a preset's files and its record.
 
-    The name of a preset stands for that preset, whatever folders there are: `./NAME` is a folder of that
-    name. A name is looked for in the package, in the local cache and on the Hub, in this order. What is fetched has been compared with the hashes that the Hub states; the
-    record's own are for the caller to compare (`record.verify`).
+    The name of a preset stands for that preset, whatever folders there are: `./NAME` is a folder of
+    that name. A name is looked for in the package, in the local cache and on the Hub, in this order.
+    What is fetched has been compared with the hashes that the Hub states; the record's own are for the
+    caller to compare (`record.verify`).
 
     Args:
         preset: path of a preset's folder, of a folder in the layout of timm or KerasHub, or of a

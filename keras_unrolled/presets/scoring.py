@@ -24,10 +24,11 @@ def evaluate(
 
     Args:
         preset: a name, folder or address of a preset, or a model.
-        dataset: for a classifier `Examples`, a pair of images and class numbers, "sample" (1,000 bundled images of CIFAR-10's test
-            set), "cifar10", "imagenet2012" or another name of TFDS (its test or validation split),
-            the path of a folder of class folders or of a CSV file; for a language model the path
-            of the folder with its text files, unless `data_dir` is given.
+        dataset: for a classifier `Examples`, a pair of images `(n, height, width, channels)` and class
+            numbers `(n,)`, "sample" (1,000 bundled images of CIFAR-10's test set), "cifar10",
+            "imagenet2012" or another name of TFDS (its test or validation split), the path of a folder
+            of class folders or of a CSV file; for a language model the path of the folder with its
+            text files, unless `data_dir` is given.
         data_dir: TFDS's data directory, or the folder of the text files.
         split: "test", "valid" or "train", which text file.
         limit: optional int, how many images or words to use: the first ones or, of images in the order
@@ -37,7 +38,8 @@ def evaluate(
 
     Returns:
         A dict: "preset", "dataset", "split", "n" and "accuracy", and "top_5_accuracy" for 100
-        classes or more, and "notes" if there is something to know of the data; or "preset", "split", "tokens", "perplexity" and "unknown".
+        classes or more, and "notes" if there is something to know of the data; or "preset", "split",
+        "tokens", "perplexity" and "unknown".
 
     Raises:
         InputError: if the preset or the data cannot be used.

@@ -10,7 +10,7 @@ from keras_unrolled import checks, models
 from keras_unrolled.convert.keras_hub.folder import load
 from keras_unrolled.convert.keras_hub.network import build
 from keras_unrolled.convert.values import check_model
-from keras_unrolled.models.copying import copy_values, statistics_of
+from keras_unrolled.models.copying import copy_values, variables_of
 
 
 def from_keras_hub(
@@ -64,7 +64,7 @@ def _copy(theirs, ours):
             copy_values([theirs.get_layer(f"{name}_conv").kernel], [conv.kernel])
         if norm is not None:
             source = theirs.get_layer(f"{name}_bn")
-            copy_values(statistics_of(source), statistics_of(norm))
+            copy_values(variables_of(source), variables_of(norm))
 
     stem = ours.get_layer("stem")
     copy("conv1", stem.conv, stem.norm)
