@@ -39,7 +39,7 @@ def run(run):
     strategy = engine.make_strategy(
         options.replicas, kind=options.strategy, timeout=options.timeout
     )
-    check_strategy(strategy)
+    check_run(recipe, strategy)
 
     from keras_unrolled import data
     from keras_unrolled.data.text_batches import TextBatches
@@ -97,9 +97,15 @@ def run(run):
     )
 
 
-def check_strategy(strategy):
-    """Raises `InputError` for several devices."""
+def check_run(recipe, strategy):
+    """Raises `InputError` for several devices, and for parts of a batch."""
     from keras_unrolled import engine
+
+    if recipe.accumulate != 1:
+        raise checks.InputError(
+            "Expected accumulate=1, since each text's state goes from step to step. Received: "
+            f"accumulate={recipe.accumulate}. Lower batch_size instead."
+        )
 
     count = engine.count_replicas(strategy)
     if count != 1:

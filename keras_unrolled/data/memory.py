@@ -61,6 +61,10 @@ def check_examples(examples: Examples) -> None:
 def as_bytes(examples: Examples, channels: int) -> Examples:
     """Examples whose array of images is uint8, as those that are trained on.
 
+    Args:
+        examples: `Examples`; images that are not an array stay as they are.
+        channels: int, of the network's images.
+
     Raises:
         InputError: for values that uint8 cannot hold, and for those from 0 to 1.
     """
@@ -80,7 +84,7 @@ def as_bytes(examples: Examples, channels: int) -> Examples:
 
 
 def _check_numbers(labels, n, count):
-    whole = labels.dtype.kind in "iu" and labels.shape == (n,)
+    whole = labels.dtype.kind in "iu" and labels.shape == (n,) and n > 0
     if not whole or labels.min() < 0 or (count and labels.max() >= count):
         values = f", from {labels.min()} to {labels.max()}" if whole else ""
         raise checks.InputError(

@@ -5,7 +5,7 @@ import pytest
 
 import keras_unrolled as ku
 from keras_unrolled import InputError
-from keras_unrolled.data import Examples
+from keras_unrolled.data import Examples, ImageFiles
 from keras_unrolled.data.loading import load_parts
 from keras_unrolled.data.memory import as_bytes, as_examples, check_examples
 from keras_unrolled.presets.scoring import load_images
@@ -50,8 +50,9 @@ def test_classes_of_a_pair_are_numbered():
         ({"names": ("cat", "cat")}, "Received some twice"),
         ({"images": [np.zeros((8, 8, 3)), np.zeros((4, 8, 3))]}, "several sizes"),
         ({"images": np.zeros(6, object)}, "another kind"),
+        ({"images": ImageFiles([]), "labels": np.zeros(0, int)}, "for each of 0 images"),
     ],
-    ids=["high", "low", "strings", "floats", "few", "names", "sizes", "objects"],
+    ids=["high", "low", "strings", "floats", "few", "names", "sizes", "objects", "none"],
 )
 def test_examples_that_do_not_go_together_are_rejected(images, change, message):
     facts = {"images": images, "labels": np.arange(6) % 2, "names": NAMES, "split": "mine"}

@@ -96,6 +96,7 @@ def test_killed_run_ends_with_the_weights_of_an_unbroken_one(texts, tmp_path):
         ("valid.txt", (), "Found none"),
         (None, ("batch_size=5000",), "Expected a text of at least"),
         (None, ("network.gating=couple",), "Did you mean 'coupled'"),
+        (None, ("accumulate=2",), "Expected accumulate=1"),
     ],
 )
 def test_bad_input_exits_with_code_2(texts, tmp_path, capsys, change, settings, message):
