@@ -8,6 +8,9 @@ extrapolation, five at 110.
 Momentum, batch size, crops and flips: He et al. 2015, section 4.2. The peak learning rate, label
 smoothing and mirrored borders are the best of four choices on train[40000:], made with the
 residual network only (docs/results.md).
+
+"adapt" goes on from a regated preset, "distill" learns what presets answer. Neither has been run to
+its end, and their epochs and rates are untuned.
 """
 
 from dataclasses import replace

@@ -9,8 +9,8 @@ Nobody has run them to the end yet; docs/training.md estimates the hours on seve
 - short: after ffcv's ImageNet configurations (Leclerc et al. 2023): 16 epochs, or
   --set epochs=32 or 88; crops of 160 pixels for three quarters of them, then 192. ffcv's rate, 1.7
   for 4,096 images, is scaled to the batch. ffcv adds blurred pooling and averages over a flip.
-- adapt: a regated preset whose gates learn, for a tenth of the epochs: a network that is a Residual one in
-  another form becomes one with gates of its own. Names have "adapted" in them.
+- adapt: a regated preset whose gates learn, for ten epochs: a network that is a Residual one in
+  another form becomes one with gates of its own. Names have "adapted" in them. Its rates are untuned.
 - strong: Wightman et al. 2021, procedure A2; for A1 --set epochs=600 weight_decay=0.01 mixup=0.2
   label_smoothing=0.1. The preset crops 0.875 of an image where A2 was tested with 0.95.
 """
