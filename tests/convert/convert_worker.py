@@ -19,7 +19,7 @@ if __name__ == "__main__":
     np.save(out / "scores.npy", again.predict(np.load(images), verbose=0))
     source = ku.from_preset(checkpoint)  # each keeps its weights while the other is applied
     pair = [source, ku.convert.regate(source, "full")]
-    first, *others = (model.predict(np.load(images), verbose=0) for model in [*pair, *pair])
+    first, *others = (model.predict(np.load(images), verbose=0) for model in [*pair, source])
     for scores in others:
         np.testing.assert_allclose(scores, first, rtol=1e-3, atol=1e-4)
     ku.convert.to_timm(ku.from_preset(checkpoint), out / "timm")

@@ -50,6 +50,7 @@ def test_variance_of_zero_and_large_whole_numbers_are_taken(state):
     np.testing.assert_array_equal(model.output_dense.bias, np.full(10, 2.0**40))
 
 
+@pytest.mark.slow
 def test_file_of_timm_with_a_variance_below_zero_is_rejected(tmp_path):
     write_config(tmp_path)
     model = convert.from_timm(tmp_path, load_weights=False)

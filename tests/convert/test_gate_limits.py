@@ -10,6 +10,7 @@ import pytest
 import keras_unrolled as ku
 from keras_unrolled import InputError, models
 from keras_unrolled.convert import regate
+from tests.conftest import first_fast
 from tests.convert.test_regate import make, relative_difference
 
 GRID = (-30.0, -15.0, -5.0, 0.0, 5.0, 15.0, 30.0)
@@ -50,7 +51,7 @@ def check_grid(old, gating, values):
     return accepted, edges
 
 
-@pytest.mark.parametrize("order", ["post", "pre"])
+@pytest.mark.parametrize("order", first_fast("post", "pre"))
 def test_accepted_biases_of_a_coupled_gate_keep_the_scores(order):
     accepted, edges = check_grid(make(activation_order=order), "coupled", GRID)
     assert accepted >= 4
@@ -63,7 +64,7 @@ def test_accepted_biases_of_a_coupled_gate_keep_the_scores(order):
 @pytest.mark.parametrize("shortcut", ["projection", "pad"])
 def test_accepted_biases_of_other_gates_keep_the_scores(gating, order, shortcut):
     old = make(activation_order=order, shortcut=shortcut)
-    accepted, _ = check_grid(old, gating, GRID)
+    accepted, _ = check_grid(old, gating, GRID[::2] if gating == "full" else GRID)
     assert accepted >= 4
 
 
@@ -74,6 +75,7 @@ def test_deep_stage_allows_less():
     assert edges["carry_bias"][0] == pytest.approx(np.log(1e-5), abs=0.01)  # c ** 5 >= 1e-25
 
 
+@pytest.mark.slow
 def test_more_blocks_leave_a_coupled_gate_less_room():
     three = {"stackwise_num_filters": [4, 6, 8], "stackwise_num_strides": [1, 2, 2]}
     old = make(**three, stackwise_num_blocks=[5, 5, 5])

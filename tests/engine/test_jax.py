@@ -62,7 +62,7 @@ def run(out, initial, replicas=1, settings=(), **env):
 )
 def test_jax_on_one_and_two_devices_equals_tensorflow(initial, tmp_path, settings):
     expected = run(tmp_path / "tensorflow.npz", initial, 1, settings)
-    for devices in (1, 2):
+    for devices in (1, 2) if settings == ["accumulate=2"] else (2,):
         env = jax_env(devices)
         found = run(tmp_path / f"jax{devices}.npz", initial, devices, settings, **env)
         assert found["replicas"] == devices

@@ -1,8 +1,11 @@
 """Data of the training programs."""
 
+import dataclasses
 import shutil
 
 import pytest
+
+from keras_unrolled import data
 
 
 @pytest.fixture
@@ -15,3 +18,14 @@ def data_dir(photographs, tmp_path):
         if i % 6 == 0:
             shutil.copytree(place, tmp_path / "data" / "val" / path.parent.name)
     return tmp_path / "data"
+
+
+@pytest.fixture
+def few_images(monkeypatch):
+    """The programs see a thousand images of each part of CIFAR-10."""
+    load = data.load_cifar10
+
+    def load_few(place, split):
+        return dataclasses.replace(load(place, f"{split}[:1000]"), split=split)
+
+    monkeypatch.setattr(data, "load_cifar10", load_few)

@@ -16,6 +16,7 @@ def blocks_of(model):
     return [block for stage in model.backbone.stages for block in stage]
 
 
+@pytest.mark.slow
 def test_network_computes_what_the_preset_that_it_starts_from_does(rng):
     images = rng.integers(0, 256, (4, 32, 32, 3)).astype("uint8")
     expected = ku.from_preset("resnet_bn_cifar10").predict(images, verbose=0)
@@ -41,6 +42,7 @@ def test_command_is_that_of_the_recipe_which_has_the_name():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("preset", "options", "message"),
     [
@@ -58,6 +60,7 @@ def test_name_that_does_not_go_with_the_recipe_is_rejected(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_preset_of_other_classes_is_rejected(tmp_path, tfds_dir, capsys):
     model = models.resnet(8, dataset="cifar", labels=[f"class {i}" for i in range(10)])
     ku.save_preset(model, tmp_path / "other")
@@ -68,7 +71,7 @@ def test_preset_of_other_classes_is_rejected(tmp_path, tfds_dir, capsys):
 
 
 @pytest.mark.slow
-def test_gates_depend_on_their_input_afterwards(tmp_path, tfds_dir):
+def test_gates_depend_on_their_input_afterwards(tmp_path, tfds_dir, few_images):
     arguments = ["--preset", "highway_adapted_bn_cifar10", "--smoke", "--workdir", str(tmp_path)]
     assert cifar10.main([*arguments, "--data-dir", str(tfds_dir)]) == 0
     record = ku.load_record(tmp_path / "preset")

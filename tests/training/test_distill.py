@@ -40,7 +40,7 @@ def test_teachers_must_read_what_the_student_reads(tmp_path):
 
 
 @pytest.mark.slow
-def test_smoke_run_is_recorded_with_its_teachers(tmp_path, tfds_dir):
+def test_smoke_run_is_recorded_with_its_teachers(tmp_path, tfds_dir, few_images):
     settings = ["network.depth=8", 'teachers=["resnet_bn_cifar10","highway_bn_cifar10"]']
     arguments = ["--preset", "resnet_distilled_bn_cifar10", "--smoke", "--set", *settings]
     arguments += ["--data-dir", str(tfds_dir), "--workdir", str(tmp_path)]
