@@ -98,6 +98,7 @@ def _check_apart(source, out):
     """Raises `InputError` for a preset within its own data, where it would become a class."""
     if not is_path(source):
         return
+    checks.named("the data", source)
     folder, out = (Path(str(p)).expanduser().resolve() for p in (source, out))
     if folder.is_dir() and out.is_relative_to(folder):
         raise checks.InputError(

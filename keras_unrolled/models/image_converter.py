@@ -11,6 +11,7 @@ from keras_unrolled.preset_names import Named
 
 MOST_PIXELS = 16_384  # of a side
 LARGEST_RESIZED = 2**22  # pixels that an image is resized to as a whole
+INTERPOLATIONS = ("bilinear", "bicubic", "nearest", "lanczos3", "lanczos5")
 REACH = 512  # pixels in which a thin image's part may begin and end
 
 
@@ -139,7 +140,8 @@ class ImageConverter(Named, keras_hub.layers.ImageConverter):
     than half a gray level on the average.
 
     Raises:
-        InputError: if `crop_fraction` is outside (0, 1], a size is invalid, or padding is requested.
+        InputError: if `crop_fraction` is outside (0, 1], a size or the interpolation is invalid, or
+            padding is requested.
     """
 
     backbone_cls = ImageBackbone
@@ -156,6 +158,7 @@ class ImageConverter(Named, keras_hub.layers.ImageConverter):
                 "Expected an image to be cropped or squeezed to its size. Received: "
                 "pad_to_aspect_ratio=True. Leave it out, or pad before."
             )
+        checks.one_of("interpolation", kwargs.get("interpolation", "bilinear"), INTERPOLATIONS)
         kwargs.setdefault("data_format", "channels_last")
         super().__init__(image_size=image_size, **kwargs)
         self.crop_fraction = crop_fraction

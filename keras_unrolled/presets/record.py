@@ -84,7 +84,7 @@ class Record:
 
     def __post_init__(self):
         check_types(self)
-        _check_name(self.name)
+        check_name(self.name)
         checks.one_of("origin", self.origin, ORIGINS)
         checks.one_of("task", self.task, (IMAGES, TEXT))
         check_metrics(self)
@@ -186,10 +186,11 @@ def _check_score(row):
         )
 
 
-def _check_name(name):
+def check_name(name):
+    """Raises `InputError` for the name of a preset that cannot be printed as it is."""
     if _CONTROLS.search(name):
         raise checks.InputError(
-            "Expected the name of a record to be without control characters and in one line. "
+            "Expected the name of a preset to be without control characters and in one line. "
             f"Received: {ascii(name)[:200]}. Choose another name, or restore the record."
         )
 

@@ -95,6 +95,7 @@ def check_target(folder, *, overwrite):
             f"Expected a new folder for the preset. {folder} is the root of a disk, which cannot be "
             "replaced. Choose a folder in it."
         )
+    records.check_name(folder.name)
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return folder
     if not (folder / layout.RECORD).is_file():

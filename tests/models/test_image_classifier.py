@@ -119,6 +119,8 @@ def test_image_may_be_squeezed_instead(rng):
     assert np.abs(found - expected).mean() < 0.4
     with pytest.raises(InputError, match="pad_to_aspect_ratio"):
         converted(image, image_size=(32, 16), pad_to_aspect_ratio=True)
+    with pytest.raises(InputError, match="Did you mean 'bicubic'"):
+        converted(image, image_size=(32, 16), interpolation="bicubik")
 
 
 def test_converter_is_rebuilt_from_its_configuration():

@@ -292,6 +292,14 @@ def test_only_a_preset_may_be_replaced_and_only_where_allowed(saved, copy, tmp_p
     assert (other / "thesis.tex").read_text() == "years of work"
 
 
+def test_folder_whose_name_cannot_be_printed_is_rejected_before_all_work(tmp_path):
+    with pytest.raises(InputError, match=r"control characters.*'a\\tb'. Choose another name"):
+        ku.finetune("resnet_bn_cifar10", tmp_path / "missing", tmp_path / "a\tb")
+    with pytest.raises(InputError, match="control characters"):
+        ku.save_preset(make_model(), tmp_path / "a\u202eb")
+    assert not any(tmp_path.iterdir())
+
+
 def test_metric_without_its_origin_is_rejected(tmp_path):
     metric = {"dataset": "d", "split": "test", "n": 1, "metric": "accuracy", "value": 1.0}
     with pytest.raises(InputError, match="how it was measured"):
