@@ -20,6 +20,8 @@ class LSTM(keras.layers.Layer):
     Args:
         units: int, size of the state.
         two_biases: bool, whether there is a recurrent bias besides the input's.
+        recurrent_dropout: float in [0, 1), part of the state's output that the recurrent product does
+            not read while training, the same units at all steps of a call (Gal & Ghahramani 2016).
         kernel_initializer: of the input's kernel.
         recurrent_initializer: of the recurrent kernel.
         bias_initializer: of both biases.
@@ -29,6 +31,7 @@ class LSTM(keras.layers.Layer):
         state: list of two tensors `(batch, units)`, output and cell, float32 unless all is float64;
             None means zeros.
         projected: bool, whether `x` is what `project` gave.
+        training: bool, whether `recurrent_dropout` acts.
 
     Output: `(batch, steps, units)` in the compute dtype, and the state after the last step.
     """
@@ -38,6 +41,7 @@ class LSTM(keras.layers.Layer):
         units,
         *,
         two_biases=True,
+        recurrent_dropout=0.0,
         kernel_initializer="glorot_uniform",
         recurrent_initializer="glorot_uniform",
         bias_initializer="zeros",
@@ -47,6 +51,11 @@ class LSTM(keras.layers.Layer):
         super().__init__(**{**kwargs, "autocast": False})
         self.units = checks.whole("units", units, least=1, most=65_536)
         self.two_biases = checks.flag("two_biases", two_biases)
+        self.recurrent_dropout = checks.real(
+            "recurrent_dropout", recurrent_dropout, least=0, most=1, below=True
+        )
+        if recurrent_dropout:
+            self.seed_generator = keras.random.SeedGenerator()
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
@@ -86,24 +95,29 @@ class LSTM(keras.layers.Layer):
         x, kernel, bias = (ops.cast(v, self.compute_dtype) for v in (x, self.kernel, bias))
         return ops.matmul(x, kernel) + bias
 
-    def call(self, x, state=None, projected=False):
+    def call(self, x, state=None, projected=False, training=None):
         state = self.start(ops.shape(x)[0]) if state is None else state
         inputs = ops.cast(x, self.compute_dtype) if projected else self.project(x)
         recurrent = ops.cast(self.recurrent_kernel, self.compute_dtype)
+        mask = self._draw_mask(state[0]) if training and self.recurrent_dropout else None
         steps = x.shape[1]
         if steps is not None and steps <= UNROLLED:
             fused = keras.backend.backend() == "tensorflow"
             run = _unroll_tensorflow if fused else _unroll
-            return run(inputs, recurrent, *state)
+            return run(inputs, recurrent, *state, mask)
 
         def step(state, z):
-            state = _step(z, recurrent, *state)
+            state = _step(z, recurrent, *state, mask)
             return state, state  # on TensorFlow `scan` gives back what is shaped like the state
 
         state, (outputs, _) = ops.scan(step, list(state), ops.swapaxes(inputs, 0, 1))
         return ops.cast(ops.swapaxes(outputs, 0, 1), self.compute_dtype), list(state)
 
-    def compute_output_spec(self, x, state=None, projected=False):
+    def _draw_mask(self, output):
+        kept = ops.ones_like(output)
+        return keras.random.dropout(kept, self.recurrent_dropout, seed=self.seed_generator)
+
+    def compute_output_spec(self, x, state=None, projected=False, training=None):
         batch, steps = x.shape[:2]
         rest = [keras.KerasTensor((batch, self.units), self.state_dtype) for _ in range(2)]
         return keras.KerasTensor((batch, steps, self.units), self.compute_dtype), rest
@@ -114,6 +128,7 @@ class LSTM(keras.layers.Layer):
             **super().get_config(),
             "units": self.units,
             "two_biases": self.two_biases,
+            "recurrent_dropout": self.recurrent_dropout,
             "kernel_initializer": serialize(self.kernel_initializer),
             "recurrent_initializer": serialize(self.recurrent_initializer),
             "bias_initializer": serialize(self.bias_initializer),
@@ -124,22 +139,23 @@ def _wide(dtype):
     return "float64" if str(dtype) == "float64" else "float32"
 
 
-def _step(z, recurrent, output, cell):
+def _step(z, recurrent, output, cell, mask=None):
+    output = output if mask is None else output * mask
     z = z + ops.matmul(ops.cast(output, recurrent.dtype), recurrent)
     i, f, c, o = ops.split(ops.cast(z, cell.dtype), 4, -1)
     cell = ops.sigmoid(f) * cell + ops.sigmoid(i) * ops.tanh(c)
     return [ops.sigmoid(o) * ops.tanh(cell), cell]
 
 
-def _unroll(inputs, recurrent, output, cell):
+def _unroll(inputs, recurrent, output, cell, mask=None):
     outputs = []
     for z in ops.unstack(inputs, axis=1):
-        output, cell = _step(z, recurrent, output, cell)
+        output, cell = _step(z, recurrent, output, cell, mask)
         outputs.append(output)
     return ops.cast(ops.stack(outputs, 1), inputs.dtype), [output, cell]
 
 
-def _unroll_tensorflow(inputs, recurrent, output, cell):
+def _unroll_tensorflow(inputs, recurrent, output, cell, mask=None):
     """`_unroll` with a custom gradient.
 
     TensorFlow's would multiply and add up the recurrent kernel's gradient at every step; here one
@@ -149,11 +165,14 @@ def _unroll_tensorflow(inputs, recurrent, output, cell):
 
     dtype, wide = inputs.dtype, cell.dtype
 
+    def masked(x):
+        return x if mask is None else x * mask
+
     @tf.custom_gradient
     def run(inputs, recurrent, output, cell):
         outputs, rows = [], []
         for z in tf.unstack(inputs, axis=1):
-            former, past = tf.cast(output, dtype), cell
+            former, past = tf.cast(masked(output), dtype), cell
             z = tf.cast(z + tf.matmul(former, recurrent), wide)
             i, f, c, o = tf.split(z, 4, -1)
             i, f, c, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(c), tf.sigmoid(o)
@@ -178,6 +197,7 @@ def _unroll_tensorflow(inputs, recurrent, output, cell):
                 d_zs.append(tf.cast(d_z, dtype))
                 d_cell = d_cell * forget[t]
                 d_output = tf.cast(tf.matmul(d_zs[-1], recurrent, transpose_b=True), wide)
+                d_output = masked(d_output)
             d_z = tf.stack(d_zs[::-1])
             formers_, d_z_ = (tf.reshape(x, (-1, x.shape[-1])) for x in (formers, d_z))
             d_recurrent = tf.matmul(formers_, d_z_, transpose_a=True)

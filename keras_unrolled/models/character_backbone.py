@@ -32,6 +32,8 @@ class CharacterBackbone(Named, keras_hub.models.Backbone):
         dropout: float in [0, 1), before each LSTM but the first (0.5, Kim et al. 2016, section 4).
         transform_bias: float, initial bias of a free T.
         carry_bias: float, initial bias of a free C.
+        recurrent_dropout: float in [0, 1), of each LSTM's recurrent product, as in `LSTM`.
+        input_dropout: float in [0, 1), before the first LSTM.
         two_biases: bool, whether an LSTM has a recurrent bias, too.
         variational: bool, whether dropout leaves out the same units at all words of a call (Gal &
             Ghahramani 2016).
@@ -60,6 +62,8 @@ class CharacterBackbone(Named, keras_hub.models.Backbone):
         transform_bias=-2.0,
         carry_bias=1.0,
         two_biases=True,
+        recurrent_dropout=0.0,
+        input_dropout=0.0,
         variational=False,
         initial_range=0.05,
         dtype=None,
@@ -73,7 +77,8 @@ class CharacterBackbone(Named, keras_hub.models.Backbone):
         for count in num_filters:
             checks.whole("num_filters", count, least=1, most=65_536)
         checks.whole("num_recurrent_layers", num_recurrent_layers, least=1, most=100)
-        checks.real("dropout", dropout, least=0, most=1, below=True)
+        for name, rate in (("dropout", dropout), ("input_dropout", input_dropout)):
+            checks.real(name, rate, least=0, most=1, below=True)
         checks.flag("variational", variational)
         checks.real("initial_range", initial_range, least=0, most=10)
         dtype = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
@@ -107,6 +112,7 @@ class CharacterBackbone(Named, keras_hub.models.Backbone):
             LSTM(
                 units,
                 two_biases=two_biases,
+                recurrent_dropout=recurrent_dropout,
                 kernel_initializer=uniform(),
                 recurrent_initializer=uniform(),
                 bias_initializer=uniform(),
@@ -115,13 +121,18 @@ class CharacterBackbone(Named, keras_hub.models.Backbone):
             )
             for i in numbers
         ]
-        drops = [make_dropout(dropout, variational, dtype, f"dropout{i}") for i in numbers[1:]]
+        rates = [input_dropout, *[dropout] * (num_recurrent_layers - 1)]
+        drops = [
+            # Without effect the first is left out: weights files have names by numbers.
+            make_dropout(rate, variational, dtype, f"dropout{i}") if rate or i > 1 else None
+            for i, rate in zip(numbers, rates)
+        ]
 
         # === Functional Model ===
         characters = keras.Input((None, None), dtype="int32", name="character_ids")
         x = encoder(characters)
         for i, lstm in enumerate(lstms):
-            x, _ = lstm(drops[i - 1](x) if i else x)
+            x, _ = lstm(x if drops[i] is None else drops[i](x))
         super().__init__(inputs=characters, outputs=x, dtype=dtype, **kwargs)
 
         # === Config ===
@@ -133,7 +144,8 @@ class CharacterBackbone(Named, keras_hub.models.Backbone):
         self.units = units
         self.gating = gating
         self.num_recurrent_layers = num_recurrent_layers
-        self.dropout = dropout
+        self.dropout, self.input_dropout = dropout, input_dropout
+        self.recurrent_dropout = recurrent_dropout
         self.transform_bias, self.carry_bias = transform_bias, carry_bias
         self.two_biases = two_biases
         self.variational = variational
@@ -154,8 +166,9 @@ class CharacterBackbone(Named, keras_hub.models.Backbone):
         """
         x, after = vectors, []
         for i, lstm in enumerate(self.lstms):
-            x = self.drops[i - 1](x, training=training) if i else x
-            x, new = lstm(x, state[i], projected=projected and not i)
+            if self.drops[i] is not None and (i or not projected):
+                x = self.drops[i](x, training=training)
+            x, new = lstm(x, state[i], projected=projected and not i, training=training)
             after.append(new)
         return x, after
 
@@ -171,6 +184,8 @@ class CharacterBackbone(Named, keras_hub.models.Backbone):
             "gating": self.gating,
             "num_recurrent_layers": self.num_recurrent_layers,
             "dropout": self.dropout,
+            "recurrent_dropout": self.recurrent_dropout,
+            "input_dropout": self.input_dropout,
             "transform_bias": self.transform_bias,
             "carry_bias": self.carry_bias,
             "two_biases": self.two_biases,

@@ -314,7 +314,7 @@ def test_impossible_options_are_rejected(preset, table, tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             finetune(preset, table, tmp_path / "other", **options)
-    with pytest.raises(InputError, match="name for the data. Received: '', which is empty"):
+    with pytest.raises(InputError, match=r"name for the data. Received: '', which is empty"):
         finetune(preset, "", tmp_path / "other")
     assert not (tmp_path / "other").exists()
 

@@ -47,8 +47,9 @@ def test_text_in_two_parts_is_the_text_in_one(rng):
         np.testing.assert_allclose(array(a), array(b), atol=1e-6)
 
 
+@pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
-def test_gradient_of_its_own_is_that_of_tensorflow(dtype, rng):
+def test_gradient_of_its_own_is_that_of_tensorflow(dtype, masked, rng):
     import tensorflow as tf
 
     wide = "float64" if dtype == "float64" else "float32"
@@ -56,11 +57,12 @@ def test_gradient_of_its_own_is_that_of_tensorflow(dtype, rng):
         tf.constant(rng.normal(size=shape) / 2, d)
         for shape, d in (((3, 7, 20), dtype), ((5, 20), dtype), ((3, 5), wide), ((3, 5), wide))
     ]
+    mask = tf.constant(rng.integers(0, 2, (3, 5)) * 2, wide) if masked else None
 
     def gradients(run):
         with tf.GradientTape() as tape:
             tape.watch(arguments)
-            outputs, (output, cell) = run(*arguments)
+            outputs, (output, cell) = run(*arguments, mask)
             loss = tf.reduce_sum(tf.cast(outputs, wide) ** 2)
             loss += tf.reduce_sum(tf.sin(output)) + tf.reduce_sum(cell**3)
         return tape.gradient(loss, arguments)
@@ -70,6 +72,36 @@ def test_gradient_of_its_own_is_that_of_tensorflow(dtype, rng):
         assert found.dtype == expected.dtype
         found, expected = (tf.cast(g, "float64").numpy() for g in (found, expected))
         np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("steps", [9, 70])
+def test_recurrent_dropout_hides_the_same_units_of_the_state_at_all_steps(steps, rng):
+    x = rng.normal(size=(3, steps, 5)).astype("float32")
+    layer, plain = LSTM(40, recurrent_dropout=0.4), LSTM(40)
+    for each in (layer, plain):
+        each.build(x.shape)
+    fill(plain, rng)
+    for ours, theirs in zip(layer.weights, plain.weights):
+        ours.assign(theirs)
+    np.testing.assert_array_equal(array(layer(x, training=False)[0]), array(plain(x)[0]))
+    drawn = []
+    draw = layer._draw_mask
+    layer._draw_mask = lambda output: drawn.append(array(draw(output))) or drawn[-1]
+    found, (_, end) = layer(x, training=True)
+    (mask,) = drawn
+    assert set(np.unique(mask.round(5))) == {0, np.float32(1 / 0.6).round(5)}
+    assert 0.4 < (mask > 0).mean() < 0.8
+    output, cell = np.zeros((3, 40)), np.zeros((3, 40))
+    kernel, recurrent, bias, other = map(array, plain.weights)
+    for t in range(steps):
+        z = x[:, t] @ kernel + bias + other + (output * mask) @ recurrent
+        i, f, c, o = np.split(z, 4, -1)
+        i, f, o = (1 / (1 + np.exp(-gate)) for gate in (i, f, o))
+        cell = f * cell + i * np.tanh(c)
+        output = o * np.tanh(cell)
+        np.testing.assert_allclose(array(found)[:, t], output, atol=1e-4)
+    np.testing.assert_allclose(array(end), cell, atol=1e-4)
+    assert LSTM.from_config(layer.get_config()).recurrent_dropout == 0.4
 
 
 def test_one_bias_less_is_four_times_the_units_less():
@@ -103,7 +135,9 @@ def test_configuration_and_weights_survive_saving(tmp_path, rng):
     assert again.layers[1].get_config() == layer.get_config()
 
 
-def test_zero_units_are_rejected():
+def test_zero_units_and_full_dropout_are_rejected():
     with pytest.raises(InputError, match="units"):
         LSTM(0)
+    with pytest.raises(InputError, match="recurrent_dropout"):
+        LSTM(2, recurrent_dropout=1.0)
     assert ops.shape(LSTM(2).start(3)[0]) == (3, 2)

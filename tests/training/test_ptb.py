@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 import keras_unrolled as ku
+from keras_unrolled import models
 from keras_unrolled.engine import checkpoint
 from tests.engine.processes import HANG
+from tests.engine.test_jax import jax_env
 from training import ptb, recipes
 from training.recipes.ptb import RECIPES
 
@@ -30,6 +32,18 @@ def test_every_language_preset_has_a_recipe_and_its_command():
         assert ku.load_record(name).training.get("command", command) == command
 
 
+def test_variational_recipe_drops_the_same_units_at_all_words_and_keeps_the_size():
+    recipe = RECIPES["variational"]["highway_variational_small_ptb"]
+    model = models.character_lm(**{k: v for k, v in recipe.network.items() if k != "builder"})
+    assert model.count_params() == ku.load_record("highway_small_ptb").parameters
+    backbone = model.backbone
+    assert backbone.variational
+    assert {lstm.recurrent_dropout for lstm in backbone.lstms} == {model.dropout} == {0.3}
+    assert recipes.command("highway_variational_small_ptb") == (
+        "python training/ptb.py --preset highway_variational_small_ptb --data-dir DIR --workdir DIR"
+    )
+
+
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory):
     """Made-up sentences that a bigram would learn, in three files."""
@@ -44,11 +58,12 @@ def texts(tmp_path_factory):
     return folder
 
 
-def start(texts, workdir, *settings):
+def start(texts, workdir, *settings, **env):
     command = [sys.executable, str(PROGRAM), "--preset", "highway_small_ptb", "--workdir"]
     command += [str(workdir), "--data-dir", str(texts), "--checkpoint-every", "30"]
     command += ["--set", "epochs=3", *SMALL, *settings]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, env={**os.environ, **env}, **pipes)
 
 
 def finish(process):
@@ -58,11 +73,17 @@ def finish(process):
 
 
 @pytest.mark.slow
-def test_killed_run_ends_with_the_weights_of_an_unbroken_one(texts, tmp_path):
-    said = finish(start(texts, tmp_path / "whole"))
+@pytest.mark.parametrize("env", [{}, jax_env()], ids=["tensorflow", "jax"])
+def test_killed_run_ends_with_the_weights_of_an_unbroken_one(texts, tmp_path, env):
+    settings = ["network.variational=true", "network.recurrent_dropout=0.3"]
+
+    def begin(workdir):
+        return start(texts, tmp_path / workdir, *settings, **env)
+
+    said = finish(begin("whole"))
     rng, seen = np.random.default_rng(0), 0
-    for _ in range(3):
-        process = start(texts, tmp_path / "broken")
+    for _ in range(3 if not env else 1):
+        process = begin("broken")
         while process.poll() is None and checkpoint.list_steps(tmp_path / "broken")[:1] in (
             [],
             [seen],
@@ -73,7 +94,7 @@ def test_killed_run_ends_with_the_weights_of_an_unbroken_one(texts, tmp_path):
             process.send_signal(signal.SIGKILL)
         process.communicate()
         seen = checkpoint.list_steps(tmp_path / "broken")[0]
-    assert finish(start(texts, tmp_path / "broken")).splitlines()[:2] == said.splitlines()[:2]
+    assert finish(begin("broken")).splitlines()[:2] == said.splitlines()[:2]
     steps = checkpoint.list_steps(tmp_path / "whole")
     assert steps == checkpoint.list_steps(tmp_path / "broken")
     one, other = (checkpoint.read(tmp_path / n, steps[0])[1] for n in ("whole", "broken"))

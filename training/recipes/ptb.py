@@ -10,7 +10,14 @@ halved whenever the validation perplexity has not fallen by more than 1, gradien
 the steps clipped at 5, dropout 0.5, all weights drawn from -0.05 to 0.05, the best epoch kept. 30
 epochs instead of their 25, after which the validation perplexity of the small coupled model was
 still falling.
+
+"variational" trains the same small network with the dropout of Gal & Ghahramani 2016, in the rates and
+for the 70 epochs of Assylbekov & Takhanov 2018 (arXiv:1802.08375); the rate falls along a cosine. They
+found that a character-aware network gains nothing from output vectors that its encoder makes, so the
+dense layer stays. It has not been run to its end, and its rates are untuned.
 """
+
+from dataclasses import replace
 
 from keras_unrolled.engine import TextRecipe
 
@@ -46,5 +53,19 @@ RECIPES = {
         f"{family}_{size}_ptb": make_recipe(gating, size)
         for size in ("small", "large")
         for family, gating in GATINGS.items()
-    }
+    },
+    "variational": {
+        "highway_variational_small_ptb": replace(
+            make_recipe("coupled", "small"),
+            network={
+                **make_recipe("coupled", "small").network,
+                "variational": True,
+                "dropout": 0.3,
+                "recurrent_dropout": 0.3,
+            },
+            epochs=70,
+            decay="cosine",
+            precision="mixed_bfloat16",
+        )
+    },
 }
