@@ -1,10 +1,12 @@
-"""Compares training on a device by our engine on JAX with Keras's layers and `fit`, in one run.
+"""Compares training by our engine on JAX with Keras's layers and `fit`, in one run.
 
-    KERAS_BACKEND=jax python -m benchmarks.accelerator --out DIR [--depth 20] [--seconds 10]
+    KERAS_BACKEND=jax python -m benchmarks.accelerator --out DIR [--network resnet --depth 20]
+    KERAS_BACKEND=jax python -m benchmarks.accelerator --out DIR --network language --ptb DIR
 
-Both train a ResNet for CIFAR of the same architecture on the same random images in batches of 128
-with mixed bfloat16. Ours also crops and flips; the peer trains on the images as they are. They
-take turns; figures are medians, in images a second.
+Both train a network of the same architecture in batches of the same size: a ResNet for CIFAR on
+random images, 128 a batch, which ours also crops and flips; or Kim et al.'s Small language model on
+Penn Treebank, 20 times 35 words a batch. They take turns; figures are medians, in images or words a
+second.
 """
 
 import argparse
@@ -19,67 +21,26 @@ import jax
 import keras
 import numpy as np
 
-from keras_unrolled import models
+from benchmarks import peers
+from keras_unrolled import data, models
 from keras_unrolled.data.image_batches import ImageBatches
+from keras_unrolled.data.text_batches import TextBatches
 from keras_unrolled.engine import ImageRecipe, Job
 from keras_unrolled.engine.jax import loop, sharding
 from keras_unrolled.engine.jax.step import make_steps
+from keras_unrolled.engine.language import StatefulLM, language_objective
 from keras_unrolled.engine.objectives import classification
 from keras_unrolled.environment import hardware
+from training.recipes import ptb
 
 BATCH, EPOCH = 128, 100  # images and steps
 
 
-def make_peer(depth: int, dtype: str = "mixed_bfloat16") -> Any:
-    """He et al.'s ResNet for CIFAR (2015, section 4.2) of Keras's own layers."""
-    layers = keras.layers
-
-    def convolve(x, filters, strides=1, size=3):
-        x = layers.Conv2D(
-            filters,
-            size,
-            strides,
-            "same",
-            use_bias=False,
-            kernel_initializer="he_normal",
-            dtype=dtype,
-        )(x)
-        return layers.BatchNormalization(dtype=dtype)(x)
-
-    images = keras.Input((32, 32, 3))
-    x = layers.ReLU(dtype=dtype)(convolve(images, 16))
-    for stage, filters in enumerate((16, 32, 64)):
-        for block in range((depth - 2) // 6):
-            strides = 2 if stage and not block else 1
-            shortcut = x if strides == 1 else convolve(x, filters, strides, 1)
-            y = layers.ReLU(dtype=dtype)(convolve(x, filters, strides))
-            y = convolve(y, filters)
-            x = layers.ReLU(dtype=dtype)(layers.Add(dtype=dtype)([y, shortcut]))
-    x = layers.GlobalAveragePooling2D(dtype=dtype)(x)
-    return keras.Model(images, layers.Dense(10, dtype="float32")(x))
-
-
-def make_ours(depth, images, labels, workdir):
-    """A function that takes an epoch by our engine, and the parameters of its network."""
-    recipe = ImageRecipe(
-        network={}, epochs=10_000, batch_size=BATCH, momentum=0.9, weight_decay=5e-4, ema=0.999
-    )
-    model = models.resnet(depth, dataset="cifar", dtype=recipe.precision)
-    preprocess = model.preprocessor
-    stream = ImageBatches(
-        images,
-        labels,
-        batch_size=BATCH,
-        total_steps=recipe.epochs * EPOCH,
-        seed=0,
-        preprocess=preprocess,
-    )
-    job = Job(
-        recipe=recipe, build=lambda: model, stream=stream, steps_per_epoch=EPOCH, workdir=workdir
-    )
+def make_epoch(job, model, objective):
+    """A function that takes `EPOCH` steps by our engine."""
     run = loop._Run(job, sharding.make_mesh(1), model)
     batches = run.batches
-    steps = make_steps(model, run.optimizer, recipe, classification(recipe), batches)
+    steps = make_steps(model, run.optimizer, job.recipe, objective, batches)
     values = [tuple([v.value.copy() for v in group] for group in run.groups)]
     count = batches.steps_per_call
 
@@ -91,52 +52,125 @@ def make_ours(depth, images, labels, workdir):
             )
         assert np.isfinite(np.asarray(losses)).all()
 
-    return epoch, model.count_params()
+    return epoch
 
 
-def make_fit(depth, images, labels):
-    """A function that takes an epoch by `fit`, and the parameters of its network."""
-    model = make_peer(depth)
-    model.compile(
+def compare_resnets(options, workdir):
+    """Ours, the peer, each with its parameters, and the images of an epoch."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (EPOCH * BATCH, 32, 32, 3)).astype("uint8")
+    labels = rng.integers(0, 10, EPOCH * BATCH)
+    recipe = ImageRecipe(
+        network={},
+        epochs=10_000,
+        batch_size=BATCH,
+        momentum=0.9,
+        weight_decay=5e-4,
+        ema=0.999,
+        precision=options.precision,
+    )
+    model = models.resnet(options.depth, dataset="cifar", dtype=recipe.precision)
+    stream = ImageBatches(
+        images,
+        labels,
+        batch_size=BATCH,
+        total_steps=recipe.epochs * EPOCH,
+        seed=0,
+        preprocess=model.preprocessor,
+    )
+    job = Job(
+        recipe=recipe, build=lambda: model, stream=stream, steps_per_epoch=EPOCH, workdir=workdir
+    )
+    peer = peers.cifar_resnet(options.depth, recipe.precision)
+    peer.compile(
         optimizer=keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
     inputs = images.astype("float32") / 255
-    return lambda: model.fit(inputs, labels, batch_size=BATCH, verbose=0), model.count_params()
+    return {
+        "ours": (make_epoch(job, model, classification(recipe)), model.count_params()),
+        "fit": (
+            lambda: peer.fit(inputs, labels, batch_size=BATCH, verbose=0),
+            peer.count_params(),
+        ),
+    }, len(images)
+
+
+def compare_language_models(options, workdir):
+    """Ours, the peer, each with its parameters, and the words of an epoch."""
+    recipe = ptb.RECIPES["kim"]["highway_small_ptb"].override([f"precision={options.precision}"])
+    batch, length = recipe.batch_size, recipe.length
+    words = data.read_words(options.ptb, "train")
+    tokenizer = models.CharacterTokenizer.learn(words)
+    ids = [tokenizer.numbers[word] for word in words[: EPOCH * batch * length + batch]]
+    stream = TextBatches(ids, batch_size=batch, length=length, epochs=10_000)
+    lm = models.character_lm("small", tokenizer=tokenizer, dtype=recipe.precision)
+    model = StatefulLM(lm, batch, stream.most_distinct)
+    job = Job(
+        recipe=recipe,
+        build=lambda: model,
+        stream=stream,
+        steps_per_epoch=stream.steps_per_epoch,
+        workdir=workdir,
+    )
+    peer = peers.character_lm(
+        tokenizer.num_characters(), tokenizer.vocabulary_size(), length, batch, recipe.precision
+    )
+    begins = [slice(i * length, (i + 1) * length) for i in range(EPOCH)]
+    numbers = np.concatenate([stream.table[:, part] for part in begins])
+    targets = np.concatenate([stream.table[:, 1:][:, part] for part in begins])
+    spelled = tokenizer.spell(tokenizer.vocabulary)[numbers]
+    return {
+        "ours": (make_epoch(job, model, language_objective(recipe)), lm.count_params()),
+        "fit": (
+            lambda: peer.fit(spelled, targets, batch_size=batch, shuffle=False, verbose=0),
+            peer.count_params(),
+        ),
+    }, numbers.size
+
+
+def take_turns(made, least):
+    """The seconds of each epoch, until each side has taken `least` seconds; the first compiles."""
+    seconds: dict[str, list[float]] = {name: [] for name in made}
+    for name, (epoch, _) in made.items():
+        began = time.perf_counter()
+        epoch()
+        print(f"{name}: first epoch {time.perf_counter() - began:.1f} s", flush=True)
+    while min(map(sum, seconds.values())) < least or min(map(len, seconds.values())) < 3:
+        for name, (epoch, _) in made.items():
+            began = time.perf_counter()
+            epoch()
+            seconds[name].append(time.perf_counter() - began)
+    return seconds
 
 
 def main():
-    """Runs the comparison, prints it and writes `accelerator.csv`."""
+    """Runs the comparison, prints it and adds it to `accelerator.csv`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accelerator", description=__doc__)
     parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--network", choices=("resnet", "language"), default="resnet")
     parser.add_argument("--depth", type=int, default=20)
+    parser.add_argument("--ptb", type=Path, help="folder of Penn Treebank")
+    parser.add_argument("--precision", default="mixed_bfloat16")
     parser.add_argument("--seconds", type=float, default=10, help="of each, at least")
     options = parser.parse_args()
+    if options.network == "language" and options.ptb is None:
+        parser.error("--network language reads Penn Treebank: pass --ptb DIR")
     options.out.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (EPOCH * BATCH, 32, 32, 3)).astype("uint8")
-    labels = rng.integers(0, 10, EPOCH * BATCH)
+    language = options.network == "language"
     with tempfile.TemporaryDirectory() as workdir:
-        made = {
-            "ours": make_ours(options.depth, images, labels, workdir),
-            "fit": make_fit(options.depth, images, labels),
-        }
-        seconds: dict[str, list[float]] = {name: [] for name in made}
-        for name, (epoch, _) in made.items():
-            began = time.perf_counter()
-            epoch()  # compiles
-            print(f"{name}: first epoch {time.perf_counter() - began:.1f} s", flush=True)
-        while min(map(sum, seconds.values())) < options.seconds:
-            for name, (epoch, _) in made.items():
-                began = time.perf_counter()
-                epoch()
-                seconds[name].append(time.perf_counter() - began)
-    row: dict[str, Any] = {"depth": options.depth, "batch": BATCH}
+        made, count = (compare_language_models if language else compare_resnets)(options, workdir)
+        seconds = take_turns(made, options.seconds)
+    row: dict[str, Any] = {
+        "network": "language model Small" if language else f"ResNet-{options.depth}",
+        "unit": "words" if language else "images",
+        "precision": options.precision,
+    }
     for name, (_, parameters) in made.items():
-        row[f"{name}_images_per_second"] = round(EPOCH * BATCH / np.median(seconds[name]))
+        row[f"{name}_per_second"] = round(count / np.median(seconds[name]))
         row[f"{name}_parameters"] = parameters
-    row["ratio"] = round(row["ours_images_per_second"] / row["fit_images_per_second"], 2)
+    row["ratio"] = round(row["ours_per_second"] / row["fit_per_second"], 2)
     row |= {"rounds": len(seconds["ours"]), "jax": jax.__version__, "keras": keras.__version__}
     row["hardware"] = hardware()
     print(json.dumps(row))

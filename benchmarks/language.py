@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.peers import character_lm
 from keras_unrolled import data, evaluation, models
 from keras_unrolled.data.text_batches import TextBatches
 from keras_unrolled.engine.language import StatefulLM, language_objective
@@ -11,51 +12,10 @@ from keras_unrolled.engine.optimizers import make_optimizer
 from keras_unrolled.engine.tensorflow.loop import STEPS_PER_CALL
 from keras_unrolled.engine.tensorflow.step import make_step
 from keras_unrolled.evaluation.perplexity import AT_ONCE
-from keras_unrolled.models.builders import SIZES
 from keras_unrolled.models.character_tokenizer import CharacterTokenizer
 from training.recipes import ptb
 
 STEPS = 20
-
-
-def straightforward(characters, words, length, batch, dtype):
-    """Kim et al.'s Small as one would write it: every word read where it stands, `LSTM`, `Dense`."""
-    facts = SIZES["small"]
-    policy = keras.dtype_policies.get(dtype)
-    inputs = keras.Input(batch_shape=(batch, length, None), dtype="int32")
-    x = keras.layers.Lambda(lambda t: tf.reshape(t, (batch * length, -1)))(inputs)
-    x = keras.layers.Embedding(characters, facts["character_dim"], dtype=policy)(x)
-    features = [
-        keras.layers.GlobalMaxPooling1D(dtype=policy)(
-            keras.layers.Conv1D(count, width, activation="tanh", dtype=policy)(x)
-        )
-        for width, count in zip(facts["filter_widths"], facts["num_filters"])
-    ]
-    x = keras.layers.Concatenate(dtype=policy)(features)
-    h = keras.layers.Dense(x.shape[-1], activation="relu", dtype=policy)(x)
-    t = keras.layers.Dense(x.shape[-1], activation="sigmoid", dtype=policy)(x)
-    x = keras.layers.Add(dtype=policy)(
-        [
-            keras.layers.Multiply(dtype=policy)([h, t]),
-            keras.layers.Multiply(dtype=policy)(
-                [x, keras.layers.Rescaling(-1.0, 1.0, dtype=policy)(t)]
-            ),
-        ]
-    )
-    x = keras.layers.Reshape((length, x.shape[-1]))(
-        keras.layers.Lambda(lambda t: tf.reshape(t, (batch, length, -1)))(x)
-    )
-    for _ in range(2):
-        x = keras.layers.LSTM(facts["units"], return_sequences=True, stateful=True, dtype=policy)(x)
-        x = keras.layers.Dropout(0.5, dtype=policy)(x)
-    logits = keras.layers.Dense(words, dtype=policy)(x)
-    model = keras.Model(inputs, keras.layers.Activation("linear", dtype="float32")(logits))
-    model.compile(
-        optimizer=keras.optimizers.SGD(1.0, global_clipnorm=5.0),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        jit_compile=False,
-    )
-    return model
 
 
 def train(folder, dtype, compete, rounds):
@@ -78,7 +38,7 @@ def train(folder, dtype, compete, rounds):
     )
     iterator = iter(stream(0))
     shape = (recipe.batch_size, recipe.length)
-    peer = straightforward(
+    peer = character_lm(
         tokenizer.num_characters(), tokenizer.vocabulary_size(), shape[1], shape[0], dtype
     )
     spelled = tokenizer.spell(tokenizer.vocabulary)
@@ -123,7 +83,7 @@ def evaluate(folder, against, compete, rounds):
     read = tf.function(
         lambda i, y, state: score(lm.backbone.read(tf.gather(spelled, i), training=False), y, state)
     )
-    peer = straightforward(
+    peer = character_lm(
         tokenizer.num_characters(), tokenizer.vocabulary_size(), length, batch, "float32"
     )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
