@@ -48,6 +48,7 @@ def _add_convert(commands):
         examples=[
             "convert hf://timm/resnet50.a1_in1k --gating coupled --out highway50/",
             "convert my_resnet/ --layout timm --out for_timm/",
+            "convert highway_bn_cifar10 --fold --out fast/",
         ],
     )
     command.add_argument(
@@ -67,6 +68,12 @@ def _add_convert(commands):
         default="preset",
         metavar="preset|timm",
         help="Layout of the folder (default: preset).",
+    )
+    command.add_argument(
+        "--fold",
+        action="store_true",
+        help="Make normalization part of the convolutions, for faster prediction; such a preset is "
+        "not trained further.",
     )
     command.add_argument("--revision", help="Branch, tag or commit of a repository.")
     command.add_argument("--overwrite", action="store_true", help="Replace a preset at FOLDER.")
@@ -140,6 +147,7 @@ def run_convert(options):
         options.out,
         gating=options.gating,
         layout=options.layout,
+        fold=options.fold,
         overwrite=options.overwrite,
         revision=options.revision,
     )

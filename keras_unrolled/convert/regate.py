@@ -20,8 +20,8 @@ import numpy as np
 
 from keras_unrolled import checks
 from keras_unrolled.convert.gate_limits import check_biases
+from keras_unrolled.convert.scaling import copy_layer, scale, scale_output
 from keras_unrolled.layers.mixing import GATINGS
-from keras_unrolled.models.copying import copy_values
 
 
 def regate(
@@ -68,64 +68,43 @@ def regate(
     new = type(model).from_config(config)
     t = _sigmoid(transform_bias) if rule.transform == "free" else 1.0
     c = {"one": 1.0, "free": _sigmoid(carry_bias), "coupled": 1.0 - t}[rule.carry]
-    _copy(model.backbone.get_layer("stem"), new.backbone.get_layer("stem"))
+    copy_layer(model.backbone.get_layer("stem"), new.backbone.get_layer("stem"))
     s, seeds = 1.0, itertools.count()
     for old_stage, new_stage in zip(model.backbone.stages, new.backbone.stages, strict=True):
         for old, block in zip(old_stage, new_stage, strict=True):
-            _copy(old.transform, block.transform)
+            copy_layer(old.transform, block.transform)
             readers = [block.transform]
             if block.projection is not None:
-                _copy(old.projection, block.projection)
+                copy_layer(old.projection, block.projection)
                 readers.append(block.projection)
             for gate in (block.transform_gate, block.carry_gate):
                 if gate is not None:
                     _close_on_its_bias(gate, seeds)
                     readers.append(gate)
             if block.preactivation is not None:
-                _copy(old.preactivation, block.preactivation)
+                copy_layer(old.preactivation, block.preactivation)
                 _read_scaled(block.preactivation, s)
             else:
                 for stack in readers:
-                    _scale(stack.convs[0].kernel, 1 / s)
+                    scale(stack.convs[0].kernel, 1 / s)
             if block.projection is not None:
                 s = 1.0
-                _scale_output(block.projection, 1 / c)
+                scale_output(block.projection, 1 / c)
             else:
                 s *= c
-            _scale_output(block.transform, s / t)
+            scale_output(block.transform, s / t)
     norms = [layer for layer in new.backbone.layers if layer.name == "head_norm"]
     if norms:
-        _copy(model.backbone.get_layer("head_norm"), norms[0])
+        copy_layer(model.backbone.get_layer("head_norm"), norms[0])
         _read_scaled(norms[0], s)
-    _copy(model.output_dense, new.output_dense)
+    copy_layer(model.output_dense, new.output_dense)
     if not norms:
-        _scale(new.output_dense.kernel, 1 / s)
+        scale(new.output_dense.kernel, 1 / s)
     return new
 
 
 def _sigmoid(x):
     return 1 / (1 + np.exp(-float(x)))
-
-
-def _copy(old, new):
-    copy_values(old.weights, new.weights)
-
-
-def _scale(variable, factor):
-    # In float64: the factors of many blocks would otherwise round one after the other.
-    values = keras.ops.convert_to_numpy(variable.value).astype("float64")
-    variable.assign(values * factor)
-
-
-def _affine(layer):
-    """The weights of a layer that its output is linear in."""
-    names = ("gamma", "beta", "kernel", "bias")
-    return [w for w in (getattr(layer, name, None) for name in names) if w is not None]
-
-
-def _scale_output(stack, factor):
-    for weight in _affine(stack.output_layer):
-        _scale(weight, factor)
 
 
 def _close_on_its_bias(gate, seeds):
@@ -135,7 +114,7 @@ def _close_on_its_bias(gate, seeds):
         conv.kernel.assign(initializer(conv.kernel.shape))
     last = gate.output_layer
     weight = last.kernel if hasattr(last, "kernel") else last.gamma
-    _scale(weight, 0.0)
+    scale(weight, 0.0)
 
 
 def _read_scaled(norm, s):
@@ -146,5 +125,5 @@ def _read_scaled(norm, s):
             f"scaled. Received a {type(norm).__name__}. Use a post-activated network."
         )
     variance = keras.ops.convert_to_numpy(norm.moving_variance.value).astype("float64")
-    _scale(norm.moving_mean, s)
+    scale(norm.moving_mean, s)
     norm.moving_variance.assign(s**2 * (variance + norm.epsilon) - norm.epsilon)

@@ -150,6 +150,11 @@ class Finetuning:
         options = self.options
         keras.utils.set_random_seed(options.seed)
         probe = self._load()
+        if probe.backbone.normalization == "folded":
+            raise checks.InputError(
+                f"Expected a network to train. {self.preset} has been folded for prediction and has no "
+                "normalization. Start from the preset that it was folded from."
+            )
         self.examples = as_bytes(self.examples, probe.backbone.image_shape[-1])
         if options.stages is not None:
             checks.whole("stages", options.stages, least=1, most=len(probe.backbone.stages))

@@ -14,7 +14,7 @@ from keras_unrolled.layers.mixing import (
     gate_activation,
     mix,
 )
-from keras_unrolled.layers.normalization import make_normalization
+from keras_unrolled.layers.normalization import NORMALIZATIONS, make_normalization, unfolded
 from keras_unrolled.layers.stack import Stack
 
 # Kernel sizes of H, and how many times wider than `filters` its last convolution is.
@@ -48,7 +48,9 @@ class Block(keras.layers.Layer):
         transform_bias: float, initial bias of a free T: -1 in the image study (section 5.1).
         carry_bias: float, initial bias of a free C: 1, that is mostly open (ours; the
             paper gives none).
-        normalization: "batch", "group" or None (convolutions with biases instead).
+        normalization: "batch", "group", None (convolutions with biases instead) or "folded" (as
+            `convert.fold` makes it: biases, and in pre-activation the one batch normalization that
+            no convolution comes before).
         activation_order: "post" (He et al. 2015) or "pre" (He et al. 2016).
         transform_relu: bool, whether H ends in one more ReLU (the paper's "Highway-Full").
         mix_relu: bool or None, whether a ReLU follows the mix; None means that it does in
@@ -105,7 +107,7 @@ class Block(keras.layers.Layer):
         self.transform_bias = checks.real("transform_bias", transform_bias, least=-100, most=100)
         self.carry_bias = checks.real("carry_bias", carry_bias, least=-100, most=100)
         if normalization is not None:
-            checks.one_of("normalization", normalization, ("batch", "group"))
+            checks.one_of("normalization", normalization, NORMALIZATIONS)
         self.normalization = normalization
         self.activation_order = checks.one_of("activation_order", activation_order, ("post", "pre"))
         self.transform_relu = checks.flag("transform_relu", transform_relu)
@@ -159,7 +161,7 @@ class Block(keras.layers.Layer):
         self.changes_shape = self.strides != 1 or channels != self.output_filters
         if self.activation_order == "pre":
             self.preactivation = make_normalization(
-                self.normalization,
+                unfolded(self.normalization),
                 channels,
                 momentum=self.momentum,
                 epsilon=self.epsilon,
@@ -177,17 +179,19 @@ class Block(keras.layers.Layer):
                     f"{channels} channels and a block that outputs {self.output_filters}. "
                     "Use shortcut='projection'."
                 )
-        for layer in (self.preactivation, *self._stacks()):
+        for layer in (self.preactivation, *self.stacks()):
             if layer is not None:
                 layer.build(input_shape)
         self.built = True
 
-    def _stacks(self):
-        return [
-            stack
-            for stack in (self.transform, self.transform_gate, self.carry_gate, self.projection)
-            if stack is not None
-        ]
+    def gates(self):
+        """The stacks of the free gates."""
+        return [gate for gate in (self.transform_gate, self.carry_gate) if gate is not None]
+
+    def stacks(self):
+        """The stacks of H, of the free gates and of a projection, in this order."""
+        every = (self.transform, *self.gates(), self.projection)
+        return [stack for stack in every if stack is not None]
 
     def parts(self, x, training=None):
         """Every named intermediate of the block.
@@ -273,7 +277,7 @@ class Block(keras.layers.Layer):
 
     def count_macs(self, input_shape):
         """Multiply-accumulates of the convolutions for one example of `(1, h, w, c)`."""
-        return sum(stack.count_macs(input_shape) for stack in self._stacks())
+        return sum(stack.count_macs(input_shape) for stack in self.stacks())
 
     def get_config(self):
         return {

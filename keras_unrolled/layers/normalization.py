@@ -8,6 +8,9 @@ from keras import ops
 # Group normalization with 16 channels a group does as well as the best of its neighbors
 # (Wu & He 2018, table 3), and suits widths in multiples of 16.
 CHANNELS_PER_GROUP = 16
+# Of `normalization`, besides None: "folded" is batch normalization that is part of the convolution
+# before it, as `convert.fold` makes it.
+NORMALIZATIONS = ("batch", "group", "folded")
 
 
 @keras.saving.register_keras_serializable(package="keras_unrolled")
@@ -91,7 +94,7 @@ def make_normalization(kind, filters, *, momentum, epsilon, beta=0.0, dtype=None
     """The normalization layer called `kind`, or None.
 
     Args:
-        kind: "batch", "group" (16 channels a group where `filters` allows) or None.
+        kind: "batch", "group" (16 channels a group where `filters` allows), "folded" or None.
         filters: int, channels that it will normalize.
         momentum: float, of batch normalization's moving statistics.
         epsilon: float, added to the variance.
@@ -100,7 +103,7 @@ def make_normalization(kind, filters, *, momentum, epsilon, beta=0.0, dtype=None
         name: the layer's name.
 
     Returns:
-        A Keras layer, or None where `kind` is None.
+        A Keras layer, or None where `kind` is "folded" or None.
     """
     shift = keras.initializers.Constant(beta)
     if kind == "batch":
@@ -113,3 +116,8 @@ def make_normalization(kind, filters, *, momentum, epsilon, beta=0.0, dtype=None
             groups, epsilon=epsilon, beta_initializer=shift, dtype=dtype, name=name
         )
     return None
+
+
+def unfolded(kind):
+    """The normalization where no convolution comes before: "batch" where `kind` is "folded"."""
+    return "batch" if kind == "folded" else kind

@@ -20,7 +20,8 @@ class Stack(keras.layers.Layer):
         filters: sequence of int, output channels of each convolution.
         kernel_sizes: sequence of int, one for each convolution.
         strides: sequence of int, one for each convolution.
-        normalization: "batch", "group" or None; None gives every convolution a bias.
+        normalization: "batch", "group", "folded" (a bias for every convolution that batch
+            normalization would follow) or None (a bias for every convolution).
         activation_order: "post" or "pre".
         output_bias: optional float. If given, the stack ends in a shift by a bias with this
             initial value, the bias of a gate; it belongs to the last normalization or convolution.
@@ -60,12 +61,13 @@ class Stack(keras.layers.Layer):
         for i, (width, size, stride) in enumerate(zip(filters, kernel_sizes, strides), start=1):
             last = i == len(self.filters)
             shifts = last and output_bias is not None and not post
+            folded = normalization == "folded" and (post or not last)
             self.convs.append(
                 SymmetricConv2D(
                     width,
                     size,
                     strides=stride,
-                    use_bias=normalization is None or shifts,
+                    use_bias=normalization is None or shifts or folded,
                     bias_initializer=keras.initializers.Constant(bias if last else 0.0),
                     kernel_initializer="he_normal",
                     dtype=self.dtype_policy,

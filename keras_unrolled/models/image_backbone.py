@@ -7,7 +7,7 @@ from keras import ops
 from keras_unrolled import checks
 from keras_unrolled.layers.block import BLOCK_TYPES, MOST_FILTERS, Block
 from keras_unrolled.layers.mixing import GATINGS
-from keras_unrolled.layers.normalization import make_normalization
+from keras_unrolled.layers.normalization import make_normalization, unfolded
 from keras_unrolled.models.limits import (
     check_image_shape,
     check_stages,
@@ -37,7 +37,7 @@ class ImageBackbone(Named, keras_hub.models.FeaturePyramidBackbone):
         gate_type: "stack" or "pointwise".
         transform_bias: float, initial bias of a free T.
         carry_bias: float, initial bias of a free C.
-        normalization: "batch", "group" or None.
+        normalization: "batch", "group", "folded" or None.
         activation_order: "post" or "pre".
         transform_relu: bool, whether H ends in one more ReLU.
         mix_relu: bool or None, whether a ReLU follows the mix; None: in post-activation.
@@ -176,7 +176,9 @@ class ImageBackbone(Named, keras_hub.models.FeaturePyramidBackbone):
                 x = block(x)
             levels[stride] = x
         if activation_order == "pre":
-            norm = make_normalization(normalization, x.shape[-1], name="head_norm", **common)
+            norm = make_normalization(
+                unfolded(normalization), x.shape[-1], name="head_norm", **common
+            )
             if norm is not None:
                 x = norm(x)
             x = keras.layers.ReLU(dtype=dtype, name="head_relu")(x)

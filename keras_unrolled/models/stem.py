@@ -20,7 +20,7 @@ class Stem(keras.layers.Layer):
     Args:
         kind: "imagenet" or "cifar".
         filters: int, output channels.
-        normalization: "batch", "group" or None.
+        normalization: "batch", "group", "folded" or None.
         activation_order: "post" or "pre".
         momentum: float, of batch normalization's moving statistics.
         epsilon: float, of the normalization.
@@ -48,11 +48,12 @@ class Stem(keras.layers.Layer):
         self.momentum = momentum
         self.epsilon = epsilon
         size, strides = (7, 2) if kind == "imagenet" else (3, 1)
+        folded = normalization == "folded" and activation_order == "post"
         self.conv = SymmetricConv2D(
             filters,
             size,
             strides=strides,
-            use_bias=normalization is None,
+            use_bias=normalization is None or folded,
             kernel_initializer="he_normal",
             dtype=self.dtype_policy,
             name="conv",

@@ -1,13 +1,11 @@
 """Where the weights of a loaded model come from, so that a saved preset can state it."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from keras_unrolled import convert, files
+from keras_unrolled.models.weight_hash import hash_weights
 from keras_unrolled.presets import hub, layout
 from keras_unrolled.presets.record import Record
 
@@ -42,14 +40,6 @@ def note(
     if place is not None:
         source = describe_source(address, place, record)
         model.provenance = Provenance(source, record, is_copy, hash_weights(model))
-
-
-def hash_weights(model: Any) -> str:
-    """A hash of a model's weights in float32; states of random generators do not count."""
-    digest = hashlib.blake2b()
-    for weight in model.weights:
-        digest.update(keras.ops.convert_to_numpy(keras.ops.cast(weight, "float32")).tobytes())
-    return digest.hexdigest()
 
 
 def inherit(model: Any, facts: dict[str, Any]) -> dict[str, Any]:

@@ -81,6 +81,7 @@ def convert_preset(
     *,
     gating: str | None = None,
     layout: str = "preset",
+    fold: bool = False,
     overwrite: bool = False,
     **hub_options: Any,
 ) -> dict[str, Any]:
@@ -95,6 +96,7 @@ def convert_preset(
         out: path of the folder to make.
         gating: optional string, the gating of the new network; None keeps it.
         layout: "preset", or "timm" for `config.json` and `model.safetensors` that timm loads.
+        fold: bool, whether to fold the network for prediction, see `convert.fold`.
         overwrite: bool, whether a preset at `out` may be replaced.
         **hub_options: "revision", "token" and "local_files_only", as in `from_preset`.
 
@@ -105,6 +107,11 @@ def convert_preset(
         InputError: as `from_preset`, and if `out` exists or timm has no such network.
     """
     checks.one_of("layout", layout, ("preset", "timm"))
+    if checks.flag("fold", fold) and layout == "timm":
+        raise checks.InputError(
+            "Expected a network with its normalization for timm, which adds none. Received: --fold "
+            "(in Python: fold=True). Leave it out."
+        )
     if layout == "preset":
         check_target(out, overwrite=overwrite)
     else:
@@ -114,8 +121,10 @@ def convert_preset(
         convert.to_timm(model, out)
     else:
         source = model.provenance.source
+        model = convert.fold(model) if fold else model
         old, new = source["gating"], model.backbone.gating
         what = f"regated from {old} to {new}" if new != old else "converted"
+        what = f"{what} and folded for prediction" if fold else what
         save_preset(
             model,
             out,

@@ -300,6 +300,20 @@ def test_converted_preset_reports_scores_as_those_of_its_source(tmp_path):
     assert new.network["gating"] == "full"
 
 
+def test_folded_preset_is_written_for_prediction(tmp_path):
+    found = regated.convert_preset("highway_bn_cifar10", tmp_path / "fast", fold=True)
+    assert found["gating"] == "coupled"
+    record = ku.load_record(tmp_path / "fast")
+    assert record.description == (
+        "highway_bn_cifar10, converted and folded for prediction without changing the function"
+    )
+    assert record.network["normalization"] == "folded"
+    assert cli.main(["verify", str(tmp_path / "fast")]) == 0
+    with pytest.raises(InputError, match=r"--fold .in Python: fold=True.. Leave it out"):
+        regated.convert_preset("resnet_bn_cifar10", tmp_path / "x", layout="timm", fold=True)
+    assert not (tmp_path / "x").exists()
+
+
 @pytest.mark.slow
 def test_file_of_keras_applications_loads_as_a_preset(tmp_path):
     theirs = keras.applications.ResNet50(weights=None, classes=3)
