@@ -49,8 +49,7 @@ class Block(keras.layers.Layer):
         carry_bias: float, initial bias of a free C: 1, that is mostly open (ours; the
             paper gives none).
         normalization: "batch", "group", None (convolutions with biases instead) or "folded" (as
-            `convert.fold` makes it: biases, and in pre-activation the one batch normalization that
-            no convolution comes before).
+            `convert.fold` makes it, where only pre-activation keeps a batch normalization).
         activation_order: "post" (He et al. 2015) or "pre" (He et al. 2016).
         transform_relu: bool, whether H ends in one more ReLU (the paper's "Highway-Full").
         mix_relu: bool or None, whether a ReLU follows the mix; None means that it does in
@@ -61,8 +60,7 @@ class Block(keras.layers.Layer):
             torchvision) or the first 1x1 (1, He et al. 2015 and keras.applications).
         layer_dropout: float in [0, 1), probability of leaving the block out in training.
         layer_dropout_unit: "batch" or "sample", see `LayerDropout`.
-        momentum: float, of batch normalization's moving statistics (0.9, as torchvision's).
-        epsilon: float, of the normalization (1e-5, as torchvision's).
+        momentum, epsilon: floats, of the normalization (0.9 and 1e-5, as torchvision's).
 
     Call arguments:
         x: float tensor of shape `(batch, height, width, channels)`.

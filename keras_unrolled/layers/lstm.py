@@ -96,21 +96,22 @@ class LSTM(keras.layers.Layer):
         return ops.matmul(x, kernel) + bias
 
     def call(self, x, state=None, projected=False, training=None):
-        state = self.start(ops.shape(x)[0]) if state is None else state
+        output, cell = self.start(ops.shape(x)[0]) if state is None else state
         inputs = ops.cast(x, self.compute_dtype) if projected else self.project(x)
         recurrent = ops.cast(self.recurrent_kernel, self.compute_dtype)
-        mask = self._draw_mask(state[0]) if training and self.recurrent_dropout else None
+        mask = self._draw_mask(output) if training and self.recurrent_dropout else None
         steps = x.shape[1]
         if steps is not None and steps <= UNROLLED:
             fused = keras.backend.backend() == "tensorflow"
             run = _unroll_tensorflow if fused else _unroll
-            return run(inputs, recurrent, *state, mask)
+            return run(inputs, recurrent, output, cell, mask)
 
         def step(state, z):
-            state = _step(z, recurrent, *state, mask)
+            output, cell = state
+            state = _step(z, recurrent, output, cell, mask)
             return state, state  # on TensorFlow `scan` gives back what is shaped like the state
 
-        state, (outputs, _) = ops.scan(step, list(state), ops.swapaxes(inputs, 0, 1))
+        state, (outputs, _) = ops.scan(step, [output, cell], ops.swapaxes(inputs, 0, 1))
         return ops.cast(ops.swapaxes(outputs, 0, 1), self.compute_dtype), list(state)
 
     def _draw_mask(self, output):

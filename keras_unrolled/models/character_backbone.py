@@ -1,5 +1,7 @@
 """Words read through their characters, then an LSTM: the network of Kim et al. 2016."""
 
+from typing import Any
+
 import keras
 import keras_hub
 
@@ -122,7 +124,7 @@ class CharacterBackbone(Named, keras_hub.models.Backbone):
             for i in numbers
         ]
         rates = [input_dropout, *[dropout] * (num_recurrent_layers - 1)]
-        drops = [
+        drops: list[Any] = [
             # Without effect the first is left out: weights files have names by numbers.
             make_dropout(rate, variational, dtype, f"dropout{i}") if rate or i > 1 else None
             for i, rate in zip(numbers, rates)

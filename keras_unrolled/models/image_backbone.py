@@ -50,8 +50,7 @@ class ImageBackbone(Named, keras_hub.models.FeaturePyramidBackbone):
         layer_dropout: float in [0, 1), 1 - p_L of Huang et al. 2016: block l of L is left
             out in training with probability `l / L * layer_dropout`.
         layer_dropout_unit: "batch" or "sample".
-        momentum: float, of batch normalization's moving statistics.
-        epsilon: float, of the normalization.
+        momentum, epsilon: floats, of the normalization.
         image_shape: `(height, width, channels)`, sizes may be None.
         dtype: dtype or dtype policy of the computation, such as "mixed_bfloat16".
 
@@ -176,9 +175,8 @@ class ImageBackbone(Named, keras_hub.models.FeaturePyramidBackbone):
                 x = block(x)
             levels[stride] = x
         if activation_order == "pre":
-            norm = make_normalization(
-                unfolded(normalization), x.shape[-1], name="head_norm", **common
-            )
+            kind = unfolded(normalization)
+            norm = make_normalization(kind, x.shape[-1], name="head_norm", **common)
             if norm is not None:
                 x = norm(x)
             x = keras.layers.ReLU(dtype=dtype, name="head_relu")(x)
@@ -234,7 +232,7 @@ class ImageBackbone(Named, keras_hub.models.FeaturePyramidBackbone):
         Raises:
             InputError: for a block that does not exist, or `stop` before `start`.
         """
-        blocks = [block for stage in self.stages for block in stage]
+        blocks = sum(self.stages, [])
         names = [block.name for block in blocks]
         for name in (start, stop):
             if name is not None:
