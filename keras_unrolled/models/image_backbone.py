@@ -232,7 +232,7 @@ class ImageBackbone(Named, keras_hub.models.FeaturePyramidBackbone):
         Raises:
             InputError: for a block that does not exist, or `stop` before `start`.
         """
-        blocks = sum(self.stages, [])
+        blocks = [block for stage in self.stages for block in stage]
         names = [block.name for block in blocks]
         for name in (start, stop):
             if name is not None:
