@@ -6,6 +6,7 @@ name is answered with the names that it might have been. Nothing here imports Ke
 
 import difflib
 import math
+import numbers
 import operator
 import re
 from collections.abc import Iterable
@@ -27,7 +28,7 @@ def one_of(argument: str, value: Any, options: Iterable[str]) -> str:
         return value
     raise InputError(
         f"Expected `{argument}` to be one of {', '.join(map(repr, options))}. "
-        f"Received: {argument}={value!r}. {did_you_mean(value, options)}".rstrip()
+        f"Received: {argument}={value!r}. {did_you_mean(value, options) or 'Choose one of them.'}"
     )
 
 
@@ -72,7 +73,8 @@ def real(argument: str, value: Any, *, least: float, most: float, below: bool = 
         most: largest value allowed; with `below`, the first value not allowed.
         below: whether `most` itself is rejected.
     """
-    ok = isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    ok = is_number and least <= value <= most
     if not ok or not math.isfinite(value) or (below and value == most):
         bound = f"below {most:g}" if below else f"at most {most:g}"
         raise InputError(
@@ -99,10 +101,20 @@ def named(argument: str, value: Any) -> Any:
     """
     if isinstance(value, str) and not value.strip():
         raise InputError(
-            f"Expected a path or name for {argument}. Received: {value!r}, which is empty. Pass one; "
-            "the current folder is '.'."
+            f"Expected a path or name for {argument}. Received: {value!r}, which is empty. Pass one."
         )
     return value
+
+
+def expand(path: str | Path) -> Path:
+    """The path with a leading `~` replaced, else raises `InputError` for an unknown user's."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(
+            f"Expected a path whose user exists. Received: {first_line(path)}, which begins with the "
+            f"home folder of an unknown user. Write ./{first_line(path)} if a folder has this name."
+        ) from error
 
 
 def local(folder: str | Path) -> Path:

@@ -2,12 +2,11 @@
 
 import sys
 import time
-from pathlib import Path
 
 import keras_hub
 import numpy as np
 
-from keras_unrolled import analysis, data, evaluation, files
+from keras_unrolled import analysis, checks, data, evaluation, files
 from keras_unrolled.analysis import plots
 from keras_unrolled.finetuning.run import finetune
 from keras_unrolled.presets.loading import from_preset
@@ -39,7 +38,7 @@ def demo(out):
     """
     began = time.perf_counter()
     files.check_writable(out)
-    out = Path(out).expanduser()
+    out = checks.expand(out)
     check_target(out / "renamed", overwrite=True)
     out.mkdir(parents=True, exist_ok=True)
     sample = data.load_sample()

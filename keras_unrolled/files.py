@@ -203,7 +203,7 @@ def locked(folder):
 
 def check_writable(folder):
     """Raises `InputError` if a folder can neither be made nor written, as for an address."""
-    place = checks.local(folder).expanduser().absolute()
+    place = checks.expand(checks.local(folder)).absolute()
     try:
         str(place).encode()
         if "\0" in str(place):
@@ -242,7 +242,7 @@ def check_room(folder, size):
     Raises:
         InputError: if less is free.
     """
-    place = Path(folder).expanduser().resolve()
+    place = checks.expand(folder).resolve()
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free
@@ -278,7 +278,7 @@ def read_json(path):
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise checks.InputError(
-            f"Expected a file {path}. Found none. Is {path.parent} a preset's folder, and complete?"
+            f"Expected a file {path}. Found none. Pass a preset's folder that is complete."
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise checks.InputError(

@@ -118,6 +118,8 @@ def run_analyze(options):
     checks.whole("--prune", options.prune, least=0, most=2_000)
     checks.whole("--finetune", options.finetune, least=0, most=100_000)
     checks.one_of("--prune-by", options.prune_by, ("influence", "lesion"))
+    if options.prune_by != "influence" and not options.prune:
+        reject_options(options, ["prune_by"], "a network that is not pruned (--prune N)")
     if options.finetune and not options.prune:
         raise checks.InputError(
             "Expected --prune with --finetune, which trains the pruned network. Received none. Add "

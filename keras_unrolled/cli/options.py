@@ -2,7 +2,6 @@
 
 import argparse
 import textwrap
-from pathlib import Path
 
 from keras_unrolled import checks
 
@@ -111,7 +110,7 @@ def check_record(preset, check):
     """
     from keras_unrolled.presets import catalog, layout, record
 
-    path = Path(str(preset)).expanduser() / layout.RECORD
+    path = checks.expand(str(preset)) / layout.RECORD
     known = record.Record.read(path) if path.is_file() else catalog.all_presets().get(str(preset))
     if known is not None:
         check(known.task == record.TEXT)

@@ -126,7 +126,8 @@ def run_predict(options):
         result.append({"file": path, "predictions": predictions})
         lines.append(f"{path}: " + ", ".join(f"{label} {p:.1%}" for label, p in pairs))
     if broken:
-        print("\n".join(f"keras-unrolled predict: {b}" for b in broken.values()), file=sys.stderr)
+        lines_of_error = [*broken.values(), "Fix these files or leave them out."]
+        print("\n".join(f"keras-unrolled predict: {b}" for b in lines_of_error), file=sys.stderr)
         options.exit_code = 2
     return result, _make_csv(result) if options.csv else "\n".join(lines)
 
@@ -158,7 +159,7 @@ def find_files(arguments):
 
     paths = []
     for argument in arguments:
-        place = Path(argument).expanduser()
+        place = checks.expand(argument)
         if os.path.isdir(place):
             found = list(walk(place, skip_closed=True))
         elif not os.path.exists(place) and any(c in argument for c in "*?["):

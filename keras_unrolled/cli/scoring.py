@@ -69,6 +69,10 @@ def _describe(result):
     text = "{preset}: {accuracy:.2%} of {n:,} images, ".format(**result) + _name_data(result)
     if "top_5_accuracy" in result:
         text += "; {top_5_accuracy:.2%} among the first five".format(**result)
+    return _add_notes(text, result)
+
+
+def _add_notes(text, result):
     return "\n".join([text, *(f"note: {note}" for note in result.get("notes", ()))])
 
 
@@ -94,6 +98,10 @@ def _check_data(options, presets):
 
 def _check_task(options, is_text):
     if not is_text:
+        if options.dataset in (None, "sample"):
+            reject_options(
+                options, ["data_dir"], "the bundled sample (--dataset cifar10 reads TFDS)"
+            )
         return reject_options(options, ["split", "batch_size"], "a classifier of images")
     reject_options(options, ["dataset", "skip_broken"], "a language model")
     if options.data_dir is None:
@@ -143,7 +151,7 @@ def _compare_images(options, models):
     from keras_unrolled.evaluation import comparison
     from keras_unrolled.presets.scoring import load_images
 
-    right = []
+    right, notes = [], []
     for preset, model in zip(options.presets, models):
         dataset = or_default(options.dataset, "sample")
         examples, dataset = load_images(
@@ -155,16 +163,19 @@ def _compare_images(options, models):
         )
         scores = evaluation.predict(model, examples.images, progress=preset)
         right.append(np.argmax(scores, -1) == examples.labels)
+        notes += examples.notes
     row = comparison.compare_answers(*right)
     accuracies = [float(r.mean()) for r in right]
     result = {"dataset": str(dataset), "split": examples.split, "accuracies": accuracies, **row}
+    if notes:
+        result["notes"] = list(dict.fromkeys(notes))
     text = (
         "{0}: {2:.2%}\n{1}: {3:.2%}\n".format(*options.presets, *accuracies)
         + "difference {difference:+.2%} (95 %: {low:+.2%} to {high:+.2%}), McNemar's exact p = {p:.2g}\n"
         "{n:,} images, {data}; only the first is right on {only_first:,}, only the second "
         "on {only_second:,}"
     ).format(**result, data=_name_data(result))
-    return result, text
+    return result, _add_notes(text, result)
 
 
 def _compare_texts(options, models):

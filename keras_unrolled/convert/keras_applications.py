@@ -13,6 +13,7 @@ from keras_unrolled import checks, models
 from keras_unrolled.convert import keras_files
 from keras_unrolled.convert.values import check_model
 from keras_unrolled.models.copying import copy_values, variables_of
+from keras_unrolled.models.policies import get_policy
 
 NAMES = {"ResNet50": 50, "ResNet101": 101, "ResNet152": 152}
 SUFFIXES = (".keras", ".h5")
@@ -66,7 +67,9 @@ def from_keras_applications(
         )
     dense = theirs.get_layer("predictions")
     activation = keras.activations.serialize(dense.activation)
-    backbone = models.resnet(depth, stride_conv=1, epsilon=EPSILON, dtype=dtype).backbone
+    backbone = models.resnet(
+        depth, stride_conv=1, epsilon=EPSILON, dtype=get_policy(dtype)
+    ).backbone
     model = models.ImageClassifier(
         backbone,
         dense.units,
@@ -153,7 +156,7 @@ def _open(source, weights):
                 f"Expected the weights {weights!r} of {text}, which Keras downloads. It failed: "
                 f"{error}. Check the connection, or pass a file."
             ) from error
-    path = Path(text).expanduser()
+    path = checks.expand(text)
     if not path.is_file() or path.suffix not in SUFFIXES:
         raise checks.InputError(
             f"Expected a model of keras.applications, one of the names {', '.join(NAMES)}, or a "

@@ -67,7 +67,7 @@ def find_version(data_dir: str | Path, name: str) -> Path | None:
     """The folder of a data set's newest version in TFDS's data directory, or None."""
     versions = [
         path
-        for path in Path(data_dir).expanduser().glob(f"{name}/*")
+        for path in checks.expand(data_dir).glob(f"{name}/*")
         if (path / "features.json").exists()
     ]
     return max(

@@ -27,7 +27,13 @@ def read_words(folder: str | Path, split: str) -> list[str]:
     Raises:
         InputError: if there is no such file, it is empty, or not UTF-8.
     """
-    path = Path(checks.named("the folder of the text", folder)).expanduser() / f"{split}.txt"
+    if not isinstance(folder, (str, Path)):
+        raise checks.InputError(
+            f"Expected the path of the folder of a text, with train.txt, valid.txt and test.txt. "
+            f"Received a {type(folder).__name__}: {folder!r:.60}. To score a list of words call "
+            "evaluation.perplexity(model, words)."
+        )
+    path = checks.expand(checks.named("the folder of the text", folder)) / f"{split}.txt"
     if not path.is_file():
         raise checks.InputError(
             f"Expected a text of one sentence a line in {path}. Found none. Give --data-dir, a folder "
@@ -45,6 +51,11 @@ def read_words(folder: str | Path, split: str) -> list[str]:
         raise checks.InputError(
             f"Expected UTF-8 in {path}. {problem}. {_say_how_to_convert(content, path.name)}"
         ) from error
+    if "\r" in text.strip() and "\n" not in text:
+        raise checks.InputError(
+            f"Expected lines that end in a line feed in {path}. Found carriage returns only, as of an "
+            f"old Macintosh. Convert them: tr '\\r' '\\n' < {shlex.quote(path.name)} > lines.txt"
+        )
     from keras_unrolled.models.character_tokenizer import split_words
 
     words = split_words(text if text.endswith("\n") else text + "\n")

@@ -40,7 +40,7 @@ def load_cifar10(data_dir: str | Path | None, split: str) -> Examples:
 
     tfds.disable_progress_bar()
     try:
-        builder = tfds.builder("cifar10", data_dir=data_dir and str(Path(data_dir).expanduser()))
+        builder = tfds.builder("cifar10", data_dir=data_dir and str(checks.expand(data_dir)))
         if builder.info.splits:
             parse_split("cifar10", builder, split, several=True)
         tables = builder.as_dataset(split=split, batch_size=-1)
@@ -179,7 +179,7 @@ def load_tfds(
         "TFDS_DATA_DIR", "~/tensorflow_datasets"
     )
     try:
-        builder = tfds.builder(name, data_dir=data_dir and str(Path(data_dir).expanduser()))
+        builder = tfds.builder(name, data_dir=data_dir and str(checks.expand(data_dir)))
     except Exception as error:  # whatever a name may lead to
         raise checks.InputError(
             f"Expected a folder, a CSV file or a data set of TFDS. Found no folder or file at "

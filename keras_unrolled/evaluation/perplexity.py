@@ -22,7 +22,7 @@ def perplexity(model: Any, words: list[str], **options: Any) -> dict[str, Any]:
         A dict: "tokens", "perplexity", and "unknown", how many words count as `<unk>` that are not
         written so.
     """
-    words = words if isinstance(words, str) else list(words)
+    words = model.preprocessor.tokenizer.check_words(words)
     losses, tokenizer = text_losses(model, words, **options), model.preprocessor.tokenizer
     unknown = sum(tokenizer.normalize(w) not in tokenizer.numbers and w != UNKNOWN for w in words)
     return {
@@ -59,21 +59,9 @@ def text_losses(
     Raises:
         InputError: for a text without words, and for what is not divided into words.
     """
-    if isinstance(words, str):
-        raise checks.InputError(
-            "Expected a list of words. Received a string. Divide it with "
-            "model.preprocessor.tokenizer.split(text)."
-        )
-    words = list(words)
-    others = [word for word in words if not isinstance(word, str) or word.split() != [word]]
-    if others:
-        raise checks.InputError(
-            f"Expected a list of words. Received {others[0]!r:.80}, which is no word. Divide texts with "
-            "model.preprocessor.tokenizer.split(text)."
-        )
-    if not words:
-        raise checks.InputError("Expected a text with words. Received none. Pass a list of words.")
+    checks.whole("batch_size", batch_size, least=1, most=10**6)
     tokenizer, backbone = model.preprocessor.tokenizer, model.backbone
+    words = tokenizer.check_words(words)
     words = [tokenizer.normalize(word) for word in words]
     numbers = [tokenizer.numbers.get(w, tokenizer.unknown_token_id) for w in words]
     numbers = np.array(numbers, "int32")

@@ -32,6 +32,11 @@ def predict(model: Any, images: Any, *, progress: str | None = None) -> np.ndarr
         InputError: for no images, or of another shape, or of more than 8 bits a value; of other
             scales it warns.
     """
+    if not hasattr(images, "__getitem__"):
+        raise checks.InputError(
+            f"Expected images as an array, a list of arrays or `ImageFiles`. Received a "
+            f"{type(images).__name__}. Of a tf.data.Dataset call model.predict(dataset)."
+        )
     if not len(images):
         raise checks.InputError("Expected images to score. Received none. Pass one at least.")
     check_images(images, model.backbone.image_shape[-1])

@@ -99,7 +99,7 @@ def _check_apart(source, out):
     if not is_path(source):
         return
     checks.named("the data", source)
-    folder, out = (Path(str(p)).expanduser().resolve() for p in (source, out))
+    folder, out = (checks.expand(str(p)).resolve() for p in (source, out))
     if folder.is_dir() and out.is_relative_to(folder):
         raise checks.InputError(
             f"Expected a folder for the preset outside of the data in {source}. Received: {out}. "

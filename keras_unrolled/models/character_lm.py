@@ -35,7 +35,9 @@ class CharacterLMPreprocessor(Named, keras_hub.models.CausalLMPreprocessor):
 
     def _pack(self, texts, length, end):
         tokenizer = self.tokenizer
-        texts = [tokenizer.to_string(text) for text in np.ravel(np.asarray(texts))]
+        texts = [tokenizer.to_string(text) for text in np.ravel(np.asarray(texts)).tolist()]
+        if not texts:
+            raise checks.InputError("Expected texts. Received none. Pass one.")
         rows = [[END, *tokenizer.split(text), *([END] if end else [])] for text in texts]
         length = length or self.sequence_length
         longest = max(map(len, rows))
@@ -192,8 +194,8 @@ class CharacterLM(HeadWeights, keras_hub.models.CausalLM):
             A list of dicts: "after", a word of the text, `<eos>` before it, and "likeliest", a
             list of dicts "word" and "probability", best first.
         """
-        tokenizer = self.preprocessor.tokenizer
-        words = [END, *tokenizer.split(text)]
+        tokenizer, top = self.preprocessor.tokenizer, checks.whole("top", top, least=1, most=10**6)
+        words = [END, *tokenizer.split(tokenizer.to_string(text))]
         logits = self(tokenizer.spell(words)[None], training=False)[0]
         p = ops.convert_to_numpy(ops.softmax(ops.cast(logits, "float32"), axis=-1))
         order = np.argsort(-p, axis=-1, kind="stable")[:, :top]

@@ -64,12 +64,31 @@ class CharacterTokenizer(Named, keras_hub.tokenizers.Tokenizer):
 
     @classmethod
     def learn(cls, words: Iterable[str]) -> "CharacterTokenizer":
-        """A tokenizer for all of a list of words, the frequent ones first."""
-        counts = Counter(words)
+        """A tokenizer for all of a list of words, the frequent ones first.
+
+        Raises:
+            InputError: for a string, which `split` divides, for no words, and for what is no string.
+        """
+        counts: Counter[str] = Counter(cls.check_words(words))
         for special in (END, UNKNOWN):
             counts.pop(special, None)
         order = sorted(counts, key=lambda word: (-counts[word], word))
         return cls([END, UNKNOWN, *order], "".join(sorted(set("".join(order)))))
+
+    @staticmethod
+    def check_words(words):
+        """A list of words; raises `InputError` for a text, for none and for what is no word."""
+        hint = "Divide texts with `split`, as in tokenizer.split(text)."
+        if isinstance(words, (str, bytes)) or not isinstance(words, Iterable):
+            raise checks.InputError(
+                f"Expected a list of words. Received a {type(words).__name__}: {words!r:.60}. {hint}"
+            )
+        words = list(words)
+        others = [word for word in words if not isinstance(word, str) or word.split() != [word]]
+        if others or not words:
+            found = f"{others[0]!r:.80}, which is no word" if others else "none"
+            raise checks.InputError(f"Expected a list of words. Received {found}. {hint}")
+        return words
 
     @staticmethod
     def to_string(text):

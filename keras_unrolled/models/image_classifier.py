@@ -113,6 +113,7 @@ class ImageClassifier(HeadWeights, keras_hub.models.ImageClassifier):
         Raises:
             InputError: if they are not known, and JAX is the backend.
         """
+        checks.named("the exported model", filepath)
         is_open = None in self.backbone.image_shape[:2] and input_signature is None
         if is_open and keras.backend.backend() == "jax":
             raise checks.InputError(

@@ -4,6 +4,7 @@ import inspect
 from typing import Any
 
 from keras_unrolled import checks, models
+from keras_unrolled.layers.mixing import GATINGS
 from keras_unrolled.models.copying import copy_values
 
 # Options that a loaded network may be given; the first do not change its scores.
@@ -39,6 +40,22 @@ def check_options(options: dict[str, Any], arguments: inspect.Signature) -> None
                 f"Expected options that keep the shapes of the weights: {', '.join(OPTIONS)}. "
                 f"Received: {name}={options[name]!r}, which does not. Build such a network with "
                 "random weights, with keras_unrolled.models."
+            )
+
+
+def check_biases(biases: dict[str, Any], gating: str) -> None:
+    """Raises `InputError` for the bias of a gate that a gating has not, or not free.
+
+    Args:
+        biases: dict of some of `BIASES`.
+        gating: string, what the weights are converted to.
+    """
+    rule = GATINGS.get(gating)
+    for name in biases:
+        if rule is not None and name.removesuffix("_bias") not in rule.free:
+            raise checks.InputError(
+                f"Expected only biases that have an effect with the gating {gating!r}, whose free gates "
+                f"are: {', '.join(rule.free) or 'none'}. Received: {name}={biases[name]!r}. Leave it out."
             )
 
 

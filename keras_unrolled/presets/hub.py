@@ -32,7 +32,7 @@ def is_address(text):
 def suggest(text):
     """A sentence for a text of the form `org/name` that is no folder, or an empty string."""
     # A path has one slash where the address had two.
-    name = re.sub(r"^(hf:/|(https?:/)?(www\.)?(huggingface\.co|hf\.co)/)", "", text)
+    name = re.sub(r"^(hf://?|(https?:/)?(www\.)?(huggingface\.co|hf\.co)/)", "", text, flags=re.I)
     if not _NAME.fullmatch(name.partition("@")[0]):
         return ""
     return f"For a repository on the Hub, write {SCHEME}{name}."

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from keras_unrolled import checks, convert, models
 from keras_unrolled.models.inputs import check_labels
+from keras_unrolled.models.policies import get_policy
 from keras_unrolled.presets import layout, provenance
 from keras_unrolled.presets import record as records
 from keras_unrolled.presets.backbone_options import (
     BIASES,
     NEUTRAL,
     apply_options,
+    check_biases,
     check_options,
 )
 from keras_unrolled.presets.folder import class_names, load_folder
@@ -75,7 +75,9 @@ def from_preset(
             network, if the gating cannot be reached, or for an option that would change the
             shapes of the weights.
     """
-    policy = _policy(dtype)
+    policy = get_policy(dtype)
+    for name, value in (("load_weights", load_weights), ("local_files_only", local_files_only)):
+        checks.flag(name, value)
     check_options(options, inspect.signature(from_preset))
     biases = {name: options.pop(name) for name in BIASES if name in options}
     if labels is not None:
@@ -96,6 +98,7 @@ def from_preset(
     if options:
         model = apply_options(model, options)
     if gating is not None and gating != model.backbone.gating:
+        check_biases(biases, gating)
         model, is_copy = convert.regate(model, gating, **biases), False
     elif biases:
         raise checks.InputError(
@@ -162,16 +165,6 @@ def _convert(source, policy):
         f"Expected a preset's folder, or weights in a file that ends in {', '.join(suffixes)}. "
         f"Received the file {source}. Check the name."
     )
-
-
-def _policy(dtype):
-    try:
-        return keras.dtype_policies.get(dtype or keras.config.dtype_policy())
-    except (TypeError, ValueError) as error:
-        raise checks.InputError(
-            f"Expected a dtype policy, such as 'float32' or 'mixed_bfloat16'. Received: "
-            f"dtype={dtype!r}. Leave it out for Keras's current one."
-        ) from error
 
 
 def from_record(record, *, dtype=None):

@@ -55,7 +55,7 @@ def upload_preset(
     check_token(token)
     if private is not None:
         checks.flag("private", private)
-    folder, record = regated.find_folder(preset)
+    folder, record = regated.find_folder(checks.named("the preset", preset))
     missing = layout.REQUIRED - (record.files.keys() if record else set())
     if record is None or missing:
         raise checks.InputError(
@@ -131,7 +131,7 @@ def _send(name, sent, private, revision, token, message):
             ) from error
         raise checks.InputError(
             f"Expected the Hub to accept {name}. It did not: {_explain(error)}. "
-            "Check the token's rights to write (token=..., HF_TOKEN), the connection and what the "
+            "Check the connection, the token's rights to write (token=..., HF_TOKEN) and what the "
             "repository has now."
         ) from error
     _compare(api, name, done.oid, sent)

@@ -108,7 +108,7 @@ def check_metrics(record):
         known = isinstance(metric, dict)
         if not known or not all(_is(metric.get(k), t) for k, t in _METRIC.items()):
             lacking = (
-                "" if not known or metric.get("origin") else ", one without how it was measured"
+                "" if not known or metric.get("origin") else " one without how it was measured"
             )
             raise checks.InputError(
                 f"Expected a metric with {', '.join(_METRIC)}. Received{lacking}: {_show(metric)}. "
@@ -181,7 +181,7 @@ def _check_values(key, value):
 def _unexpected(what, wanted, received):
     return checks.InputError(
         f"Expected {what} of a record to be {wanted}. Received: {_show(received)}. "
-        "Restore the record."
+        "Correct the value, or restore the record."
     )
 
 

@@ -34,7 +34,7 @@ def resolve(preset, *, weights=True, revision=None, token=None, local_files_only
         InputError: if there is no such preset, if it has no weights, or if it cannot be
             fetched.
     """
-    text = str(preset)
+    text = str(checks.named("the preset", preset))
     options = {"token": token, "local_files_only": local_files_only}
     if hub.is_address(text):
         place = hub.fetch(text, revision=revision, **options)
@@ -83,13 +83,13 @@ def resolve(preset, *, weights=True, revision=None, token=None, local_files_only
 def _find_path(text):
     """The folder or file that a text names, or None."""
     try:
-        path = Path(text).expanduser()
+        path = checks.expand(text)
         return path if path.is_dir() or path.is_file() else None
     except PermissionError as error:
         raise checks.InputError(
             f"Expected to read {text}. It failed: {error}. Correct the permissions."
         ) from error
-    except (OSError, RuntimeError):  # too long for a path; no such user
+    except OSError:  # too long for a path
         return None
 
 
@@ -151,7 +151,7 @@ def _find_named(preset):
         InputError: for a name that no preset has.
     """
     if any(c in preset for c in "/\\:") or (
-        preset not in all_presets() and Path(preset).expanduser().exists()
+        preset not in all_presets() and checks.expand(preset).exists()
     ):
         return None
     return resolve(preset)[0]

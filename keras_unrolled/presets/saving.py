@@ -1,5 +1,6 @@
 """From a model to a preset's folder: written aside, then renamed."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,20 @@ def save_preset(
         The `Record`.
 
     Raises:
-        InputError: if the folder exists and may not be replaced, or is not a preset; for a quantized
-            model and for weights that are not finite.
+        InputError: if the folder exists and may not be replaced, or is not a preset; for an unknown
+            entry, a model of another kind or a quantized one, and for weights that are not finite.
     """
+    if not isinstance(model, (models.ImageClassifier, models.CharacterLM)):
+        raise checks.InputError(
+            "Expected a model of this package, an ImageClassifier or a CharacterLM. Received a "
+            f"{type(model).__name__}. Save others with model.save(path)."
+        )
+    checks.flag("overwrite", overwrite)
+    checks.flag("half", half)
+    checks.check_names(
+        facts, (each.name for each in dataclasses.fields(records.Record)), "save_preset"
+    )
+    facts = {k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()}
     folder = check_target(folder, overwrite=overwrite)
     files.check_room(folder, 2**20 + 5 * model.count_params())  # float32, and a little more
     facts = provenance.inherit(model, facts)
@@ -82,13 +94,13 @@ def check_target(folder, *, overwrite):
         raise checks.InputError(
             f"Expected the path of a folder to make. Received: {folder!r:.80}. Pass a string or a Path."
         )
-    if str(Path(folder).expanduser()) in all_presets():
+    if str(checks.expand(folder)) in all_presets():
         raise checks.InputError(
             f"Expected a folder of another name than a preset's, by which {folder} would not be found "
             f"again. Choose another, such as my_{folder}."
         )
     files.check_writable(folder)
-    folder = Path(folder).expanduser().resolve()
+    folder = checks.expand(folder).resolve()
     files.check_writable(folder.parent)
     if not folder.name or folder.is_mount():
         raise checks.InputError(

@@ -45,18 +45,19 @@ def evaluate(
         InputError: if the preset or the data cannot be used.
     """
     model = preset if hasattr(preset, "backbone") else from_preset(preset)
-    name = getattr(preset, "name", preset) if model is preset else preset
+    name = model.name if model is preset else preset
+    title = _title(model) if model is preset else str(preset)
     if limit is not None:
         checks.whole("limit", limit, least=1, most=10**9)
     if isinstance(model, models.CharacterLM):
         folder = data_dir or dataset
         words = data.read_words(folder, split)[:limit]
-        scores = evaluation.perplexity(model, words, batch_size=batch_size, progress=str(name))
+        scores = evaluation.perplexity(model, words, batch_size=batch_size, progress=title)
         return {"preset": str(name), "split": split, **scores}
     examples, dataset = load_images(
         dataset, model, data_dir=data_dir, limit=limit, skip_broken=skip_broken
     )
-    predictions = evaluation.predict(model, examples.images, progress=str(name))
+    predictions = evaluation.predict(model, examples.images, progress=title)
     result = {
         "preset": str(name),
         "dataset": str(dataset),
@@ -69,6 +70,12 @@ def evaluate(
     if predictions.shape[-1] >= 100:
         result["top_5_accuracy"] = evaluation.accuracy(predictions, examples.labels, top=5)
     return result
+
+
+def _title(model):
+    """What to call a model on a progress bar: the preset that it was loaded from, if any."""
+    provenance = getattr(model, "provenance", None)
+    return provenance.source.get("name", model.name) if provenance is not None else model.name
 
 
 def load_images(dataset, model, *, data_dir=None, limit=None, skip_broken=False):
@@ -102,6 +109,11 @@ def find_images(dataset, model, *, data_dir=None):
             )
         dataset = examples.split
     elif dataset == "sample":
+        if data_dir is not None:
+            raise checks.InputError(
+                f"Expected no data directory for the bundled sample. Received: data_dir={data_dir!r}. "
+                'Leave it out, or pass "cifar10" to read TFDS.'
+            )
         examples, dataset = data.load_sample(), "cifar10"
         if labels is not None and set(labels).isdisjoint(examples.names):
             raise checks.InputError(

@@ -157,7 +157,7 @@ def check_report(out: str | Path, *, overwrite: bool) -> Path:
             report that must not be replaced.
     """
     files.check_writable(out)
-    out = Path(out).expanduser()
+    out = checks.expand(out)
     _check_writing(out)
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return out

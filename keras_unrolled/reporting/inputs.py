@@ -146,7 +146,7 @@ def _load_examples(dataset, model, data_dir):
         )
     if flat:
         blank = np.zeros(len(flat), "int64")
-        place = Path(str(dataset)).expanduser()
+        place = checks.expand(str(dataset))
         images = data.ImageFiles(flat, root=place)
         examples = data.Examples(images, blank, UNLABELED, str(place))
         return examples, str(dataset), "the pictures have no labels"
@@ -169,7 +169,7 @@ def _find_dataset(dataset, data_dir, known_as):
     checks.named("data_dir", data_dir)
     if dataset is not None or data_dir is None:
         return SAMPLE if dataset is None else dataset, data_dir
-    place = Path(data_dir).expanduser()
+    place = checks.expand(data_dir)
     if known_as is not None and (place / known_as).is_dir():
         return known_as, data_dir
     return str(data_dir), None
@@ -179,7 +179,7 @@ def _as_folder(dataset):
     """The folder that a data set's name is the path of, or None."""
     if not is_path(dataset) or str(dataset) in (SAMPLE, "cifar10"):
         return None
-    place = Path(str(dataset)).expanduser()
+    place = checks.expand(str(dataset))
     return place if place.is_dir() else None
 
 

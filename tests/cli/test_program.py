@@ -335,6 +335,18 @@ REJECTED = {
         ["generate", "highway_bn_cifar10", "--prompt", "the"],
         "keras-unrolled predict",
     ),
+    "data directory of the sample": (
+        ["evaluate", "highway_bn_cifar10", "--data-dir", "x"],
+        "effect on the bundled sample (--dataset cifar10 reads TFDS). Received: --data-dir",
+    ),
+    "data directory of a comparison": (
+        ["compare", "highway_bn_cifar10", "resnet_bn_cifar10", "--data-dir", "x"],
+        "--data-dir",
+    ),
+    "what nothing is pruned by": (
+        ["analyze", "highway_bn_cifar10", "--out", "x", "--prune-by", "lesion"],
+        "--prune-by",
+    ),
     "gating for timm": (
         ["convert", "resnet_bn_cifar10", "--out", "x", "--layout", "timm", "--gating", "full"],
         "--gating",
@@ -443,6 +455,7 @@ def test_predict_answers_for_the_files_that_decode(capsys, preset, pictures):
     assert (code, len(rows)) == (2, 12)
     assert [i for i, row in enumerate(rows) if "error" in row] == [3]
     assert "03.png does not decode" in err
+    assert err.strip().endswith("Fix these files or leave them out.")
 
 
 def test_predict_prints_a_table(capsys, preset, pictures):
@@ -497,6 +510,9 @@ def test_evaluate_leaves_broken_images_out_on_request(capsys, preset, tmp_path):
     result = json.loads(call(capsys, "evaluate", preset, *arguments)[1])
     assert result["n"] == 19
     assert "left out" in result["notes"][0]
+    result = json.loads(call(capsys, "compare", preset, preset, *arguments)[1])
+    assert (result["n"], len(result["notes"])) == (19, 1)
+    assert "note: " in call(capsys, "compare", preset, preset, *arguments[:-1])[1]
 
 
 def test_fault_of_the_program_exits_with_code_1(capsys, monkeypatch):

@@ -90,6 +90,8 @@ def test_model_of_keras_with_such_weights_is_rejected(value, message):
         ({"mean": [NAN, 0.5, 0.5]}, "mean"),
         ({"mean": [0.5, 0.5, -INF]}, "mean"),
         ({"mean": [0.5] * 4}, "mean"),
+        ({"mean": [127.0] * 3}, "mean"),
+        ({"mean": [0.5] * 3, "std": [255] * 3}, "std"),
         ({"mean": "abc"}, "mean"),
         ({"mean": ["a", "b", "c"]}, "mean"),
         ({"mean": [[0.5], [0.5, 0.5], []]}, "mean"),
@@ -112,6 +114,11 @@ def test_model_of_keras_with_such_weights_is_rejected(value, message):
 def test_impossible_entry_of_preprocessing_is_named(state, changes, name):
     with pytest.raises(InputError, match=rf'Expected `preprocessing\["{name}"\]` to be .*Received'):
         convert.from_torch(state, preprocessing=changes)
+
+
+def test_dtype_that_is_none_is_rejected(state):
+    with pytest.raises(InputError, match="Expected a dtype policy"):
+        convert.from_torch(state, dtype="float31")
 
 
 @pytest.mark.parametrize("changes", [3, "abc", [1], {3: 4}], ids=str)

@@ -20,6 +20,7 @@ from keras_unrolled.models import CharacterTokenizer
         ("the company\n".encode("utf-16-le"), "bytes of zero"),
         ("the company\n".encode("utf-16"), "Byte 0 is not"),
         (b"the\0company\n", "bytes of zero"),
+        (b"the company\rit will\r", r"tr '\\r' '\\n' < train.txt > lines.txt"),
     ],
 )
 def test_text_that_will_not_do_is_rejected(tmp_path, content, message):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_unrolled import InputError, data, evaluation, models
 from tests.nets import randomize
@@ -85,3 +86,5 @@ def test_no_images_are_rejected(model):
     for none in ([], np.zeros((0, 32, 32, 3), "uint8")):
         with pytest.raises(InputError, match="Received none"):
             evaluation.predict(model, none)
+    with pytest.raises(InputError, match=r"Received a .*Dataset\. Of a tf\.data\.Dataset call"):
+        evaluation.predict(model, tf.data.Dataset.range(3))

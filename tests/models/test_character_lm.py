@@ -199,6 +199,31 @@ def test_mismatched_tokenizer_or_option_is_rejected(model, tokenizer):
 
 
 @pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("the company", "a str: 'the company'"),
+        ([], "none"),
+        (None, "a NoneType"),
+        (["the", 5], "5, which is no word"),
+        (["the cat"], "'the cat', which is no word"),
+    ],
+    ids=str,
+)
+def test_vocabulary_is_learned_from_words_only(words, found):
+    with pytest.raises(InputError, match=f"Expected a list of words. Received {found}"):
+        models.CharacterTokenizer.learn(words)
+
+
+def test_text_to_go_on_with_is_checked(model):
+    with pytest.raises(InputError, match=r"Expected texts\. Received none"):
+        model.generate([])
+    with pytest.raises(InputError, match="Received a int: 5"):
+        model.next_words(5)
+    with pytest.raises(InputError, match="Expected `top`"):
+        model.next_words("the cat", top=0)
+
+
+@pytest.mark.parametrize(
     ("texts", "message"), [([b"caf\xe9", b"a"], "UTF-8"), ([1, 2], "Expected texts")]
 )
 def test_what_is_no_text_is_rejected(model, texts, message):

@@ -118,6 +118,12 @@ def test_options_go_together_with_a_new_head_a_gating_and_random_weights(saved):
         ({"layer_dropout": 1.5}, "Expected `layer_dropout`"),
         ({"transform_bias": -2.0}, "only with a gating"),
         ({"gating": "residual", "carry_bias": 1.0}, "only with a gating"),
+        (
+            {"gating": "coupled", "carry_bias": 9},
+            "free gates are: transform. Received: carry_bias=9",
+        ),
+        ({"gating": "c_only", "transform_bias": 0}, "Received: transform_bias=0"),
+        ({"load_weights": "no"}, "Expected `load_weights` to be True or False"),
         ({"layer_drop": 0.1}, "Did you mean 'layer_dropout'"),
         ({"num_class": 3}, "Did you mean 'num_classes'"),
     ],

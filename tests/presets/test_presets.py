@@ -292,6 +292,41 @@ def test_only_a_preset_may_be_replaced_and_only_where_allowed(saved, copy, tmp_p
     assert (other / "thesis.tex").read_text() == "years of work"
 
 
+@pytest.mark.parametrize(
+    ("model", "entries", "message"),
+    [
+        ("x", {}, "Received a str. Save others with model.save"),
+        (keras.Sequential(), {}, "Received a Sequential"),
+        (None, {"descripton": ""}, "Did you mean 'description'"),
+        (None, {"overwrite": "yes"}, "Expected `overwrite` to be True or False"),
+        (None, {"half": 1}, "Expected `half`"),
+        (None, {"papers": "x"}, "`papers` of a record to be of type tuple.*Correct the value"),
+    ],
+    ids=["string", "keras", "entry", "overwrite", "half", "papers"],
+)
+def test_what_is_no_preset_to_save_is_rejected(model, entries, message, tmp_path):
+    model = make_model() if model is None else model
+    with pytest.raises(InputError, match=message):
+        ku.save_preset(model, tmp_path / "p", **entries)
+    assert not any(tmp_path.iterdir())
+
+
+def test_entries_of_a_record_may_be_lists(tmp_path):
+    found = ku.save_preset(
+        make_model(), tmp_path / "p", papers=["https://arxiv.org/abs/1612.07771"]
+    )
+    assert found.papers == ("https://arxiv.org/abs/1612.07771",)
+
+
+def test_empty_name_is_not_the_current_folder(copy, monkeypatch):
+    monkeypatch.chdir(copy)
+    for use in (ku.from_preset, ku.load_record, lambda name: ku.upload_preset("hf://me/x", name)):
+        with pytest.raises(InputError, match=r"name for the preset\. Received: '', which is empty"):
+            use("")
+    with pytest.raises(InputError, match="name for the exported model"):
+        make_model().export("")
+
+
 def test_folder_whose_name_cannot_be_printed_is_rejected_before_all_work(tmp_path):
     with pytest.raises(InputError, match=r"control characters.*'a\\tb'. Choose another name"):
         ku.finetune("resnet_bn_cifar10", tmp_path / "missing", tmp_path / "a\tb")

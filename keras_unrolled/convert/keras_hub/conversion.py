@@ -49,7 +49,7 @@ def from_keras_hub(
             )
         model = build(theirs.get_config(), theirs.backbone.get_config(), where, dtype)
     else:
-        folder = Path(source).expanduser()
+        folder = checks.expand(source)
         where = str(folder)
         model, theirs = load(folder, dtype)
     _copy(theirs.backbone, model.backbone)

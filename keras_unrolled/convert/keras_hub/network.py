@@ -8,6 +8,7 @@ from keras_unrolled import checks, models
 from keras_unrolled.convert.timm.layout import EPSILON
 from keras_unrolled.layers.block import BLOCK_TYPES
 from keras_unrolled.models.limits import at_most
+from keras_unrolled.models.policies import get_policy
 
 # Our types of block by theirs.
 TYPES = {"basic_block": "basic", "bottleneck_block": "bottleneck"}
@@ -37,7 +38,7 @@ def build(config, network, where, dtype, sizes=(None, None)):
             stem_filters=stem[0][0],
             image_shape=image_shape,
             epsilon=EPSILON,
-            dtype=dtype,
+            dtype=get_policy(dtype),
         )
     _check_shortcuts(backbone, where)
     classes = config["num_classes"]

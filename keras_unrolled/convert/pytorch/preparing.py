@@ -14,8 +14,8 @@ from keras_unrolled.models.image_converter import MOST_PIXELS
 CIFAR_STATISTICS = {"mean": (0.4914, 0.4822, 0.4465), "std": (0.2023, 0.1994, 0.2010)}
 INTERPOLATIONS = ("bilinear", "bicubic", "nearest", "lanczos3", "lanczos5")  # those of keras.ops
 # Statistics are on a scale of 0 to 1, or a little wider; images are divided by the second.
-_LEAST = {"mean": -1e3, "std": 1e-6}
-_MOST = 1e3
+_LEAST = {"mean": -10.0, "std": 1e-6}
+_MOST = 10.0
 
 
 def make_preprocessor(
@@ -94,7 +94,12 @@ def _check_statistics(what, value, channels, least):
             f"network of images with {channels} channels. Received {found}: "
             f"{checks.first_line(repr(value), 80)}. Give one for each channel."
         )
-    return [checks.real(what, number, least=least, most=_MOST) for number in values]
+    try:
+        return [checks.real(what, number, least=least, most=_MOST) for number in values]
+    except checks.InputError as error:
+        raise checks.InputError(
+            f"{error} It is on a scale where images go from 0 to 1: divide what goes to 255 by 255."
+        ) from error
 
 
 def _to_list(value):

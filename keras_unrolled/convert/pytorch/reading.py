@@ -12,6 +12,7 @@ from keras_unrolled.convert.pytorch.architecture import Architecture, find_archi
 from keras_unrolled.convert.pytorch.preparing import make_preprocessor
 from keras_unrolled.convert.timm.layout import network_variables
 from keras_unrolled.models.limits import at_most
+from keras_unrolled.models.policies import get_policy
 
 PADDINGS = ("both", "last", "first")
 
@@ -65,7 +66,7 @@ def from_torch(
     """
     if isinstance(state_dict, str | Path):
         where = str(state_dict)
-        state_dict = state_dicts.read(Path(state_dict).expanduser())
+        state_dict = state_dicts.read(checks.expand(state_dict))
     else:
         where = "the state dict"
     weights = state_dicts.to_arrays(state_dict, where)
@@ -86,7 +87,7 @@ def from_torch(
     # No more is allocated than the weights can fill.
     with at_most(sum(values.size for values in weights.values())):
         model = models.ImageClassifier(
-            models.ImageBackbone(**architecture.network, dtype=dtype),
+            models.ImageBackbone(**architecture.network, dtype=get_policy(dtype)),
             architecture.num_classes,
             labels=labels,
             preprocessor=make_preprocessor(architecture, has_linear, preprocessing),

@@ -34,7 +34,7 @@ def to_timm(model: Any, folder: str | Path) -> str:
     from safetensors.numpy import save_file
 
     name = _architecture(model)
-    folder = Path(folder).expanduser()
+    folder = checks.expand(folder)
     if folder.exists():
         raise checks.InputError(
             f"Expected a new folder for the checkpoint. Found something at {folder}. "
