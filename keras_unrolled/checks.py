@@ -5,6 +5,7 @@ name is answered with the names that it might have been. Nothing here imports Ke
 """
 
 import difflib
+import errno
 import math
 import numbers
 import operator
@@ -41,6 +42,11 @@ def first_line(text: Any, most: int = 200) -> str:
     if not line and isinstance(text, BaseException):
         line = type(text).__name__
     return re.sub(r"[^\x20-\x7e\xa0-\ud7ff]", "?", line)[:most].removesuffix(".")
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun, "1 line" or "2,000 lines"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def did_you_mean(value: Any, options: Iterable[str]) -> str:
@@ -117,16 +123,51 @@ def expand(path: str | Path) -> Path:
         ) from error
 
 
+def find_address(value: str | Path) -> str | None:
+    """An address with both slashes, such as hf://org/name, or None for a path or name."""
+    text = str(value)
+    scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/+", text)  # a path has one of the two slashes
+    return scheme and f"{scheme[0].rstrip('/')}//{text[scheme.end() :]}"
+
+
 def local(folder: str | Path) -> Path:
     """The path of a folder to write, else raises `InputError` for an address or an empty name."""
-    address = re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/+", str(named("the folder to write", folder)))
-    if address:  # a path has one of the two slashes
+    if address := find_address(named("the folder to write", folder)):
         raise InputError(
-            f"Expected a folder to write on this machine. Received an address: "
-            f"{address[0].rstrip('/')}//{str(folder)[address.end() :]}. Pass a path; to publish a preset "
-            "use keras-unrolled publish FOLDER hf://ORG/NAME (in Python: upload_preset)."
+            f"Expected a folder to write on this machine. Received an address: {address}. Pass a path; "
+            "to publish a preset use keras-unrolled publish FOLDER hf://ORG/NAME (in Python: "
+            "upload_preset)."
         )
     return Path(folder)
+
+
+def readable(argument: str, value: Any) -> Path:
+    """The path of something to read on this machine, with `~` expanded; it need not exist.
+
+    Raises:
+        InputError: for anything but a string or path, and for an empty one, an address and what no
+            file can be named.
+    """
+    if not isinstance(named(argument, value), (str, Path)):
+        raise InputError(
+            f"Expected a path or name for {argument}. Received: {value!r:.80}. Pass a string or a Path."
+        )
+    path = expand(value)
+    try:
+        path.stat()
+    except (OSError, ValueError) as error:
+        if isinstance(error, ValueError) or error.errno == errno.ENAMETOOLONG:
+            reason = first_line(getattr(error, "strerror", None) or error)
+            raise InputError(
+                f"Expected a path or name for {argument}. Received: {str(value)[:80]!r}"
+                f"{'...' * (len(str(value)) > 80)}, which cannot be one ({reason}). Check it."
+            ) from error
+        if address := find_address(value):
+            raise InputError(
+                f"Expected a path or name for {argument}. Received an address: {address}. Download "
+                "what it has, and pass the path."
+            ) from error
+    return path
 
 
 def check_names(arguments: Iterable[str], names: Iterable[str], owner: str) -> None:

@@ -32,3 +32,24 @@ def test_home_of_an_unknown_user_is_rejected(monkeypatch):
     assert checks.expand("a~b") == Path("a~b")
     with pytest.raises(InputError, match=r"Write \./~no_such_user/x if a folder"):
         checks.expand("~no_such_user/x")
+
+
+def test_counts_are_in_the_singular_or_plural():
+    counts = [checks.count(number, "line") for number in (0, 1, 2, 3000)]
+    assert counts == ["0 lines", "1 line", "2 lines", "3,000 lines"]
+
+
+@pytest.mark.parametrize("address", ["hf://me/x", "https://x.org/a//b", "s3://bucket"])
+def test_address_has_both_slashes_even_of_a_path(address):
+    assert checks.find_address(address) == address
+    assert checks.find_address(Path(address.replace("a//b", "b"))) == address.replace("a//b", "b")
+
+
+def test_path_is_no_address(tmp_path, monkeypatch):
+    for path in ("/a/b", "C:/a", "cifar10:train[:5%]", "a:b/c"):
+        assert checks.find_address(path) is None
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hf:" / "me").mkdir(parents=True)
+    assert checks.readable("the data", "hf://me") == Path("hf:/me")
+    with pytest.raises(InputError, match="Received an address: hf://you"):
+        checks.readable("the data", Path("hf://you"))
