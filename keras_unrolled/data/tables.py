@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import itertools
 import os
 import re
 import unicodedata
@@ -19,6 +20,7 @@ from keras_unrolled.data.files import ImageFiles
 SUFFIXES = (".csv", ".tsv")
 SEPARATORS = ",;\t|"
 COLUMNS = ("file", "label")
+PART_COLUMNS = {"split", "set", "subset", "fold", "partition"}  # which are not read
 EXCEL = "sep="  # begins a line before the columns that names the separator for Excel
 MOST_BYTES = 2**28  # of a table
 _MARKS = {
@@ -36,11 +38,12 @@ def load_csv(path: str | Path) -> Examples:
             separated by commas, semicolons, tabs or bars. Files are named from its folder on.
 
     Raises:
-        InputError: if it cannot be read, a column or a file is missing, or there are fewer than
-            two classes; or if a file has two labels. One that is named again is left out.
+        InputError: if it cannot be read, a column or a file is missing, a quoted cell does not end on
+            its line, or there are fewer than two classes; or if a file has two labels. One that is
+            named again is left out.
     """
-    path = Path(path).expanduser()
-    rows = list(_read_rows(path))
+    path = checks.readable("the table", path)
+    columns, rows = _read_table(path)
     files = [_find_file(path.parent, file) for _, file, _ in rows]
     missing = [
         f"{file:.200} (line {number})"
@@ -61,7 +64,13 @@ def load_csv(path: str | Path) -> Examples:
             f"Expected two classes or more in {path}. Found {len(names)}. Add images of others."
         )
     repeated = len(rows) - len(kept)
-    notes = [f"{repeated:,} lines name a file again and were left out"] if repeated else []
+    notes = [
+        f"the column {column!r} is not read: all rows are used"
+        for column in columns
+        if column in PART_COLUMNS
+    ]
+    if repeated:
+        notes.append(f"left out {checks.count(repeated, 'line')} with a file named before")
     return Examples(
         ImageFiles(files, root=path.parent),
         np.array([names.index(label) for label in labels], "int64"),
@@ -84,47 +93,66 @@ def _find_distinct(path, files, labels, numbers):
     return list(first.values())
 
 
-def _read_rows(path: Path) -> Iterator[tuple[int, str, str]]:
-    """The line number in the file, the image file and the label of each row."""
+def _read_table(path: Path) -> tuple[list[str], list[tuple[int, str, str]]]:
+    """The columns, and the line number in the file, the image file and the label of each row."""
     text = _read_text(path)
     separator = _find_separator(text)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
-    columns: list[str] | None = None
-    try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            if not any(cells):
-                continue
-            if columns is None and cells[0].lower() == EXCEL and not any(cells[1:]):
-                continue
-            if columns is None:
-                columns = [cell.lower() for cell in cells]
-                _check_columns(path, cells, columns, separator)
-                continue
-            values = dict(zip(columns, row))
-            file, label = (values.get(column) or "" for column in COLUMNS)
-            if not file.strip() or not label.strip() or len(row) > len(columns):
-                raise checks.InputError(
-                    f"Expected a file and a label in each line of {path}, as in its first line. Line "
-                    f"{reader.line_num} has {len(row)} values: {row!r:.80}. Complete or remove it."
-                )
-            yield reader.line_num, file.strip(), label
-    except csv.Error as error:
-        raise checks.InputError(
-            f"Expected a table of images and labels in {path}. Line {reader.line_num} cannot be read "
-            f"({error}). Correct it."
-        ) from error
-    if columns is None:
+    columns: list[str] = []
+    rows = []
+    for number, row in _split_lines(path, text, separator):
+        cells = [cell.strip() for cell in row]
+        if not any(cells) or (not columns and _names_separator(separator.join(row))):
+            continue
+        if not columns:
+            columns = [cell.lower() for cell in cells]
+            _check_columns(path, cells, columns, separator)
+            continue
+        values = dict(zip(columns, row))
+        file, label = (values.get(column) or "" for column in COLUMNS)
+        if not file.strip() or not label.strip() or len(row) > len(columns):
+            raise checks.InputError(
+                f"Expected a file and a label in each line of {path}, as in its first line. Line "
+                f"{number} has {checks.count(len(row), 'value')}: {row!r:.80}. Complete or remove it."
+            )
+        rows.append((number, file.strip(), label))
+    if not columns:
         raise checks.InputError(
             f"Expected the columns file and label in {path}. Found nothing. Write a first line "
             "file,label."
         )
+    return columns, rows
+
+
+def _split_lines(path: Path, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """The number and the cells of each line."""
+    lines = itertools.chain(io.StringIO(text, newline=""), [""])  # the last one shows an open quote
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    row: list[str] | None = []
+    for number in itertools.count(1):
+        problem = None
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            problem = error
+        if reader.line_num > number:
+            raise checks.InputError(
+                f"Expected quoted cells that end on the line where they begin in {path}. One that opens "
+                f"in line {number} does not. Close or remove the quote."
+            )
+        if problem is not None:
+            raise checks.InputError(
+                f"Expected a table of images and labels in {path}. Line {number} cannot be read "
+                f"({problem}). Correct it."
+            ) from problem
+        if row is None:
+            return
+        yield number, row
 
 
 def _find_separator(text):
     """The separator that gives the first line its columns, or else the most frequent one there."""
     lines = [line for line in text.splitlines() if line.strip()]
-    if lines and re.fullmatch(f"{EXCEL}[{re.escape(SEPARATORS)}]*", lines[0].strip().lower()):
+    if lines and _names_separator(lines[0]):
         lines = lines[1:]
     first = lines[0] if lines else ""
 
@@ -133,6 +161,12 @@ def _find_separator(text):
         return set(COLUMNS) <= set(cells), first.count(separator)
 
     return max(SEPARATORS, key=rank)
+
+
+def _names_separator(line):
+    """Whether a line is Excel's, `sep=;` or `"sep=;"`."""
+    line = line.replace('"', "").strip().lower()
+    return re.fullmatch(f"{EXCEL}[{re.escape(SEPARATORS)}]*", line)
 
 
 def _check_columns(path, cells, columns, separator):
@@ -147,6 +181,11 @@ def _check_columns(path, cells, columns, separator):
 
 def _read_text(path: Path) -> str:
     hint = f"Expected a CSV file of images and labels at {path}. "
+    if os.path.isdir(path):
+        raise checks.InputError(
+            f"{hint}Found a folder. Pass a file, or rename the folder so that it does not end in "
+            f"{path.suffix}."
+        )
     if not path.is_file():
         raise checks.InputError(f"{hint}Found no file. Check the path.")
     try:

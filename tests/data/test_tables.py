@@ -42,6 +42,8 @@ def table(separator=",", header=("file", "label"), end="\n"):
         'file,label\n"cat/0.png","old"\n"dog/1.png",young\ncat/3.png,"young"',
         "label,file,note\nold,cat/0.png,x\nyoung,dog/1.png,\nyoung,cat/3.png\n",
         "sep=;\n" + table(";"),
+        '"sep=;"\r\n' + table(";"),
+        '"sep=,"\n' + table(),
         table(";", header=("file", "label;notes, remarks, and, more")),
         table(header=("file", "label,,")).replace("young\n", "young,,\n"),
     ],
@@ -79,7 +81,7 @@ def test_labels_that_look_alike_are_one_class(folder):
         ("", "Found nothing"),
         ("\n\n", "Found nothing"),
         ("file,label\ndog/1.png,a\ndog/77.png,b\n", r"1 of 2 are missing: dog/77\.png \(line 3\)"),
-        ("file,label\n\n\ndog/1.png,a\n\ndog/2.png\n", "Line 6 has 1 values"),
+        ("file,label\n\n\ndog/1.png,a\n\ndog/2.png\n", "Line 6 has 1 value:"),
         ("file,label\ndog/1.png,a,b\n", "Line 2 has 3 values"),
         ("file,label\ndog/1.png, \n", "Line 2 has 2 values"),
         ("file,label\ndog/1.png,a\ndog/2.png,a\n", "two classes or more"),
@@ -100,6 +102,37 @@ def test_table_that_will_not_do_is_rejected_with_the_line_of_the_file(folder, co
         load(folder, content)
 
 
+@pytest.mark.parametrize(
+    ("lines", "number"),
+    [
+        (['dog/1.png,"old', "cat/0.png,young", "cat/1.png,old"], 2),
+        (["dog/1.png,old", 'cat/0.png,"young', 'cat/1.png,old"', "cat/2.png,old"], 3),
+        (["dog/1.png,old,big", 'cat/0.png,young,"small', 'cat/1.png,old,big"'], 3),
+        (["dog/1.png,old", "cat/0.png,young", 'cat/1.png,"old'], 4),
+        (["dog/1.png,old", "cat/0.png,young", 'cat/1.png,"old\n'], 4),
+        (["dog/1.png,old", 'cat/0.png,"young', *["cat/1.png,old"] * 20_000], 3),
+    ],
+    ids=["rest of the file", "closed later", "note", "last label", "last line", "long"],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_quoted_cell_that_does_not_end_on_its_line_is_rejected_with_the_line(
+    folder, lines, number, end
+):
+    with pytest.raises(
+        InputError, match=f"opens in line {number} does not. Close or remove the quote"
+    ):
+        load(folder, end.join(["file,label,note", *lines]))
+
+
+@pytest.mark.parametrize("column", ["split", "Fold"])
+def test_column_that_names_parts_is_noted(folder, column):
+    examples = load(
+        folder, table(";", header=("file", f"label;{column}")).replace("old\n", "old;test\n")
+    )
+    assert len(examples) == 3
+    assert examples.notes == (f"the column {column.lower()!r} is not read: all rows are used",)
+
+
 def test_file_that_is_named_again_counts_once(folder):
     examples = load(folder, table() + "./cat/3.png,young\ncat/0.png,old\n")
     assert examples.images.keys() == [file for file, _ in ROWS]
@@ -118,7 +151,7 @@ def test_file_that_is_named_again_is_left_out(folder):
     examples = load(folder, table() + "./dog/1.png,young\nlink.png,young\ndog/../cat/0.png,old\n")
     assert examples.images.keys() == [file for file, _ in ROWS]
     assert examples.labels.tolist() == [0, 1, 1]
-    assert examples.notes == ("3 lines name a file again and were left out",)
+    assert examples.notes == ("left out 3 lines with a file named before",)
 
 
 @pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
