@@ -9,6 +9,7 @@ from keras_unrolled import checks
 from keras_unrolled import progress as bars
 from keras_unrolled.data.examples import Examples
 from keras_unrolled.data.files import ImageFiles
+from keras_unrolled.data.labels import read_labels
 from keras_unrolled.data.tfds import TFDSImages
 from keras_unrolled.models.character_lm import CharacterLM
 from keras_unrolled.models.inputs import check_images
@@ -44,7 +45,8 @@ class Samples:
         if stack.channels is not None:
             check_images(images, stack.channels)
         self.stack, self.images = stack, images
-        self.labels = None if labels is None else self._check(labels)
+        count = stack.num_classes
+        self.labels = None if labels is None else read_labels(labels, len(images), count)
 
     @staticmethod
     def _check_values(stack, images):
@@ -68,18 +70,6 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.images)
-
-    def _check(self, labels):
-        labels, count = np.asarray(labels), self.stack.num_classes
-        whole = labels.dtype.kind in "iu" and labels.shape == (len(self.images),)
-        if not whole or labels.min() < 0 or (count and labels.max() >= count):
-            found = f"{labels.min()} to {labels.max()}" if whole else f"{labels.dtype}"
-            raise checks.InputError(
-                f"Expected a class number from 0 to {count - 1 if count else 'the last class'} for each "
-                f"of {len(self.images):,} images. Received an array of shape {labels.shape}, {found}. "
-                "Of one-hot labels pass labels.argmax(-1)."
-            )
-        return labels.astype("int64")
 
     def needs_labels(self, measurement: str) -> np.ndarray:
         """The labels; raises `InputError` where there are none."""

@@ -5,8 +5,8 @@
   folders of train, validation and test, `listing` which files count, `records` reads TFDS's files where
   there is no TensorFlow.
 - `files`, `decoding`: image files and their pixels.
-- `examples`: labeled images, how they are divided, and how labels are matched. `memory`: those that are
-  given as arrays.
+- `examples`: labeled images, how they are divided, and how labels are matched. `memory`, `labels`: those
+  that are given as arrays.
 - `sources`, `crops`: encoded images that are read by number, and their decoding.
 - `image_batches`, `text_batches`, `draws`: training batches as functions of seed and step; `streams`,
   `augment`: their `tf.data` pipelines.

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_unrolled import checks
 from keras_unrolled.data.class_names import show_names
+from keras_unrolled.data.labels import as_array
 from keras_unrolled.models.inputs import tidy
 
 
@@ -20,7 +21,7 @@ class Examples:
 
     Args:
         images: uint8 array `(n, height, width, 3)`, `ImageFiles` or `TFDSImages`.
-        labels: int64 array `(n,)`, indices into `names`.
+        labels: int64 array or list `(n,)`, indices into `names`; kept as an array.
         names: tuple of the classes' names.
         split: what part of which data this is, for a report.
         notes: what a user should know of how the data were read, such as files left out.
@@ -31,6 +32,9 @@ class Examples:
     names: tuple[str, ...]
     split: str
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        object.__setattr__(self, "labels", as_array(self.labels))
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -8,7 +8,8 @@ import numpy as np
 
 from keras_unrolled import checks
 from keras_unrolled.data.examples import Examples
-from keras_unrolled.models.inputs import check_images, check_labels
+from keras_unrolled.data.labels import read_labels
+from keras_unrolled.models.inputs import check_form, check_images, check_labels
 
 WHERE = "images in memory"
 
@@ -23,7 +24,7 @@ def as_examples(dataset: Any, names: Any = None, count: int | None = None) -> tu
 
     Args:
         dataset: `Examples`; an array `(n, height, width, channels)` or a list of arrays of one
-            shape; or a pair of these and of class numbers, an int array `(n,)`.
+            shape; or a pair of these and of class numbers as `read_labels` takes them.
         names: optional list of the classes' names; by default they are numbers.
         count: optional int, the number of classes; the default follows from the labels.
 
@@ -31,31 +32,28 @@ def as_examples(dataset: Any, names: Any = None, count: int | None = None) -> tu
         InputError: for anything else.
     """
     if isinstance(dataset, Examples):
-        check_examples(dataset)
-        return dataset, True
+        return check_examples(dataset), True
     has_labels = isinstance(dataset, tuple)
     images, labels = dataset if has_labels and len(dataset) == 2 else (dataset, None)
     images = _stack(images)
     if labels is None:
         names = tuple(names or map(str, range(count or 1)))
         return Examples(images, np.zeros(len(images), "int64"), names, WHERE), False
-    labels = np.asarray(labels)
-    if count is None and labels.size and labels.dtype.kind in "iu":
-        count = int(labels.max()) + 1
-    _check_numbers(labels, len(images), count)
-    names = tuple(names or map(str, range(count or 1)))
-    return Examples(images, labels.astype("int64"), names, WHERE), True
+    labels = read_labels(labels, len(images), count)
+    names = tuple(names or map(str, range(count or int(labels.max()) + 1)))
+    return Examples(images, labels, names, WHERE), True
 
 
-def check_examples(examples: Examples) -> None:
-    """Raises `InputError` for examples whose images, labels and names do not go together."""
-    images = examples.images
-    check_labels(examples.names)
-    if isinstance(images, np.ndarray):
-        _stack(images)
-    elif not hasattr(images, "keys"):
-        raise _no_images(images)
-    _check_numbers(np.asarray(examples.labels), len(images), len(examples.names))
+def check_examples(examples: Examples) -> Examples:
+    """Examples with images in an array or files, int64 labels, and names in a tuple.
+
+    Raises:
+        InputError: if images, labels and names do not go together.
+    """
+    names, images = tuple(check_labels(examples.names)), examples.images
+    images = images if hasattr(images, "part") else _stack(images)
+    labels = read_labels(examples.labels, len(images), len(names))
+    return dataclasses.replace(examples, images=images, labels=labels, names=names)
 
 
 def as_bytes(examples: Examples, channels: int) -> Examples:
@@ -83,30 +81,16 @@ def as_bytes(examples: Examples, channels: int) -> Examples:
     return dataclasses.replace(examples, images=np.rint(images).astype("uint8"))
 
 
-def _check_numbers(labels, n, count):
-    whole = labels.dtype.kind in "iu" and labels.shape == (n,) and n > 0
-    if not whole or labels.min() < 0 or (count and labels.max() >= count):
-        values = f", from {labels.min()} to {labels.max()}" if whole else ""
-        raise checks.InputError(
-            f"Expected a class number, 0 to {(count or 1) - 1}, for each of {n:,} images. Received labels "
-            f"of shape {labels.shape} and type {labels.dtype}{values}. Pass an array of ints; of one-hot "
-            "labels pass labels.argmax(-1)."
-        )
-
-
 def _stack(images):
     try:
-        found = np.asarray(images)
+        array = np.asarray(images)
     except (ValueError, TypeError):  # of several shapes
-        found = np.zeros(0)
-    if found.ndim != 4 or not len(found) or found.dtype.kind not in "uif":
-        raise _no_images(images)
-    return found
-
-
-def _no_images(images):
-    return checks.InputError(
-        "Expected the name or path of data, Examples, an array of images (n, height, width, channels), "
-        f"or a pair of images and labels. Received a {type(images).__name__} of another kind. Write "
-        "pictures of several sizes to a folder, and pass its path."
-    )
+        array = np.asarray(None)
+    if not isinstance(images, np.ndarray) and (not array.ndim or array.dtype.kind in "OSU"):
+        raise checks.InputError(
+            "Expected the name or path of data, Examples, an array of images (n, height, width, "
+            "channels), or a pair of images and labels, which is a tuple. Received: "
+            f"{type(images).__name__}. Write pictures of several sizes to a folder, and pass its path."
+        )
+    check_form(array)
+    return array

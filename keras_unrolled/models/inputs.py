@@ -63,7 +63,7 @@ def check_labels(labels: Any, num_classes: int | None = None) -> list[str]:
     if num_classes is not None and len(labels) != num_classes:
         raise checks.InputError(
             f"Expected one label for each of {num_classes} classes. "
-            f"Received {len(labels)} labels. Give as many, or none."
+            f"Received {checks.count(len(labels), 'label')}. Give as many, or none."
         )
     return labels
 
@@ -79,36 +79,25 @@ def check_images(images: Any, channels: int = 3) -> None:
         channels: int, of the network's images.
 
     Raises:
-        InputError: for another shape, and for images with more than 8 bits a value, which would be
-            almost white.
+        InputError: as `check_form`, and for NaN, whole numbers outside of 0 to 255, and floats far
+            above 255, which would be almost white.
     """
-    is_list = isinstance(images, list)
-    parts = images if is_list else [images]
-    parts = [np.asarray(p) for p in parts if keras.ops.is_tensor(p) or isinstance(p, np.ndarray)]
-    for part in parts:
-        _check_shape(part.shape, "" if is_list else "n, ", channels)
-        if not part.size:
-            raise checks.InputError("Expected images. Received none. Pass one at least.")
-    others = [p.dtype for p in parts if p.dtype.kind not in "fiub" and str(p.dtype) != "bfloat16"]
-    if others or images is None or isinstance(images, (str, PurePath)):
-        raise checks.InputError(
-            f"Expected images as numbers. Received: {others[0] if others else repr(images)[:80]}. Read "
-            "files with keras_unrolled.data.read_image, and np.stack those of one size."
-        )
-    parts = [part for part in parts if part.dtype.kind in "fiub"]
+    parts = [part for part in check_form(images, channels) if part.dtype.kind in "fiu"]
     if not parts:
         return
-    low, high = (float(find([find(part) for part in parts])) for find in (np.min, np.max))
-    if not np.isfinite([low, high]).all():
-        raise checks.InputError(
-            f"{SCALE}Received NaN or infinity. Find the images that have it: "
-            "np.isfinite(images).all((1, 2, 3))."
-        )
-    if high > 1023:  # what resizing adds to 255 is less
-        raise checks.InputError(
-            f"{SCALE}Received values up to {high:,.0f} ({parts[0].dtype}). Divide those of 16 bits by "
-            "257."
-        )
+    bounds = [(part.min(), part.max()) for part in parts]
+    for part, (low, high) in zip(parts, bounds):
+        if not np.isfinite([low, high]).all():
+            raise checks.InputError(
+                f"{SCALE}Received NaN or infinity. Find the images that have it: "
+                "np.isfinite(images).all((1, 2, 3))."
+            )
+        if high > 1023 or (part.dtype.kind in "iu" and (low < 0 or high > 255)):
+            raise checks.InputError(  # what resizing adds to floats is less
+                f"{SCALE}Received values from {low:,.0f} to {high:,.0f} ({part.dtype}). Scale them to 0 "
+                "to 255. Divide those of 16 bits by 257."
+            )
+    low, high = float(min(low for low, _ in bounds)), float(max(high for _, high in bounds))
     if low >= 0 and 0 < high <= 1:
         _warn(f"{SCALE}Received values from 0 to 1, which are almost black. Multiply them by 255.")
     elif low <= -16:
@@ -120,19 +109,46 @@ def check_images(images: Any, channels: int = 3) -> None:
         )
 
 
-def _check_shape(shape, batch, channels):
-    rank = 4 if batch else 3
-    if len(shape) == rank and shape[-1] == channels:
+def check_form(images: Any, channels: int | None = None) -> list[np.ndarray]:
+    """The arrays in what `check_images` takes.
+
+    Args:
+        images: as in `check_images`.
+        channels: optional int, of the images; None for any number.
+
+    Raises:
+        InputError: for another shape, no images, and for arrays of booleans or anything but numbers.
+    """
+    is_list = isinstance(images, list)
+    parts = images if is_list else [images]
+    parts = [np.asarray(p) for p in parts if keras.ops.is_tensor(p) or isinstance(p, np.ndarray)]
+    for part in parts:
+        _check_shape(part, "" if is_list else "n, ", channels)
+        if not part.size:
+            raise checks.InputError("Expected images. Received none. Pass one at least.")
+    others = [p.dtype for p in parts if p.dtype.kind not in "fiu" and str(p.dtype) != "bfloat16"]
+    if others or images is None or isinstance(images, (str, PurePath)):
+        raise checks.InputError(
+            f"Expected images as numbers. Received: {others[0] if others else repr(images)[:80]}. Read "
+            "files with keras_unrolled.data.read_image, and np.stack those of one size; of a mask pass "
+            "255 * mask.astype('uint8')."
+        )
+    return parts
+
+
+def _check_shape(part, batch, channels):
+    shape, rank = part.shape, 4 if batch else 3
+    if len(shape) == rank and channels in (None, shape[-1]):
         return
-    if len(shape) == 3 and rank == 4 and shape[-1] == channels:
+    if len(shape) == 3 and rank == 4 and shape[-1] == (channels or 3):
         advice = "Of a single image pass images[None]"
     elif len(shape) == rank and shape[-3] == channels:
         advice = "Move the channels to the end: np.moveaxis(images, -3, -1)"
     else:
         advice = "Convert the images, such as with Pillow's convert('RGB')"
     raise checks.InputError(
-        f"Expected images ({batch}height, width, {channels}). Received the shape {tuple(shape)}. "
-        f"{advice}."
+        f"Expected images ({batch}height, width, {channels or 'channels'}). Received the shape {shape} "
+        f"({part.dtype}). {advice}."
     )
 
 

@@ -87,7 +87,7 @@ def test_other_models_and_data_are_rejected(images):
         analysis.as_stack(models.character_lm(num_layers=1, units=8))
     with pytest.raises(InputError, match="logits or probabilities"):
         analysis.as_stack(models.ImageClassifier(make().backbone, 5, activation="sigmoid"))
-    for labels in (np.zeros(3, int), np.full(30, 5), np.zeros(30), np.zeros((30, 5), int)):
+    for labels in (np.zeros(3, int), np.full(30, 5), np.full(30, 0.5), np.zeros((30, 5), int)):
         with pytest.raises(InputError, match="a class number from 0 to 4"):
             analysis.lesion(model, images, labels)
     for empty in (images[:0], [], None, "words"):

@@ -44,15 +44,16 @@ def test_classes_of_a_pair_are_numbered():
     [
         ({"labels": np.arange(6) + 99}, "from 99 to 104"),
         ({"labels": np.arange(6) - 10}, "from -10 to -5"),
-        ({"labels": np.array(["cat"] * 6)}, "array of ints"),
-        ({"labels": np.zeros(6)}, "float64"),
+        ({"labels": np.array(["cat"] * 6)}, "strings, such as 'cat'"),
+        ({"labels": np.full(6, 0.5)}, "float64"),
         ({"labels": np.zeros(5, int)}, "for each of 6 images"),
         ({"names": ("cat", "cat")}, "Received some twice"),
         ({"images": [np.zeros((8, 8, 3)), np.zeros((4, 8, 3))]}, "several sizes"),
-        ({"images": np.zeros(6, object)}, "another kind"),
+        ({"images": np.zeros(6, object)}, r"Received the shape \(6,\) \(object\)"),
+        ({"images": {"x": np.zeros((6, 8, 8, 3))}}, "Received: dict"),
         ({"images": ImageFiles([]), "labels": np.zeros(0, int)}, "for each of 0 images"),
     ],
-    ids=["high", "low", "strings", "floats", "few", "names", "sizes", "objects", "none"],
+    ids=["high", "low", "strings", "floats", "few", "names", "sizes", "objects", "dict", "none"],
 )
 def test_examples_that_do_not_go_together_are_rejected(images, change, message):
     facts = {"images": images, "labels": np.arange(6) % 2, "names": NAMES, "split": "mine"}
@@ -70,13 +71,14 @@ def test_examples_that_do_not_go_together_are_rejected(images, change, message):
     [
         (lambda x: x / 255, "Convert them to uint8"),
         (lambda x: x * 1.0 + 300, "up to|to 555"),
-        (lambda x: x.astype("int64") - 128, "Convert them to uint8"),
+        (lambda x: x - 128.0, "Convert them to uint8"),
+        (lambda x: x.astype("int64") - 128, "Scale them"),
         (lambda x: x.astype("uint16") * 257, "Divide those of 16 bits"),
         (lambda x: np.where(x > 200, np.nan, x), "NaN"),
         (lambda x: x[..., :1], r"Expected images \(n, height, width, 3\)"),
         (lambda x: np.moveaxis(x, -1, 1), "Move the channels"),
     ],
-    ids=["0 to 1", "bright", "signed", "16 bits", "NaN", "gray", "channels first"],
+    ids=["0 to 1", "bright", "around 0", "signed", "16 bits", "NaN", "gray", "channels first"],
 )
 @pytest.mark.filterwarnings("ignore:Expected images on a scale")
 def test_images_that_uint8_cannot_hold_are_not_trained_on(images, change, message):

@@ -194,7 +194,7 @@ def test_unknown_arguments_are_rejected():
         (["a", " "], "a name for each class. Received: ' '"),
         (["a", None], "Received: None"),
         (["a", b"b"], "Received: b'b'"),
-        (["a"], "Received 1 labels"),
+        (["a"], "Received 1 label\\."),
     ],
 )
 def test_labels_are_a_list_of_different_names(labels, message):

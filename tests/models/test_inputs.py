@@ -30,10 +30,35 @@ def test_what_is_no_image_is_rejected(images, message):
         check_images(images)
 
 
-@pytest.mark.parametrize("images", [IMAGES - 128, (IMAGES - 128).astype("int8")])
-def test_images_around_zero_are_warned_of(images):
+def test_floats_around_zero_are_warned_of():
     with pytest.warns(UserWarning, match="from -128 to 127. Add what was taken from them"):
+        check_images(IMAGES - 128.0)
+
+
+@pytest.mark.parametrize(
+    ("images", "values"),
+    [
+        ((IMAGES - 128).astype("int8"), r"-128 to 127 \(int8\)"),
+        (IMAGES * 4, "0 to 1,020"),
+        (IMAGES + 1, "1 to 256"),
+        ([IMAGES[0] * 1.0, (IMAGES[1] * 2).astype("uint16")], r"to \d+ \(uint16\)"),
+    ],
+    ids=["int8", "10 bits", "256", "list"],
+)
+def test_whole_numbers_of_another_scale_are_rejected(images, values):
+    with pytest.raises(
+        InputError, match=f"Received values from .*{values}.* Scale them to 0 to 255"
+    ):
         check_images(images)
+
+
+def test_images_of_another_form_are_rejected_with_shape_and_type():
+    with pytest.raises(
+        InputError, match=r"as numbers. Received: bool.* of a mask pass 255 \* mask"
+    ):
+        check_images(IMAGES > 99)
+    with pytest.raises(InputError, match=r"the shape \(2, 8, 8\) \(int64\)"):
+        check_images(IMAGES[..., 0])
 
 
 def test_images_on_the_scale_pass_in_silence():

@@ -40,7 +40,7 @@ def test_images_without_labels_are_an_array(model):
 @pytest.mark.parametrize(
     ("dataset", "message"),
     [
-        (5, "Received a int"),
+        (5, "Received: int"),
         ([np.zeros((8, 8, 3)), np.zeros((9, 8, 3))], "pictures of several sizes"),
         ((np.zeros((2, 8, 8, 3)), [0]), "for each of 2 images"),
         ((np.zeros((2, 8, 8, 3)), [0, 4]), "0 to 3"),
