@@ -1,5 +1,6 @@
 """Names of classes as users write them: cleaned, and matched with a network's labels."""
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -67,3 +68,17 @@ def show_names(names: Iterable[str]) -> str:
     names = list(names)
     more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
+
+
+def read_numbers(names: Iterable[str]) -> list[int] | None:
+    """The number of each of several names that differ in one number only, as "class 2" and "class 10".
+
+    None for other names.
+    """
+    parts = [re.split(r"(\d+)", name) for name in names]
+    if len({len(row) for row in parts}) != 1:
+        return None
+    columns = [column for column in zip(*parts) if len(set(column)) > 1]
+    if len(columns) != 1 or not all(re.fullmatch(r"\d+", text) for text in columns[0]):
+        return None
+    return [int(text) for text in columns[0]]

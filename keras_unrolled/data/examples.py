@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_unrolled import checks
-from keras_unrolled.data.class_names import show_names
+from keras_unrolled.data.class_names import read_numbers, show_names
 from keras_unrolled.data.labels import as_array
 from keras_unrolled.models.inputs import tidy
 
@@ -116,7 +116,8 @@ def align(
         `Examples` whose labels are indices into `labels`.
 
     Raises:
-        InputError: if a class is not among the network's, or more than one of them has its name.
+        InputError: if a class is not among the network's, or more than one of them has its name; or
+            if the classes are numbers that may be counted from 1.
     """
     if labels is None:
         return examples if count is None else _align_numbers(examples, count)
@@ -129,7 +130,9 @@ def align(
         if labels == models.imagenet_labels():
             labels = models.imagenet_labels(synsets=True)
     names, notes = examples.names, examples.notes
-    numbers = set(names).isdisjoint(labels) and all(re.fullmatch(r"\d{1,9}", n) for n in names)
+    numbers = set(names).isdisjoint(labels) and _are_numbers(names)
+    if numbers and _may_begin_at_one(names, len(labels)):
+        raise _ambiguous(names, owner)
     numbers = numbers and max(map(int, names)) < len(labels)
     if numbers:
         names = tuple(labels[int(name)] for name in names)
@@ -155,10 +158,17 @@ def align(
 def _align_numbers(examples, count):
     """`align` for a network of `count` classes without names."""
     names = examples.names
-    if all(re.fullmatch(r"\d{1,9}", name) for name in names) and max(map(int, names)) < count:
-        places, note = np.array([int(name) for name in names]), "as numbers of its classes, from 0"
+    numbers = np.array([*map(int, names)]) if _are_numbers(names) else None
+    if numbers is not None and sorted(numbers) == [*range(1, count + 1)]:
+        places, note = numbers - 1, "as numbers of its classes, from 1"
+    elif numbers is not None and _may_begin_at_one(names, count):
+        raise _ambiguous(names, "the network")
+    elif numbers is not None and max(numbers) < count:
+        places, note = numbers, "as numbers of its classes, from 0"
     elif len(names) == count:
-        places, note = np.arange(count), f"in their order: {show_names(names)}"
+        order = np.argsort(read_numbers(names) or np.arange(count), kind="stable")
+        places = np.argsort(order)
+        note = f"in their order: {show_names(names[i] for i in order)}"
     else:
         raise checks.InputError(
             f"Expected {count:,} classes, or class numbers from 0, for a network of {count:,} classes "
@@ -173,4 +183,24 @@ def _align_numbers(examples, count):
             *examples.notes,
             f"the network's classes have no names; those of the data were taken {note}",
         ),
+    )
+
+
+def _are_numbers(names):
+    return all(re.fullmatch(r"\d{1,9}", name) for name in names)
+
+
+def _may_begin_at_one(names, count):
+    """Whether numbers of some of `count` classes leave out 0, but not `count` or any up to the last."""
+    numbers = set(map(int, names))
+    last = max(numbers)
+    return 0 not in numbers and (last == count or 1 < len(numbers) == last < count)
+
+
+def _ambiguous(names, owner):
+    numbers = sorted(map(int, names))
+    return checks.InputError(
+        f"Expected the names of the classes of {owner}, or their numbers from 0. Found the numbers "
+        f"{numbers[0]} to {numbers[-1]} without 0, which may be counted from 1. Number the classes from "
+        "0, or name them."
     )

@@ -91,6 +91,47 @@ def test_classes_of_a_network_without_names_are_numbers():
         data.align(examples, None, count=3)
 
 
+def make_classes(names):
+    """One example of each of some classes in the order of a folder."""
+    names = tuple(sorted(names))
+    return data.Examples(np.zeros((len(names), 1, 1, 3)), np.arange(len(names)), names, "x")
+
+
+@pytest.mark.parametrize("pattern", ["class {}", "{}.0", "v2_{}", "{:02}x"])
+def test_classes_that_differ_in_a_number_are_in_its_order(pattern):
+    examples = make_classes(pattern.format(i) for i in range(12))
+    aligned = data.align(examples, None, count=12)
+    assert aligned.names == tuple(pattern.format(i) for i in range(12))
+    assert [aligned.names[i] for i in aligned.labels] == list(examples.names)
+    assert f"in their order: {pattern.format(0)}, {pattern.format(1)}, " in aligned.notes[0]
+
+
+def test_numbers_from_one_are_the_classes_of_a_network_without_names():
+    examples = make_classes(map(str, range(1, 11)))
+    aligned = data.align(examples, None, count=10)
+    assert aligned.labels.tolist() == [int(name) - 1 for name in examples.names]
+    assert aligned.names == tuple(map(str, range(1, 11)))
+    assert aligned.notes[0].endswith("taken as numbers of its classes, from 1")
+
+
+@pytest.mark.parametrize("numbers", [range(1, 10), range(1, 11), (3, 10), (1, 2)])
+def test_numbers_that_may_be_counted_from_one_are_rejected(numbers):
+    examples = make_classes(map(str, numbers))
+    message = f"the numbers {numbers[0]} to {numbers[-1]} without 0.* Number the classes from 0"
+    with pytest.raises(InputError, match=message):
+        data.align(examples, list("abcdefghij"))
+    if len(numbers) < 10:
+        with pytest.raises(InputError, match=message):
+            data.align(examples, None, count=10)
+
+
+def test_numbers_that_are_counted_from_zero_may_leave_some_out():
+    for numbers in [(0, 9), (1, 3), (2, 3), (5,)]:
+        examples = make_classes(map(str, numbers))
+        assert data.align(examples, list("abcdefghij")).labels.tolist() == list(numbers)
+        assert data.align(examples, None, count=10).labels.tolist() == list(numbers)
+
+
 def test_name_of_two_classes_is_rejected():
     examples = data.Examples(np.zeros((2, 1, 1, 3)), np.arange(2), ("crane", "tench"), "x")
     with pytest.raises(InputError, match="Found crane, which several are"):
