@@ -148,14 +148,14 @@ def load_parts(
 def choose(examples: Examples, count: int, seed: int = 0) -> Examples:
     """As many of some examples; `split` says which.
 
-    Of data in the order of their classes, as folders are, images are drawn at random, evenly over the
-    whole; of others the first ones are taken.
+    Of data whose classes come in runs, as those of folders do, and of data whose first images lack
+    classes, images are drawn at random, evenly over the classes. Of others, and of TFDS's, which are
+    read from their start, the first ones are taken.
     """
     total = len(examples)
     if total <= count:
         return examples
-    in_order = bool((np.diff(examples.labels) >= 0).all())
-    if not in_order or isinstance(examples.images, TFDSImages):  # which is read from its start
+    if isinstance(examples.images, TFDSImages) or not _come_in_runs(examples.labels, count):
         return examples.part(examples.split, 0, count)
     order = np.random.default_rng(seed).permutation(total)
     order = order[np.argsort(examples.labels[order], kind="stable")]
@@ -163,6 +163,14 @@ def choose(examples: Examples, count: int, seed: int = 0) -> Examples:
     part = examples.take(np.sort(order[places]))
     split = f"{examples.split}, {count:,} of {total:,} drawn with seed {seed}"
     return dataclasses.replace(part, split=split)
+
+
+def _come_in_runs(labels, count):
+    """Whether the first labels lack some, or they change half as often as by chance, or less."""
+    shares = np.bincount(labels) / len(labels)
+    changes = np.mean(labels[1:] != labels[:-1])
+    lack = len(np.unique(labels[:count])) < np.count_nonzero(shares)
+    return lack or changes <= (1 - shares @ shares) / 2
 
 
 def _with_notes(examples: Examples, notes: list[str]) -> Examples:

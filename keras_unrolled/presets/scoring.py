@@ -31,8 +31,8 @@ def evaluate(
             text files, unless `data_dir` is given.
         data_dir: TFDS's data directory, or the folder of the text files.
         split: "test", "valid" or "train", which text file.
-        limit: optional int, how many images or words to use: the first ones or, of images in the order
-            of their classes, as many drawn over the whole.
+        limit: optional int, how many images or words to use: the first ones or, of images whose classes
+            come in runs or whose first ones lack classes, as many drawn evenly over the classes.
         batch_size: int, parts of a text that are read in parallel.
         skip_broken: bool, whether image files that do not decode are left out.
 
