@@ -32,6 +32,10 @@ class ImageFiles:
         """The images `start:stop`, not read yet."""
         return ImageFiles(self.paths[start:stop], self.root)
 
+    def find_inodes(self) -> list[tuple[int, int]]:
+        """Device and number of each file on the disk, which are the same for all links to it."""
+        return [(status.st_dev, status.st_ino) for status in map(os.stat, self.paths)]
+
     def keys(self) -> list[str]:
         """What identifies each image wherever the data are: its path from the root on."""
         if self.root is None:

@@ -13,9 +13,11 @@ from keras_unrolled.data.files import ImageFiles
 from keras_unrolled.data.listing import (
     check_readable,
     count_kinds,
+    count_loose,
     is_image,
     is_preset,
     list_folders,
+    list_images,
     walk,
 )
 from keras_unrolled.data.parts import check_no_parts
@@ -36,7 +38,7 @@ def load_folder(folder: str | Path, *, least: int = 2) -> Examples:
         InputError: if there is no such folder, a class without images, or too few classes;
             or if the class folders look like the parts of a data set.
     """
-    folder = Path(checks.named("the data", folder)).expanduser()
+    folder = checks.readable("the data", folder)
     hint = f"Expected a folder of class folders, such as {folder}/cats/1.png. "
     if not folder.is_dir():
         raise checks.InputError(f"{hint}Found no folder at {folder}. Check the path.")
@@ -45,8 +47,8 @@ def load_folder(folder: str | Path, *, least: int = 2) -> Examples:
     found = {place: list(walk(place)) for place in places}
     images = {place: [p for p in paths if is_image(p)] for place, paths in found.items()}
     if not any(images.values()):
-        flat = sum(map(is_image, folder.iterdir()))
-        content = f"{flat:,} images that are not in a class folder" if flat else "no image in it"
+        flat = len(list_images(folder))
+        content = f"{checks.count(flat, 'image')} in no class folder" if flat else "no image in it"
         raise checks.InputError(
             f"{hint}Found {content}. Put images ({', '.join(SUFFIXES)}) into a folder for each class."
         )
@@ -70,13 +72,15 @@ def load_folder(folder: str | Path, *, least: int = 2) -> Examples:
     rows.sort(key=lambda row: (row[0], row[1].as_posix()))
     rows, repeated, shared = _drop_repeated(rows)
     others = [path for paths in found.values() for path in paths if not is_image(path)]
-    notes = describe_merged(place.name for place in places)
+    notes = [*describe_merged(place.name for place in places), *count_loose(folder)]
     if others:
-        notes.append(f"{len(others):,} files in {folder} were left out: {count_kinds(others)}")
+        notes.append(
+            f"left out {checks.count(len(others), 'file')} in {folder}: {count_kinds(others)}"
+        )
     if repeated:
-        notes.append(f"{repeated:,} links to images of the same class were left out")
+        notes.append(f"left out {checks.count(repeated, 'link')} to images of the same class")
     if shared:
-        notes.append(f"{shared:,} links lead to an image of another class, which is in both")
+        notes.append(f"kept {checks.count(shared, 'link')} to an image of another class in both")
     return Examples(
         ImageFiles([path for _, path in rows], root=folder),
         np.array([label for label, _ in rows], "int64"),

@@ -75,6 +75,18 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and os.path.isfile(path)
 
 
+def list_images(folder: Path) -> list[Path]:
+    """The images in a folder itself, by name."""
+    return sorted(p for p in folder.iterdir() if not is_system(p.name) and is_image(p))
+
+
+def count_loose(folder: Path) -> list[str]:
+    """A note on images that lie next to the folders in a folder, if there are any."""
+    number = len(list_images(folder))
+    note = f"left out {checks.count(number, 'image')} in {folder} itself, in no class folder"
+    return [note] if number else []
+
+
 def count_kinds(paths: Iterable[Path]) -> str:
     """How many entries there are of each kind, "3 .txt, 1 broken link"."""
     kinds = Counter(map(_describe_kind, paths))

@@ -12,12 +12,15 @@ import numpy as np
 from keras_unrolled import checks
 from keras_unrolled.data import tables
 from keras_unrolled.data.broken import check_images
+from keras_unrolled.data.class_names import show_names
 from keras_unrolled.data.examples import Examples, align, split_indices
 from keras_unrolled.data.files import ImageFiles
 from keras_unrolled.data.folders import load_folder
 from keras_unrolled.data.memory import as_examples, is_path
 from keras_unrolled.data.parts import find_parts
-from keras_unrolled.data.tfds import TFDSImages, load_tfds
+from keras_unrolled.data.tfds import TFDSImages, is_prepared, load_tfds
+
+TFDS_NAME = r"[a-z][a-z0-9_]*(/[\w.-]+)?(:[^/]+)?"
 
 
 def load(
@@ -28,7 +31,8 @@ def load(
     Args:
         source: path of a folder or of a `.csv` or `.tsv` file, or a name as `load_tfds` takes it.
             Of a folder that is divided as `find_parts` has it one part is loaded.
-        data_dir: TFDS's data directory.
+        data_dir: TFDS's data directory. With it, a name of TFDS may be that of a folder, too, which
+            TFDS has prepared.
         split: string or list of strings, the split where the source has several and names none:
             the first one that it has.
 
@@ -37,14 +41,17 @@ def load(
             or CSV file, for a file of another kind, and for a divided folder that has none of the
             splits.
     """
-    path = Path(str(checks.named("the data", source))).expanduser()
+    path = checks.readable("the data", source)
+    is_name = re.fullmatch(TFDS_NAME, str(source)) is not None
+    if is_name and data_dir is not None and is_prepared(path):
+        return load_tfds(source, data_dir, split)
     is_table = path.suffix.lower() in tables.SUFFIXES
     if is_table or path.is_dir():
         _check_no_data_dir(source, data_dir)
     if is_table:
         return tables.load_csv(path)
     _check_no_other_file(path, str(source))
-    if path.is_dir() or not re.fullmatch(r"[a-z][a-z0-9_]*(/[\w.-]+)?(:[^/]+)?", str(source)):
+    if path.is_dir() or not is_name:
         folders, notes = find_parts(path)
         if not folders:
             return load_folder(path)
@@ -100,7 +107,7 @@ def load_parts(
         skip_broken: bool, whether image files that do not decode are left out.
 
     Raises:
-        InputError: as `load`, `check_images` and `split_indices`.
+        InputError: as `load`, `check_images` and `split_indices`, and for data with a single class.
     """
 
     def read(place):
@@ -113,11 +120,10 @@ def load_parts(
                 "Expected labels with the images to train on. Received an array alone. Pass the pair "
                 "(images, labels), or Examples."
             )
-        return Parts(examples, *split_indices(examples, held_out, seed))
-    folders, notes = find_parts(str(checks.named("the data", source)))
+        return _divide(examples, held_out, seed)
+    folders, notes = find_parts(source)
     if not folders:
-        examples = read(load(source, data_dir))
-        return Parts(examples, *split_indices(examples, held_out, seed))
+        return _divide(read(load(source, data_dir)), held_out, seed)
     _check_no_data_dir(source, data_dir)
     train = read(_with_notes(load_folder(folders["train"]), notes))
 
@@ -125,13 +131,14 @@ def load_parts(
         part = read(load_folder(folders[name], least=1))
         return align(part, train.names, owner=f"the training part, {folders['train']}")
 
-    test = align_part("test") if "test" in folders else None
-    if "validation" in folders:
-        held = align_part("validation")
-    elif test is not None and not chooses:
+    others = {name: align_part(name) for name in ("validation", "test") if name in folders}
+    for part in others.values():
+        train = _with_notes(train, [*part.notes, *_count_shared(train, part)])
+    held, test = others.get("validation"), others.get("test")
+    if held is None and not chooses:
         held, test = test, None
-    else:
-        return Parts(train, *split_indices(train, held_out, seed), test)
+    if held is None:
+        return _divide(train, held_out, seed, test)
     both = dataclasses.replace(
         train,
         images=ImageFiles(
@@ -139,10 +146,28 @@ def load_parts(
         ),
         labels=np.concatenate([train.labels, held.labels]),
         split=str(source),
-        notes=(*train.notes, *held.notes),
     )
     indices = list(range(len(both)))
     return Parts(both, indices[: len(train)], indices[len(train) :], test, divided=True)
+
+
+def _divide(examples, held_out, seed, test=None):
+    """`Parts` of examples, some of which are held out."""
+    if len(examples.names) < 2:
+        raise checks.InputError(
+            f"Expected images of two classes or more to train on. Received one class, "
+            f"{show_names(examples.names)}. Add images of a second class."
+        )
+    return Parts(examples, *split_indices(examples, held_out, seed), test)
+
+
+def _count_shared(train, part):
+    """A note on files of a part that are in the training part, too, if there are any."""
+    known = set(train.images.find_inodes())
+    number = sum(inode in known for inode in part.images.find_inodes())
+    files = checks.count(number, "file")
+    note = f"found {files} of {part.split} in {train.split} too, which raises the score"
+    return [note] if number else []
 
 
 def choose(examples: Examples, count: int, seed: int = 0) -> Examples:

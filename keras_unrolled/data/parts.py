@@ -5,7 +5,7 @@ from pathlib import Path
 
 from keras_unrolled import checks
 from keras_unrolled.data.class_names import show_names
-from keras_unrolled.data.listing import is_image, list_folders
+from keras_unrolled.data.listing import count_loose, is_image, list_folders
 
 # Names of the parts of a data set, in lower case, by what TFDS calls the part.
 PARTS = {
@@ -26,12 +26,12 @@ def find_parts(folder: str | Path) -> tuple[dict[str, Path], list[str]]:
 
     Returns:
         A dict from "train", "validation" and "test", as TFDS calls them, to paths; and notes on
-        folders that were left alone.
+        folders that were left alone and images next to them.
 
     Raises:
-        InputError: if there are two folders for one part.
+        InputError: if there are two folders for one part, and for what is no path.
     """
-    folder = Path(folder).expanduser()
+    folder = checks.readable("the data", folder)
     parts: dict[str, Path] = {}
     notes, others = [], []
     if not folder.is_dir():
@@ -53,7 +53,7 @@ def find_parts(folder: str | Path) -> tuple[dict[str, Path], list[str]]:
         return {}, []
     if others:
         notes.append(f"{show_names(others)} in {folder} are no parts and were left alone")
-    return parts, notes
+    return parts, notes + count_loose(folder)
 
 
 def name_part(name: str) -> str | None:

@@ -98,6 +98,11 @@ def _not_a_part(name, splits, split, reason):
     )
 
 
+def is_prepared(folder: Path) -> bool:
+    """Whether a folder holds the versions of a data set, or of its configurations, as TFDS does."""
+    return any(any(folder.glob(f"{above}/dataset_info.json")) for above in ("*", "*/*"))
+
+
 class TFDSImages:
     """The images of a TFDS split, decoded like files when they are accessed.
 

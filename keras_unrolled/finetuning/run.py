@@ -98,8 +98,7 @@ def _check_apart(source, out):
     """Raises `InputError` for a preset within its own data, where it would become a class."""
     if not is_path(source):
         return
-    checks.named("the data", source)
-    folder, out = (checks.expand(str(p)).resolve() for p in (source, out))
+    folder = checks.readable("the data", source).resolve()
     if folder.is_dir() and out.is_relative_to(folder):
         raise checks.InputError(
             f"Expected a folder for the preset outside of the data in {source}. Received: {out}. "

@@ -9,9 +9,10 @@ import numpy as np
 from keras_unrolled import checks, data, models
 from keras_unrolled.data import tables
 from keras_unrolled.data.broken import check_images
-from keras_unrolled.data.listing import is_image, is_preset, is_system, list_folders, walk
+from keras_unrolled.data.listing import is_image, is_preset, list_folders, list_images, walk
 from keras_unrolled.data.loading import choose
 from keras_unrolled.data.memory import as_examples, is_path
+from keras_unrolled.data.tfds import is_prepared
 from keras_unrolled.presets.scoring import find_images
 from keras_unrolled.reporting.notes import LIMIT, RECALIBRATE
 
@@ -77,8 +78,8 @@ def load_inputs(
             pictures in `data_dir`, and without one for "sample".
         data_dir: TFDS's data directory, or the folder of a language model's text.
         known_as: optional string, the name of TFDS's data set that the model was trained on.
-        limit: int, images or words at most. Of images that are in the order of their classes or have
-            none they are drawn over the whole, else the first ones are taken.
+        limit: int, images or words at most: the first ones or, of images whose classes come in runs or
+            whose first ones lack classes, and of those without labels, as many drawn over the whole.
         recalibrate: int, images for batch statistics at most: of the training part if the data have
             one, else of the images themselves. 0 for none.
         probes: int, training images for linear probes at most; 0 for none.
@@ -102,7 +103,7 @@ def load_inputs(
     dataset, data_dir = _find_dataset(dataset, data_dir, known_as)
     examples, name, why_blank = _load_examples(dataset, model, data_dir)
     examples = check_images(choose(examples, limit, seed), skip=skip_broken)
-    notes = (*examples.notes, *_count_left_out(dataset))
+    notes = examples.notes
     if why_blank:
         notes += (f"{why_blank}: what needs them was not measured",)
     found = {
@@ -112,10 +113,10 @@ def load_inputs(
     calibration, calibrated_on = None, "none"
     if recalibrate:
         part = found[recalibrate] or choose(examples, recalibrate, seed)
-        what = "training images"
+        what = checks.count(len(part), "training image")
         if found[recalibrate] is None:
-            what = "of the images themselves, as the data have no training part"
-        calibration, calibrated_on = part.images, f"{len(part):,} {what} ({part.split})"
+            what = f"{len(part):,} of the images themselves, as the data have no training part"
+        calibration, calibrated_on = part.images, f"{what} ({part.split})"
     return Inputs(
         examples.images,
         None if why_blank else examples.labels,
@@ -138,7 +139,7 @@ def _load_examples(dataset, model, data_dir):
         examples, has_labels = as_examples(dataset, model.labels, model.num_classes)
         why = None if has_labels else "the images have no labels"
         return data.align(examples, model.labels, count=model.num_classes), examples.split, why
-    flat = _list_unlabeled(dataset)
+    flat = _list_unlabeled(dataset, data_dir)
     if flat and data_dir is not None:
         raise checks.InputError(
             f"Expected a data directory for a data set of TFDS only. Received: data_dir={str(data_dir)!r} for "
@@ -153,7 +154,7 @@ def _load_examples(dataset, model, data_dir):
     try:
         return *find_images(dataset, model, data_dir=data_dir), None
     except checks.InputError as error:
-        if _as_folder(dataset) is None:
+        if _as_folder(dataset, data_dir) is None:
             raise
         try:
             examples = data.load(dataset, data_dir, ["test", "validation"])
@@ -175,32 +176,21 @@ def _find_dataset(dataset, data_dir, known_as):
     return str(data_dir), None
 
 
-def _as_folder(dataset):
-    """The folder that a data set's name is the path of, or None."""
+def _as_folder(dataset, data_dir):
+    """The folder of pictures that a data set's name is the path of, or None."""
     if not is_path(dataset) or str(dataset) in (SAMPLE, "cifar10"):
         return None
-    place = checks.expand(str(dataset))
-    return place if place.is_dir() else None
+    place = checks.readable("dataset", dataset)
+    return place if place.is_dir() and (data_dir is None or not is_prepared(place)) else None
 
 
-def _list_flat(place):
-    return [p for p in sorted(place.iterdir()) if not is_system(p.name) and is_image(p)]
-
-
-def _list_unlabeled(dataset):
+def _list_unlabeled(dataset, data_dir):
     """The pictures of a folder that has no class folders with pictures; none for other data."""
-    place = _as_folder(dataset)
+    place = _as_folder(dataset, data_dir)
     if place is None:
         return []
     folders = (p for p in list_folders(place) if not is_preset(p))
-    return [] if any(map(is_image, (p for f in folders for p in walk(f)))) else _list_flat(place)
-
-
-def _count_left_out(dataset):
-    """A note on pictures next to class folders."""
-    place = _as_folder(dataset)
-    count = len(_list_flat(place)) if place is not None and not _list_unlabeled(dataset) else 0
-    return (f"pictures in no class folder were left out: {count:,}",) if count else ()
+    return [] if any(map(is_image, (p for f in folders for p in walk(f)))) else list_images(place)
 
 
 def find_training_source(dataset: Any, data_dir: Any, known_as: str | None) -> Any:
@@ -209,7 +199,7 @@ def find_training_source(dataset: Any, data_dir: Any, known_as: str | None) -> A
     None for data without a training part.
     """
     dataset, data_dir = _find_dataset(dataset, data_dir, known_as)
-    place = _as_folder(dataset)
+    place = _as_folder(dataset, data_dir)
     if not is_path(dataset) or str(dataset) == SAMPLE:
         return None
     if place is not None:
@@ -225,7 +215,7 @@ def _find_training(dataset, data_dir, count, seed, skip_broken):
     """`Examples` of the training part of the data, or None."""
     if not is_path(dataset) or str(dataset) == SAMPLE:
         return None
-    name, place = str(dataset), _as_folder(dataset)
+    name, place = str(dataset), _as_folder(dataset, data_dir)
     if name == "cifar10":
         return data.load_cifar10(data_dir, f"train[:{min(count, 50_000)}]")  # all that it has
     if place is not None:

@@ -221,7 +221,7 @@ def bad_inputs(preset, pictures, tmp_path):
         "no limit": (["evaluate", preset, "--limit", "0"], "--limit"),
         "no class folders": (
             ["finetune", preset, "--data", pictures / "light", "--out", out],
-            "12 images that are not in a class folder",
+            "12 images in no class folder",
         ),
         "out within the data": (
             ["finetune", preset, "--data", pictures, "--out", pictures / "new"],
