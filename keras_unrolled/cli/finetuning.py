@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from keras_unrolled import checks
 from keras_unrolled.cli.options import PRESET, add_command
 from keras_unrolled.finetuning.options import Options
 
@@ -83,8 +84,8 @@ def run_finetune(options):
 def summarize(result):
     """What a fine-tuning did, as a person reads it."""
     lines = [
-        "{preset}: {accuracy:.1%} of {n} held-out images, {0} classes".format(
-            len(result["classes"]), **result
+        "{preset}: {accuracy:.1%} of {0}, {1} classes".format(
+            checks.count(result["n"], "held-out image"), len(result["classes"]), **result
         )
     ]
     if result["image_size"]:
@@ -98,7 +99,9 @@ def summarize(result):
         )
     if "test" in result:
         lines.append(
-            "test part, scored once: {accuracy:.1%} of {n:,} images".format(**result["test"])
+            "test part, scored once: {accuracy:.1%} of {0}".format(
+                checks.count(result["test"]["n"], "image"), **result["test"]
+            )
         )
     lines += [f"note: {note}" for note in result["notes"]]
     lines += [f"- {hint}" for hint in result["hints"]]

@@ -67,7 +67,7 @@ def add_data(parser):
         help="Parts of a text that are read in parallel by a language model (default: 1).",
     )
     add("--skip-broken", action="store_true", help="Leave out image files that do not decode.")
-    add("--limit", type=int, metavar="N", help="Use only the first N images or words.")
+    add("--limit", type=int, metavar="N", help="Use only N images or words.")
 
 
 def reject_empty(options):

@@ -175,8 +175,8 @@ def find_files(arguments):
             )
         if len(matches) < len(found):
             print(
-                f"keras-unrolled predict: {len(found) - len(matches):,} files in {argument} were left "
-                f"out: {count_kinds(set(found) - set(matches))}",
+                f"keras-unrolled predict: left out {checks.count(len(found) - len(matches), 'file')} in "
+                f"{argument}: {count_kinds(set(found) - set(matches))}",
                 file=sys.stderr,
             )
         paths += [str(path) for path in matches]

@@ -66,7 +66,8 @@ def _describe(result):
         if result["unknown"]:
             text += "; {unknown:,} of them are not in the vocabulary".format(**result)
         return text
-    text = "{preset}: {accuracy:.2%} of {n:,} images, ".format(**result) + _name_data(result)
+    text = "{preset}: {accuracy:.2%} of ".format(**result)
+    text += f"{checks.count(result['n'], 'image')}, {_name_data(result)}"
     if "top_5_accuracy" in result:
         text += "; {top_5_accuracy:.2%} among the first five".format(**result)
     return _add_notes(text, result)
@@ -172,9 +173,9 @@ def _compare_images(options, models):
     text = (
         "{0}: {2:.2%}\n{1}: {3:.2%}\n".format(*options.presets, *accuracies)
         + "difference {difference:+.2%} (95 %: {low:+.2%} to {high:+.2%}), McNemar's exact p = {p:.2g}\n"
-        "{n:,} images, {data}; only the first is right on {only_first:,}, only the second "
+        "{count}, {data}; only the first is right on {only_first:,}, only the second "
         "on {only_second:,}"
-    ).format(**result, data=_name_data(result))
+    ).format(**result, data=_name_data(result), count=checks.count(result["n"], "image"))
     return result, _add_notes(text, result)
 
 

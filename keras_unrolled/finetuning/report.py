@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_unrolled import checks
 from keras_unrolled.analysis import plots
 from keras_unrolled.engine.log import read_log
 from keras_unrolled.evaluation.comparison import wilson_interval
@@ -153,8 +154,8 @@ def suggest(options, history, size, picture_size, count):
     margin = (high - low) / 2
     if margin > 0.03:
         hints.append(
-            f"With {count} held-out images an accuracy is known to about {margin:.0%}. Compare runs "
-            "on more images."
+            f"With {checks.count(count, 'held-out image')} an accuracy is known to about {margin:.0%}. "
+            "Compare runs on more images."
         )
     return hints
 

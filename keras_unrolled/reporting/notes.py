@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from keras_unrolled import checks
+
 LIMIT = RECALIBRATE = 1000  # images, the defaults
 ENOUGH = 200  # images, from which batch statistics are not left to chance
 
@@ -27,7 +29,7 @@ def find_notes(found: Any, inputs: Any, options: dict[str, Any], *, is_text: boo
         notes.append("`--recalibrate` had no effect: a language model has no batch statistics")
     if found.recalibrated and len(inputs.calibration) < ENOUGH:
         notes.append(
-            f"batch statistics were recalibrated on {len(inputs.calibration)} images only: {ENOUGH} or "
-            "more make them less a matter of chance"
+            f"batch statistics were recalibrated on {checks.count(len(inputs.calibration), 'image')} "
+            f"only: {ENOUGH} or more make them less a matter of chance"
         )
     return notes

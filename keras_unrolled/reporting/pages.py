@@ -2,6 +2,7 @@
 
 import re
 
+from keras_unrolled import checks
 from keras_unrolled.reporting.experiments import BY_NAME, SCHEDULE, UNLABELED
 from keras_unrolled.reporting.html import Page
 from keras_unrolled.reporting.measuring import PLANS
@@ -63,8 +64,8 @@ def _introduce(page, inputs, found, findings):
     intact = next((found.tables[n].rows[0] for n in PLANS if n in found.tables), None)
     if intact is not None and intact["accuracy"] is not None:
         page.paragraph(
-            f"The network as it is answers {100 * intact['accuracy']:.1f} % of {intact['n']:,} images right; its mean "
-            f"cross-entropy is {intact['loss']:.3f}."
+            f"The network as it is answers {100 * intact['accuracy']:.1f} % of "
+            f"{checks.count(intact['n'], 'image')} right; its mean cross-entropy is {intact['loss']:.3f}."
         )
     rows = [
         {
