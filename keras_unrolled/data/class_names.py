@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from keras_unrolled import checks
-from keras_unrolled.models.inputs import tidy
+from keras_unrolled.models.inputs import find_problem, tidy
 
 SHOWN = 20  # names in a message
 
@@ -20,22 +20,13 @@ def clean_name(name: str, place: str) -> str:
     Raises:
         InputError: for a name that is empty, not UTF-8, or has control characters.
     """
-    cleaned = tidy(name)
-    control = next((c for c in name.strip() if unicodedata.category(c) == "Cc"), None)
-    try:
-        cleaned.encode()
-    except UnicodeEncodeError:  # bytes of a file name in another encoding
-        problem = "which is not UTF-8"
-    else:
-        problem = "which is empty" if not cleaned else None
-        if control is not None:
-            problem = f"with the control character {control!a} (U+{ord(control):04X}) in it"
+    problem = find_problem(name)
     if problem is not None:
         raise checks.InputError(
             f"Expected a class's name of printable characters in UTF-8 in {place}. Found {name!a}, "
             f"{problem}. Rename it."
         )
-    return cleaned
+    return tidy(name)
 
 
 def describe_merged(names: Iterable[str]) -> list[str]:

@@ -142,7 +142,7 @@ def load_parts(
     both = dataclasses.replace(
         train,
         images=ImageFiles(
-            [*train.images.paths, *held.images.paths], root=Path(str(source)).expanduser()
+            [*train.images.paths, *held.images.paths], root=checks.expand(str(source))
         ),
         labels=np.concatenate([train.labels, held.labels]),
         split=str(source),

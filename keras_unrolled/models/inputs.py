@@ -26,6 +26,18 @@ def tidy(name: str) -> str:
     return " ".join("".join(seen).split())
 
 
+def find_problem(name: str) -> str | None:
+    """Why a string cannot be a class's name, or None."""
+    control = next((c for c in name.strip() if unicodedata.category(c) == "Cc"), None)
+    if control is not None:
+        return f"with the control character {control!a} (U+{ord(control):04X}) in it"
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # bytes of a file name in another encoding
+        return "which is not UTF-8"
+    return None if tidy(name) else "which is empty"
+
+
 def check_labels(labels: Any, num_classes: int | None = None) -> list[str]:
     """The names of classes as a list of strings.
 
@@ -47,10 +59,12 @@ def check_labels(labels: Any, num_classes: int | None = None) -> list[str]:
             )
         )
     for label in labels:
-        if not isinstance(label, (str, int, np.integer)) or not tidy(str(label)):
+        is_name = isinstance(label, (str, int, np.integer))
+        problem = find_problem(str(label)) if is_name else "which is no name"
+        if problem is not None:
             raise checks.InputError(
-                f'Expected a name for each class. Received: {label!r:.80}. Write labels=["cat", '
-                '"dog"].'
+                f"Expected a name for each class. Received: {checks.first_line(ascii(label), 80)}, "
+                f'{problem}. Write labels=["cat", "dog"].'
             )
     labels = [str(label) for label in labels]
     counts = Counter(map(tidy, labels))

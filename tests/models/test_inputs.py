@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_unrolled import InputError
-from keras_unrolled.models.inputs import check_images
+from keras_unrolled.models.inputs import check_images, check_labels
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3))
 
@@ -65,3 +65,22 @@ def test_images_on_the_scale_pass_in_silence():
     for dtype in ("uint8", "int32", "float32", "float16"):
         check_images(IMAGES.astype(dtype))
     check_images(IMAGES - 3.0)  # as resizing may leave them
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("", "'', which is empty"),
+        (" \u200b", "which is empty"),
+        ("a\udcff", "which is not UTF-8"),
+        ("a\x07b", r"with the control character '\\x07' \(U\+0007\) in it"),
+        (None, "None, which is no name"),
+        (1.5, "1.5, which is no name"),
+    ],
+    ids=ascii,
+)
+def test_what_is_no_name_of_a_class_is_rejected(name, problem):
+    with pytest.raises(
+        InputError, match=rf"Expected a name for each class\. Received: .*{problem}"
+    ):
+        check_labels(["cat", name])
