@@ -118,8 +118,8 @@ def expand(path: str | Path) -> Path:
         return Path(path).expanduser()
     except RuntimeError as error:
         raise InputError(
-            f"Expected a path whose user exists. Received: {first_line(path)}, which begins with the "
-            f"home folder of an unknown user. Write ./{first_line(path)} if a folder has this name."
+            f"Expected a path whose user exists. Received: {first_line(path, 100)}, which begins with "
+            f"the home folder of an unknown user. Write ./{first_line(path, 100)} if a folder has this name."
         ) from error
 
 

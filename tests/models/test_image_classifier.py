@@ -228,7 +228,7 @@ def test_images_on_another_scale_are_warned_of(rng):
                 use(same)
         with pytest.warns(UserWarning, match="normalized already"):
             use(4 * images - 2)
-        with pytest.raises(InputError, match=r"values up to .*\(uint16\)"):
+        with pytest.raises(InputError, match=r"values from .* \(uint16\)"):
             use((60_000 * images).astype("uint16"))
         use(255 * images)
         use((255 * images).astype("uint8"))

@@ -148,7 +148,7 @@ def test_commands_take_the_address_of_a_page(flowers, capsys):
         (Path("hf://org/name"), "write hf://org/name."),
         ("folder/weights.h5", "Found no such file or folder."),
         ("highway_bn_cifar11", "Did you mean 'highway_bn_cifar10'"),
-        ("~" + "x" * 300, "(301 characters), which is none of them. Check the spelling."),
+        ("~" + "x" * 300, "begins with the home folder of an unknown user. Write ./~xxx"),
         ("x" * 5_000, "(5,000 characters), which is none of them. Check the spelling."),
         ("a/" * 3_000, "(6,000 characters), which is none of them. Check the spelling."),
     ],
