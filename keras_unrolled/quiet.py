@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import contextmanager
 
 from keras_unrolled import checks
 
@@ -18,11 +19,7 @@ def import_keras(*, find_devices=True):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0":
         return
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with open(os.devnull, "w") as nothing:
-        os.dup2(nothing.fileno(), 2)
-    try:
+    with closed_stderr():
         keras = _import_keras()
         import keras_hub  # noqa: F401
 
@@ -33,7 +30,19 @@ def import_keras(*, find_devices=True):
                 tensorflow.config.list_logical_devices()
             # It warns of functions that are compiled again, which each network is once.
             tensorflow.get_logger().setLevel("ERROR")
+
+
+@contextmanager
+def closed_stderr():
+    """Drops what is written to standard error, by compiled code as well."""
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with open(os.devnull, "w") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
     finally:
+        sys.stderr.flush()
         os.dup2(stderr, 2)
         os.close(stderr)
 

@@ -43,9 +43,7 @@ class ResizeAndCrop(keras.layers.Resizing):
     def transform_images(self, images, transformation=None, training=True):
         xp = self.backend
         height, width = xp.shape(images)[-3:-1]
-        full_height, full_width = self.full_size
-        if self.crop_to_aspect_ratio:
-            full_height, full_width = self._keep_proportions(height, width)
+        full_height, full_width = self.resized_size(height, width)
         sizes = (full_height, full_width, height, width)
         known = all(isinstance(size, int) for size in sizes)
         top = _half_to_even(full_height - self.height)
@@ -72,8 +70,11 @@ class ResizeAndCrop(keras.layers.Resizing):
     def get_config(self):
         return {**super().get_config(), "crop_fraction": self.crop_fraction}
 
-    def _keep_proportions(self, height, width):
+    def resized_size(self, height, width):
+        """`(height, width)` that an image of a size is resized to before its center is cut out."""
         full_height, full_width = self.full_size
+        if not self.crop_to_aspect_ratio:
+            return full_height, full_width
         if isinstance(height, int) and isinstance(width, int):
             if height * full_width <= width * full_height:
                 return full_height, int(full_height * width / height)
