@@ -11,6 +11,7 @@ from keras_unrolled import environment, registration
 if TYPE_CHECKING:
     from keras_unrolled import analysis, convert, data, evaluation, layers, models, presets
     from keras_unrolled.checks import InputError
+    from keras_unrolled.exporting.run import export
     from keras_unrolled.finetuning.run import finetune
     from keras_unrolled.presets.catalog import list_presets
     from keras_unrolled.presets.loading import from_preset
@@ -30,6 +31,7 @@ __all__ = [
     "data",
     "evaluate",
     "evaluation",
+    "export",
     "finetune",
     "from_preset",
     "layers",
@@ -46,6 +48,7 @@ _PLACES = {
     "Record": "keras_unrolled.presets.record",
     "analyze": "keras_unrolled.reporting.analysis",
     "evaluate": "keras_unrolled.presets.scoring",
+    "export": "keras_unrolled.exporting.run",
     "finetune": "keras_unrolled.finetuning.run",
     "from_preset": "keras_unrolled.presets.loading",
     "list_presets": "keras_unrolled.presets.catalog",

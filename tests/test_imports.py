@@ -18,6 +18,7 @@ ORDER = [
     "analysis",
     "convert",
     "presets",
+    "exporting",
     "engine",
     "finetuning",
     "reporting",

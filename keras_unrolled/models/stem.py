@@ -82,8 +82,10 @@ class Stem(keras.layers.Layer):
         if self.activation_order == "post":
             x = ops.relu(x)
         if self.kind == "imagenet":
-            # The border must never win: a pre-activated stem has negative values.
-            x = ops.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)], constant_values=-math.inf)
+            # The border must never win: a pre-activated stem has negative values. After a ReLU 0 is
+            # low enough, and has a place among the 256 values of a network that is quantized.
+            lowest = 0.0 if self.activation_order == "post" else -math.inf
+            x = ops.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)], constant_values=lowest)
             x = ops.max_pool(x, 3, strides=2, padding="valid", data_format="channels_last")
         return x
 
