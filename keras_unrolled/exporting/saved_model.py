@@ -1,4 +1,4 @@
-"""SavedModel: written by Keras, for TensorFlow and TensorFlow Serving."""
+"""SavedModel: for TensorFlow and TensorFlow Serving."""
 
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,16 @@ def write(
         facts: as of `metadata.describe`.
         precision, images: of the other formats; float32 and None here.
     """
+    import tensorflow as tf
+
+    # Keras's own exporter writes each weight twice.
+    module = tf.Module()
+    module.weights = [variable.value for variable in network.variables]
+    (images_spec,) = signature(network)
+    images_spec = tf.TensorSpec(images_spec.shape, images_spec.dtype, images_spec.name)
+    module.serve = tf.function(
+        lambda images: network(images, training=False), input_signature=[images_spec]
+    )
     with silenced():
-        network.export(
-            str(path), format="tf_saved_model", verbose=False, input_signature=signature(network)
-        )
+        tf.saved_model.save(module, str(path), signatures={"serving_default": module.serve})
     metadata.write_files(facts, path / EXTRA)
