@@ -48,7 +48,7 @@ def in_keras(model):
 
 def take_turns(ours, peer, images):
     """Images a second of two functions, each called for `SECONDS` or longer."""
-    seconds = ([], [])
+    seconds: tuple[list[float], list[float]] = ([], [])
     for run in (ours, peer):
         run(images), run(images)
     while min(map(sum, seconds)) < SECONDS:
