@@ -3,16 +3,14 @@
     python -m benchmarks --out DIR [--only NAME ...] [--photographs DIR]
 
 Ours and the peer take turns, so that a busy machine slows both; figures are medians, in
-images a second. A ratio above 1 is in our favour. The input benchmark reads a folder of class
+images a second (of gatings in millions of multiply-accumulates a second). A ratio above 1 is in our favour. The input benchmark reads a folder of class
 folders of photographs, and is left out without one.
 """
 
 import argparse
 import csv
 import functools
-import statistics
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +18,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import language, microscope
-from keras_unrolled import models
+from benchmarks import gatings, language, microscope
+from benchmarks.timing import compete, prediction, training_step
+from keras_unrolled import convert, models
 from keras_unrolled.data.crops import AREA, ASPECT
 from keras_unrolled.data.image_batches import ImageBatches
 from keras_unrolled.data.sources import read_class_folders
@@ -32,31 +31,6 @@ from keras_unrolled.engine.tensorflow.loop import STEPS_PER_CALL
 from keras_unrolled.engine.tensorflow.step import make_step
 from keras_unrolled.environment import hardware
 from keras_unrolled.layers import normalization
-
-
-def training_step(model, batch, side):
-    """A function that takes one step of SGD on random images of `side` pixels."""
-    optimizer = keras.optimizers.SGD(0.01, momentum=0.9)
-    optimizer.build(model.trainable_variables)
-    images = tf.random.normal((batch, side, side, 3))
-    labels = tf.random.uniform((batch,), 0, model.output.shape[-1], tf.int32)
-
-    @tf.function(jit_compile=False)
-    def step():
-        with tf.GradientTape() as tape:
-            logits = tf.cast(model(images, training=True), "float32")
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-            loss = tf.reduce_mean(losses)
-        optimizer.apply(tape.gradient(loss, model.trainable_variables))
-        return loss
-
-    return step
-
-
-def prediction(model, batch, side):
-    """A function that scores one batch of random images of `side` pixels."""
-    images = tf.random.normal((batch, side, side, 3))
-    return tf.function(lambda: model(images, training=False), jit_compile=False)
 
 
 def with_keras_normalization(build):
@@ -91,6 +65,10 @@ def ours_50(dtype):
     return lambda: models.resnet(50, stride_conv=1, dtype=dtype)
 
 
+def folded_50(dtype):
+    return lambda: convert.fold(ours_50(dtype)())
+
+
 # name: function to time, ours, the peer, batch, side
 BENCHMARKS = {
     f"{name}, {dtype}": (work, ours(dtype), peer(dtype), batch, side)
@@ -106,6 +84,17 @@ BENCHMARKS = {
         ),
         ("train ResNet-50, peer: keras.applications", training_step, ours_50, peer_50, 8, 224),
         ("predict ResNet-50, peer: keras.applications", prediction, ours_50, peer_50, 8, 224),
+        *(
+            (
+                f"predict folded ResNet-50, batch {batch}, peer: keras.applications",
+                prediction,
+                folded_50,
+                peer_50,
+                batch,
+                224,
+            )
+            for batch in (1, 8, 32)
+        ),
     )
 }
 
@@ -114,20 +103,6 @@ def measure(work, ours, peer, batch, side, rounds):
     """Images a second of ours and of the peer, medians over `rounds`."""
     steps = [work(build(), batch, side) for build in (ours, peer)]
     return compete(lambda: steps[0]().numpy(), lambda: steps[1]().numpy(), batch, rounds)
-
-
-def compete(ours, peer, count, rounds):
-    """Calls two functions in turn, each of which handles `count` images."""
-    for step in (ours, peer):
-        for _ in range(2):  # trace, then touch the memory
-            step()
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for _ in range(rounds):
-        for step, taken in zip((ours, peer), seconds):
-            began = time.perf_counter()
-            step()
-            taken.append(time.perf_counter() - began)
-    return [count / statistics.median(taken) for taken in seconds]
 
 
 def training_loop(rounds):
@@ -218,6 +193,9 @@ def main():
     rows = []
     work: dict[str, Any] = {
         name: functools.partial(measure, *benchmark) for name, benchmark in BENCHMARKS.items()
+    }
+    work |= {
+        name: functools.partial(gatings.measure, *facts) for name, facts in gatings.GATED.items()
     }
     work["training loop, ResNet-20, peer: Model.fit"] = training_loop
     work["lesions, swaps and repeats of ResNet-20, peer: one rebuilt network each"] = (

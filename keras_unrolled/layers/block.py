@@ -1,11 +1,13 @@
 """The block, written once: basic or bottleneck, every gating, with or without normalization."""
 
+import inspect
 from typing import Any
 
 import keras
 from keras import ops
 
 from keras_unrolled import checks
+from keras_unrolled.layers.fused_mix import fused_mix, is_faster
 from keras_unrolled.layers.layer_dropout import make_layer_dropout
 from keras_unrolled.layers.mixing import (
     GATINGS,
@@ -227,7 +229,17 @@ class Block(keras.layers.Layer):
         return parts
 
     def call(self, x, training=None):
-        return self.parts(x, training=training)["output"]
+        if self.layer_dropout or self._is_sum_of_convolutions() or not is_faster(self.gating, x):
+            return self.parts(x, training=training)["output"]
+        entry = self._enter(x, training)
+        h = self.transform(entry, training=training)
+        h = ops.relu(h) if self.transform_relu else h
+        gates = [gate(entry, training=training) for gate in self.gates()]
+        return fused_mix(self.gating, self.mix_relu, h, self._carry(x, entry, training), gates)
+
+    def _is_sum_of_convolutions(self):
+        """Whether oneDNN makes the sum, and a ReLU, part of the last convolution."""
+        return self.normalization == "folded" and not self.gates()
 
     def lesion(self, x, how="identity", training=None):
         """The block's output without its own estimate, that is with T = 0.
@@ -278,23 +290,7 @@ class Block(keras.layers.Layer):
         return sum(stack.count_macs(input_shape) for stack in self.stacks())
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "strides": self.strides,
-            "block_type": self.block_type,
-            "gating": self.gating,
-            "gate_type": self.gate_type,
-            "transform_bias": self.transform_bias,
-            "carry_bias": self.carry_bias,
-            "normalization": self.normalization,
-            "activation_order": self.activation_order,
-            "transform_relu": self.transform_relu,
-            "mix_relu": self.mix_relu,
-            "shortcut": self.shortcut,
-            "stride_conv": self.stride_conv,
-            "layer_dropout": self.layer_dropout,
-            "layer_dropout_unit": self.layer_dropout_unit,
-            "momentum": self.momentum,
-            "epsilon": self.epsilon,
-        }
+        return {**super().get_config(), **{name: getattr(self, name) for name in _OPTIONS}}
+
+
+_OPTIONS = tuple(inspect.signature(Block.__init__).parameters)[1:-1]  # without self and **kwargs

@@ -7,6 +7,7 @@ import keras_hub
 import numpy as np
 
 from keras_unrolled import checks
+from keras_unrolled.layers.fused_mix import fused_mixing
 from keras_unrolled.models.head_weights import HeadWeights
 from keras_unrolled.models.image_backbone import ImageBackbone
 from keras_unrolled.models.image_converter import ImageConverter
@@ -106,6 +107,19 @@ class ImageClassifier(HeadWeights, keras_hub.models.ImageClassifier):
         """As Keras's. Images of another shape are rejected, those on another scale warned of."""
         self._check_images(x)
         return super().evaluate(x, *args, **kwargs)
+
+    def train_step(self, *args, **kwargs):
+        """As Keras's, with the kernel of `layers.fused_mix`; so are `test_step`, `predict_step`."""
+        with fused_mixing(not self.jit_compile):
+            return super().train_step(*args, **kwargs)
+
+    def test_step(self, *args, **kwargs):
+        with fused_mixing(not self.jit_compile):
+            return super().test_step(*args, **kwargs)
+
+    def predict_step(self, *args, **kwargs):
+        with fused_mixing(not self.jit_compile):
+            return super().predict_step(*args, **kwargs)
 
     def export(self, filepath, *args, input_signature=None, **kwargs):
         """As Keras's. With JAX the network's images need a known height and width.

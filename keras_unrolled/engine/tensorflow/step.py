@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from keras_unrolled.engine.objectives import classification
 from keras_unrolled.engine.optimizers import l2_coefficients
+from keras_unrolled.layers.fused_mix import fused_mixing
 
 
 def make_step(model, optimizer, recipe, strategy, *, preprocess=None, objective=None):
@@ -39,7 +40,7 @@ def make_step(model, optimizer, recipe, strategy, *, preprocess=None, objective=
     def compute_part(inputs, targets):
         if preprocess is not None:
             inputs = preprocess(inputs)
-        with tf.GradientTape() as tape:
+        with fused_mixing(), tf.GradientTape() as tape:
             loss, hits = objective(model, inputs, targets)
         return tape.gradient(loss, variables), loss, hits
 
