@@ -3,7 +3,9 @@
     python -m benchmarks --out DIR [--only NAME ...] [--photographs DIR]
 
 Ours and the peer take turns, so that a busy machine slows both; figures are medians, in
-images a second (of gatings in millions of multiply-accumulates a second). A ratio above 1 is in our favour. The input benchmark reads a folder of class
+images a second (of gatings in millions of multiply-accumulates a second). A ratio above 1 is in our
+favour. "share_of_ceiling" compares ours with a matrix product: operations a second of the
+convolutions or products over those that the machine reaches in a product of 2,048 x 2,048. The input benchmark reads a folder of class
 folders of photographs, and is left out without one.
 """
 
@@ -19,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import gatings, language, microscope
-from benchmarks.timing import compete, prediction, training_step
+from benchmarks.timing import compete, find_ceiling, prediction, training_step
 from keras_unrolled import convert, models
 from keras_unrolled.data.crops import AREA, ASPECT
 from keras_unrolled.data.image_batches import ImageBatches
@@ -100,9 +102,11 @@ BENCHMARKS = {
 
 
 def measure(work, ours, peer, batch, side, rounds):
-    """Images a second of ours and of the peer, medians over `rounds`."""
-    steps = [work(build(), batch, side) for build in (ours, peer)]
-    return compete(lambda: steps[0]().numpy(), lambda: steps[1]().numpy(), batch, rounds)
+    """Images a second of ours and of the peer, medians over `rounds`, and operations for an image."""
+    models_ = [build() for build in (ours, peer)]
+    steps = [work(model, batch, side) for model in models_]
+    rates = compete(lambda: steps[0]().numpy(), lambda: steps[1]().numpy(), batch, rounds)
+    return [*rates, models_[0].count_macs((side, side)) * (6 if work is training_step else 2)]
 
 
 def training_loop(rounds):
@@ -216,13 +220,17 @@ def main():
             )
     for name, run in work.items():
         if any(part in name for part in options.only):
-            ours, peer = run(rounds=options.rounds)
-            row = (name, round(ours, 1), round(peer, 1), round(ours / peer, 2))
-            rows.append((*row, options.rounds, hardware()))
-            print(*row, sep="\t", file=sys.stderr, flush=True)
+            ours, peer, *operations = run(rounds=options.rounds)
+            row = [name, round(ours, 1), round(peer, 1), round(ours / peer, 2)]
+            row += [options.rounds, hardware()]
+            if operations:
+                dtype = "bfloat16" if "bfloat16" in name else "float32"
+                row.append(round(ours * operations[0] / find_ceiling(dtype), 2))
+            rows.append(row)
+            print(*row[:4], *row[6:], sep="\t", file=sys.stderr, flush=True)
     with (options.out / "benchmarks.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["benchmark", "ours", "peer", "ratio", "n", "machine"])
+        writer.writerow(["benchmark", "ours", "peer", "ratio", "n", "machine", "share_of_ceiling"])
         writer.writerows(rows)
 
 

@@ -42,4 +42,5 @@ def measure(work, gating, side, dtype, rounds):
         nets = [convert.fold(net) for net in nets]
     steps = [work(net, batch, side) for net in nets]
     rates = compete(lambda: steps[0]().numpy(), lambda: steps[1]().numpy(), batch, rounds)
-    return [rate * per_image for rate, per_image in zip(rates, macs)]
+    operations = 6e6 if work is training_step else 2e6
+    return [*(rate * per_image for rate, per_image in zip(rates, macs)), operations]

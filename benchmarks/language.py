@@ -53,7 +53,27 @@ def train(folder, dtype, compete, rounds):
     def theirs():
         peer.fit(x, y, batch_size=shape[0], shuffle=False, verbose=0)
 
-    return compete(ours, theirs, STEPS * shape[0] * shape[1], rounds)
+    count = shape[0] * shape[1]
+    distinct = np.mean([len(np.unique(words)) for words, _ in batches]) / count
+    return [*compete(ours, theirs, STEPS * count, rounds), 6 * count_macs(lm, distinct)]
+
+
+def count_macs(lm, distinct):
+    """Multiply-accumulates for a word of which a share is read, that of distinct words."""
+    encoder, tokenizer = lm.backbone.encoder, lm.preprocessor.tokenizer
+    places = tokenizer.spell(tokenizer.vocabulary).shape[1]
+    filters = zip(encoder.filter_widths, encoder.num_filters)
+    read = places * encoder.character_dim * sum(width * count for width, count in filters)
+    read += sum(
+        w.shape[0] * w.shape[1]
+        for w in encoder.weights
+        if "highway" in w.path and len(w.shape) == 2
+    )
+    recurrent = [lstm.weights for lstm in lm.backbone.lstms]
+    kernels = [
+        w for group in (*recurrent, lm.next_word.weights) for w in group if len(w.shape) == 2
+    ]
+    return distinct * read + sum(int(np.prod(w.shape)) for w in kernels)
 
 
 def evaluate(folder, against, compete, rounds):

@@ -52,3 +52,15 @@ def compete(ours, peer, count, rounds):
             step()
             taken.append(time.perf_counter() - began)
     return [count / statistics.median(taken) for taken in seconds]
+
+
+def find_ceiling(dtype, size=2_048, rounds=10):
+    """Floating-point operations a second of a matrix product, the most that a network could reach."""
+    a, b = (tf.cast(tf.random.normal((size, size)), dtype) for _ in range(2))
+    multiply = tf.function(lambda: tf.matmul(a, b)[0, 0], jit_compile=False)
+    seconds = []
+    for _ in range(rounds + 2):
+        began = time.perf_counter()
+        multiply().numpy()
+        seconds.append(time.perf_counter() - began)
+    return 2 * size**3 / statistics.median(seconds[2:])
