@@ -33,11 +33,11 @@ from keras_unrolled.engine.objectives import classification
 from keras_unrolled.environment import hardware
 from training.recipes import ptb
 
-BATCH, EPOCH = 128, 100  # images and steps
+BATCH = 128  # images
 
 
-def make_epoch(job, model, objective):
-    """A function that takes `EPOCH` steps by our engine."""
+def make_epoch(job, model, objective, total):
+    """A function that takes `total` steps by our engine."""
     run = loop._Run(job, sharding.make_mesh(1), model)
     batches = run.batches
     steps = make_steps(model, run.optimizer, job.recipe, objective, batches)
@@ -46,9 +46,12 @@ def make_epoch(job, model, objective):
 
     def epoch():
         losses = None
-        for first in range(0, EPOCH, count):
+        for first in range(0, total, count):
             values[0], losses, _ = steps(
-                values[0], batches.table, batches.block(first, count), count
+                values[0],
+                batches.table,
+                batches.block(first, min(count, total - first)),
+                min(count, total - first),
             )
         assert np.isfinite(np.asarray(losses)).all()
 
@@ -58,8 +61,8 @@ def make_epoch(job, model, objective):
 def compare_resnets(options, workdir):
     """Ours, the peer, each with its parameters, and the images of an epoch."""
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (EPOCH * BATCH, 32, 32, 3)).astype("uint8")
-    labels = rng.integers(0, 10, EPOCH * BATCH)
+    images = rng.integers(0, 256, (options.steps * BATCH, 32, 32, 3)).astype("uint8")
+    labels = rng.integers(0, 10, options.steps * BATCH)
     recipe = ImageRecipe(
         network={},
         epochs=10_000,
@@ -74,12 +77,16 @@ def compare_resnets(options, workdir):
         images,
         labels,
         batch_size=BATCH,
-        total_steps=recipe.epochs * EPOCH,
+        total_steps=recipe.epochs * options.steps,
         seed=0,
         preprocess=model.preprocessor,
     )
     job = Job(
-        recipe=recipe, build=lambda: model, stream=stream, steps_per_epoch=EPOCH, workdir=workdir
+        recipe=recipe,
+        build=lambda: model,
+        stream=stream,
+        steps_per_epoch=options.steps,
+        workdir=workdir,
     )
     peer = peers.cifar_resnet(options.depth, recipe.precision)
     peer.compile(
@@ -89,7 +96,10 @@ def compare_resnets(options, workdir):
     )
     inputs = images.astype("float32") / 255
     return {
-        "ours": (make_epoch(job, model, classification(recipe)), model.count_params()),
+        "ours": (
+            make_epoch(job, model, classification(recipe), options.steps),
+            model.count_params(),
+        ),
         "fit": (
             lambda: peer.fit(inputs, labels, batch_size=BATCH, verbose=0),
             peer.count_params(),
@@ -103,7 +113,7 @@ def compare_language_models(options, workdir):
     batch, length = recipe.batch_size, recipe.length
     words = data.read_words(options.ptb, "train")
     tokenizer = models.CharacterTokenizer.learn(words)
-    ids = [tokenizer.numbers[word] for word in words[: EPOCH * batch * length + batch]]
+    ids = [tokenizer.numbers[word] for word in words[: options.steps * batch * length + batch]]
     stream = TextBatches(ids, batch_size=batch, length=length, epochs=10_000)
     lm = models.character_lm("small", tokenizer=tokenizer, dtype=recipe.precision)
     model = StatefulLM(lm, batch, stream.most_distinct)
@@ -117,12 +127,15 @@ def compare_language_models(options, workdir):
     peer = peers.character_lm(
         tokenizer.num_characters(), tokenizer.vocabulary_size(), length, batch, recipe.precision
     )
-    begins = [slice(i * length, (i + 1) * length) for i in range(EPOCH)]
+    begins = [slice(i * length, (i + 1) * length) for i in range(options.steps)]
     numbers = np.concatenate([stream.table[:, part] for part in begins])
     targets = np.concatenate([stream.table[:, 1:][:, part] for part in begins])
     spelled = tokenizer.spell(tokenizer.vocabulary)[numbers]
     return {
-        "ours": (make_epoch(job, model, language_objective(recipe)), lm.count_params()),
+        "ours": (
+            make_epoch(job, model, language_objective(recipe), options.steps),
+            lm.count_params(),
+        ),
         "fit": (
             lambda: peer.fit(spelled, targets, batch_size=batch, shuffle=False, verbose=0),
             peer.count_params(),
@@ -153,6 +166,7 @@ def main():
     parser.add_argument("--depth", type=int, default=20)
     parser.add_argument("--ptb", type=Path, help="folder of Penn Treebank")
     parser.add_argument("--precision", default="mixed_bfloat16")
+    parser.add_argument("--steps", type=int, default=100, help="of an epoch, fewer on a CPU")
     parser.add_argument("--seconds", type=float, default=10, help="of each, at least")
     options = parser.parse_args()
     if options.network == "language" and options.ptb is None:
