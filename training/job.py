@@ -208,11 +208,12 @@ def _load(recipe, *, labels=None, dtype=None):
 
 
 def load_teachers(recipe, student):
-    """The networks of `recipe.teachers`, which must read images as the student does.
+    """The networks of `recipe.teachers`, which must read images as the student does, folded.
 
     Raises:
         InputError: for a preset with other classes or another preprocessor.
     """
+    from keras_unrolled import convert
     from keras_unrolled.presets.loading import from_preset
 
     teachers = [from_preset(name, dtype=recipe.precision) for name in recipe.teachers]
@@ -226,7 +227,10 @@ def load_teachers(recipe, student):
                     f"Expected a teacher with {what}, {ours!r:.80}. {name} has {theirs!r:.80}. Take "
                     "another teacher."
                 )
-    return teachers
+    return [
+        convert.fold(teacher) if teacher.backbone.normalization == "batch" else teacher
+        for teacher in teachers
+    ]
 
 
 def _scale_of(model):

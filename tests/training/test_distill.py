@@ -24,7 +24,8 @@ def test_teachers_must_read_what_the_student_reads(tmp_path):
     labels = ku.load_record("resnet_bn_cifar10").labels
     student = models.resnet(8, dataset="cifar", labels=labels)
     recipe = RECIPE.override(['teachers=["resnet_bn_cifar10"]'])
-    assert [teacher.name for teacher in job.load_teachers(recipe, student)]
+    (teacher,) = job.load_teachers(recipe, student)
+    assert teacher.backbone.normalization == "folded"
     other = models.resnet(8, dataset="cifar", labels=labels, preprocessor=None)
     other.preprocessor = models.make_preprocessor("imagenet")
     ku.save_preset(other, tmp_path / "other")
