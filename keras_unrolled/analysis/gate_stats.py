@@ -151,6 +151,7 @@ def gate_stats(model, images, labels=None, *, by="block", progress=None):
 
     Returns:
         A `Table` with columns "stage", "block", "gate" ("transform" or "carry") and
+
         - by block: "kind" ("free", "coupled", "one" or "zero"), "mean", "std" over images and units,
           "between_images", the std of the images' means, "shut" and "open", the shares below 0.05 and
           above 0.95, "low" and "high", the 95 % interval of the mean over images;

@@ -16,7 +16,9 @@ def perplexity(model: Any, words: list[str], **options: Any) -> dict[str, Any]:
     """Perplexity of a language model on a text, its state carried from word to word.
 
     Args:
-        model, words, **options: as of `text_losses`.
+        model: as of `text_losses`.
+        words: as of `text_losses`.
+        **options: as of `text_losses`.
 
     Returns:
         A dict: "tokens", "perplexity", and "unknown", how many words count as `<unk>` that are not

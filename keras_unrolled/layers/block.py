@@ -29,7 +29,7 @@ class Block(keras.layers.Layer):
     """One block: `y = H(x) * T(x) + x * C(x)`, followed by a ReLU where `mix_relu`.
 
     The blocks of a stage refine an estimate of the same features (Greff et al. 2017):
-    H is a new estimate, x the old one, and the gating decides how the two are mixed.
+    H is a new estimate, x the old one, and the gating decides how the two are mixed::
 
         H: conv-norm-relu-conv-norm              (basic)
            conv-norm-relu-conv-norm-relu-conv-norm   (bottleneck)
