@@ -3,7 +3,7 @@ PYTHON ?= .venv/bin/python
 LOWEST ?= .venv-lowest
 TESTS ?=
 
-.PHONY: test test-all lint types zoo lowest
+.PHONY: test test-all lint types zoo docs lowest
 
 test:  # the tests that are not slow
 	$(PYTHON) -m pytest $(TESTS)
@@ -20,6 +20,11 @@ types:
 
 zoo:  # checks that every generated file is up to date
 	$(PYTHON) -m zoo.build --check
+
+docs:  # the documentation site in docs/_build/html, with its notebooks, and the examples of docstrings
+	$(PYTHON) -m sphinx -W --keep-going -q docs docs/_build/html
+	$(PYTHON) -m pytest tests/test_site.py
+	$(PYTHON) -m pytest -n 0 --doctest-modules keras_unrolled
 
 lowest:  # the tests with the lowest versions that pyproject.toml allows
 	python3 -m venv $(LOWEST)

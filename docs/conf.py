@@ -17,7 +17,7 @@ from keras_unrolled import environment
 
 # === Project ===
 project = "keras_unrolled"
-author = "The keras_unrolled contributors"
+author = copyright = "The keras_unrolled contributors"
 release = version = environment.package_version()
 html_title = f"keras_unrolled {release}"
 
@@ -30,9 +30,9 @@ myst_heading_anchors = 3
 # === Notebooks: run during the build, again only after they have changed ===
 nb_execution_mode = "cache"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 150
+nb_execution_timeout = 300  # seconds, of one cell
 nb_execution_show_tb = True
-nb_merge_streams = True
+nb_output_stderr = "remove"  # progress, and notices of libraries
 
 # === API: the public names of a module are those of its `__all__` ===
 autodoc_member_order = "bysource"
@@ -77,7 +77,7 @@ def use_code_role(app, what, name, obj, options, lines):
 def use_init_signature(app, what, name, obj, options, signature, returns):
     """The arguments of a layer or model: Keras's `__new__` hides them."""
     if what == "class" and signature == "(*args, **kwargs)":
-        first, *rest = inspect.signature(obj.__init__).parameters.values()
+        _, *rest = inspect.signature(obj.__init__).parameters.values()
         return str(inspect.Signature(rest)), returns
     return None
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from keras_unrolled.cli.program import make_parser
 from keras_unrolled.files import write_text
 from keras_unrolled.presets.catalog import list_presets
-from keras_unrolled.presets.summary import find_weights
+from keras_unrolled.presets.record import TEXT
 
 NOTEBOOKS = ("look_inside", "fine_tune_on_a_folder", "compare_gatings")
 # Files of the checkout, and the pages that show them.
@@ -38,9 +38,9 @@ published score of the public network that the weights are converted from, which
 {table}
 ```
 
-Scores are on the test set of CIFAR-10 (accuracy), the validation set of ImageNet (accuracy) and the test
-set of Penn Treebank (perplexity). \\* marks a published score of the source of converted weights.
-"recipe only" is a name whose weights have not been trained yet.
+Accuracy is that on the test set of CIFAR-10 or the validation set of ImageNet, perplexity that on the test set
+of Penn Treebank. \\* marks the published score of the network that the weights are converted from. The weights
+of a name with the origin "recipe only" have not been trained yet.
 """
 
 COMMANDS = """# The command line
@@ -75,20 +75,31 @@ def find_score(record):
 
 def make_zoo_table(records) -> str:
     """The zoo as a Markdown table."""
-    lines = [
-        "| preset | data set | gating | depth | parameters | MACs (M) | score | origin | weights |",
-        "|---|---|---|---:|---:|---:|---:|---|---|",
-    ]
+    columns = "preset, data set, gating, depth, parameters, MACs (M), accuracy, perplexity, origin"
+    numbers = ("depth", "parameters", "MACs (M)", "accuracy", "perplexity")
+    names = columns.split(", ")
+    lines = [_row(names), _row("---:" if name in numbers else "---" for name in names)]
     for record in records:
-        row, own = find_score(record)
-        score = (record.show(row) + ("" if own else r" \*")) if row else ""
-        macs = f"{record.macs / 1e6:,.1f}" if record.macs else ""
-        link = f"[{record.name}](../reference/model_cards.md#{record.name})"
-        lines.append(
-            f"| {link} | {record.dataset} | {record.network['gating']} | {count_layers(record)} | "
-            f"{record.parameters:,} | {macs} | {score} | {record.origin} | {find_weights(record)} |"
-        )
+        score, own = find_score(record)
+        shown = (record.show(score) + ("" if own else r" \*")) if score else ""
+        is_text = record.task == TEXT
+        cells = [
+            f"[{record.name}](../reference/model_cards.md#{record.name})",
+            record.dataset,
+            record.network["gating"],
+            count_layers(record),
+            f"{record.parameters:,}",
+            f"{record.macs / 1e6:,.1f}" if record.macs else "",
+            "" if is_text else shown,
+            shown if is_text else "",
+            record.origin,
+        ]
+        lines.append(_row(map(str, cells)))
     return "\n".join(lines)
+
+
+def _row(cells):
+    return f"| {' | '.join(cells)} |"
 
 
 def count_layers(record):
