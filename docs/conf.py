@@ -30,7 +30,7 @@ myst_heading_anchors = 3
 # === Notebooks: run during the build, again only after they have changed ===
 nb_execution_mode = "cache"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 300  # seconds, of one cell
+nb_execution_timeout = 600  # seconds, of one cell
 nb_execution_show_tb = True
 nb_output_stderr = "remove"  # progress, and notices of libraries
 

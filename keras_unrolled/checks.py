@@ -19,6 +19,13 @@ class InputError(ValueError):
     """Something that the caller gave is missing, malformed or out of range.
 
     The command line prints its message only and exits with code 2.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> ku.load_record("resnet_bn_cifar")
+        Traceback (most recent call last):
+            ...
+        keras_unrolled.checks.InputError: ...resnet_bn_cifar10...
     """
 
 

@@ -38,6 +38,14 @@ def cka(model, images, *, other=None, batch_size=None, progress=None):
 
     Raises:
         InputError: for fewer than 4 images; as `observe`.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> model = ku.models.highway(8, dataset="cifar", width_multiplier=0.25)
+        >>> images = ku.data.load_sample().images[:8]
+        >>> table = ku.analysis.cka(model, images)
+        >>> table.where(block="stage1_block1", other="stage1_block1")["cka"]
+        [1.0]
     """
     stacks = [as_stack(model)] + ([as_stack(other)] if other is not None else [])
     samples, runners = [Samples(s, images) for s in stacks], [Runner(s) for s in stacks]

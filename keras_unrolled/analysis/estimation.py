@@ -73,6 +73,14 @@ def estimation_error(model, images, *, at="output", control=None, progress=None)
         A `Table` with columns "stage"; "block"; "mean"; "std"; "normalized", the std as a part of that
         of A; "low" and "high", the 95 % interval of "normalized" over images; "network", "model" or
         "control".
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> model = ku.models.highway(14, dataset="cifar", width_multiplier=0.25)
+        >>> images = ku.data.load_sample().images[:8]
+        >>> table = ku.analysis.estimation_error(model, images)
+        >>> table.where(block="stage1_block2")["std"]  # the last block of its stage
+        [0.0]
     """
     stack = as_stack(model)
     found = observe(stack, images, [EstimationError(at)], progress=progress)["estimation_error"]

@@ -161,6 +161,14 @@ def gate_stats(model, images, labels=None, *, by="block", progress=None):
 
     Raises:
         InputError: for another `by`, and for missing labels where they are needed.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> model = ku.models.highway(8, dataset="cifar", width_multiplier=0.25)
+        >>> images = ku.data.load_sample().images[:8]
+        >>> table = ku.analysis.gate_stats(model, images)
+        >>> table.where(gate="carry")["kind"]
+        ['coupled', 'coupled', 'coupled']
     """
     checks.one_of("by", by, BY)
     accumulator = GateStats()

@@ -27,6 +27,14 @@ def gate_openings(model: Any, images: Any) -> dict[str, tuple[float, float]]:
 
     Raises:
         InputError: for another model, and for images that are not such an array.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> model = ku.models.highway(8, dataset="cifar", width_multiplier=0.25)
+        >>> images = ku.data.load_sample().images[:8]
+        >>> transform, carry = ku.analysis.gate_openings(model, images)["stage1_block1"]
+        >>> round(transform + carry, 5)  # C = 1 - T
+        1.0
     """
     if not isinstance(model, models.ImageClassifier) or model.preprocessor is None:
         raise checks.InputError(

@@ -121,6 +121,13 @@ def geometry(model, images, labels=None, *, at="input", progress=None):
 
     Raises:
         InputError: for labels with a network that has no scores of its own; as `observe`.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> model = ku.models.highway(8, dataset="cifar", width_multiplier=0.25)
+        >>> images = ku.data.load_sample().images[:8]
+        >>> ku.analysis.geometry(model, images)["block"]
+        ['stage1_block1', 'stage2_block1', 'stage3_block1']
     """
     checks.one_of("at", at, PLACES)
     place = at if labels is not None or isinstance(images, Examples) else None

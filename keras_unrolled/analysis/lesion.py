@@ -32,6 +32,13 @@ def lesion(model, images, labels=None, *, blocks=None, how=None, recalibrate=Non
 
     Raises:
         InputError: as `Schedule.lesion` and `run_schedules`.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> model = ku.models.highway(8, dataset="cifar", width_multiplier=0.25)
+        >>> images = ku.data.load_sample().images[:8]
+        >>> ku.analysis.lesion(model, images)["block"]
+        ['none', 'stage1_block1', 'stage2_block1', 'stage3_block1']
     """
     stack = as_stack(model)
     plan = plan_lesion(stack, blocks=blocks, how=how)

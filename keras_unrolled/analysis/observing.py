@@ -83,6 +83,25 @@ def observe(model, data, accumulators, *, gradients=None, batch_size=None, progr
 
     Raises:
         InputError: for labels that are needed and missing, and for data that do not fit.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> model = ku.models.highway(8, dataset="cifar", width_multiplier=0.25)
+        >>> images = ku.data.load_sample().images[:8]
+        >>> class Sizes(ku.analysis.Accumulator):
+        ...     name = "sizes"
+        ...     def start(self, stack):
+        ...         self.rows = []
+        ...     def update(self, trace):
+        ...         for block, output in trace.outputs.items():
+        ...             self.rows.append({"block": block, "images": len(output)})
+        ...     def result(self):
+        ...         return ku.analysis.Table(self.rows)
+        >>> ku.analysis.observe(model, images, [Sizes()])["sizes"]
+        block          images
+        stage1_block1       8
+        stage2_block1       8
+        stage3_block1       8
     """
     stack = as_stack(model)
     images, labels = split_pair(data)

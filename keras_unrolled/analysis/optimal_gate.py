@@ -135,5 +135,12 @@ def optimal_gate(model, images, *, progress=None):
         trained gate and the optimal one, and "own_correlation" with the block's own slope;
         "tautology", true for the last block of a stage. Where no unit's two estimates vary apart, as of
         a single image, there is no optimal gate: None, and "trained" is the plain mean.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> model = ku.models.highway(8, dataset="cifar", width_multiplier=0.25)
+        >>> images = ku.data.load_sample().images[:30]
+        >>> ku.analysis.optimal_gate(model, images)["tautology"]  # one block a stage
+        [True, True, True]
     """
     return observe(model, images, [OptimalGate()], progress=progress)["optimal_gate"]

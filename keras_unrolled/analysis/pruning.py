@@ -36,6 +36,14 @@ def prune_depth(model, keep, images, labels=None, *, by="influence", recalibrate
 
     Raises:
         InputError: for another model, and if fewer blocks can be left out than that takes.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> model = ku.models.highway(14, dataset="cifar", width_multiplier=0.25)
+        >>> images = ku.data.load_sample().images[:8]
+        >>> smaller = ku.analysis.prune_depth(model, 5, images)
+        >>> len(ku.analysis.as_stack(smaller).blocks)
+        5
     """
     checks.one_of("by", by, BY)
     stack = as_stack(model)

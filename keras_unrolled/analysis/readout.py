@@ -39,6 +39,14 @@ def readout(model, images, labels=None, *, train=None, progress=None):
 
     Raises:
         InputError: for missing labels; as `run_schedules`.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> model = ku.models.highway(14, dataset="cifar", width_multiplier=0.25)
+        >>> sample = ku.data.load_sample()
+        >>> table = ku.analysis.readout(model, sample.images[:8], sample.labels[:8])
+        >>> table["block"]
+        ['stage3_block1', 'stage3_block2']
     """
     stack = require_head(as_stack(model))
     samples, runner = Samples(stack, images, labels), Runner(stack)

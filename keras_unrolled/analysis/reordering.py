@@ -33,6 +33,14 @@ def shuffle(model, images, labels=None, *, orders=24, seed=0, recalibrate=None, 
 
     Raises:
         InputError: if no stage has two blocks of one shape; as `run_schedules`.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> model = ku.models.highway(14, dataset="cifar", stem_filters=4, width_multiplier=0.25)
+        >>> images = ku.data.load_sample().images[:8]
+        >>> table = ku.analysis.shuffle(model, images)
+        >>> table["order"], table["discordant"]
+        (['', '2-1'], [0, 1])
     """
     stack = as_stack(model)
     plan = plan_shuffle(stack, orders=orders, seed=seed)
@@ -98,6 +106,13 @@ def repeat(model, images, labels=None, *, times=(2, 3), recalibrate=None, progre
 
     Raises:
         InputError: as `Schedule.repeat` and `run_schedules`.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> model = ku.models.highway(14, dataset="cifar", width_multiplier=0.25)
+        >>> images = ku.data.load_sample().images[:8]
+        >>> ku.analysis.repeat(model, images, times=(2,))["times"]
+        [1, 2, 2, 2]
     """
     stack = as_stack(model)
     plan = plan_repeat(stack, times=times)
@@ -135,6 +150,13 @@ def parallel(model, images, labels=None, *, recalibrate=None, progress=None):
 
     Raises:
         InputError: as `run_schedules`.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> model = ku.models.highway(14, dataset="cifar", stem_filters=4, width_multiplier=0.25)
+        >>> images = ku.data.load_sample().images[:8]
+        >>> ku.analysis.parallel(model, images)["blocks"]
+        ['none', 'stage1_block1+stage1_block2']
     """
     stack = as_stack(model)
     return _run(stack, images, labels, plan_parallel(stack), recalibrate, progress)
@@ -175,6 +197,14 @@ def layer_dropout_curve(
 
     Raises:
         InputError: for more blocks than can be left out; as `run_schedules`.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> model = ku.models.highway(14, dataset="cifar", width_multiplier=0.25)
+        >>> images = ku.data.load_sample().images[:8]
+        >>> table = ku.analysis.layer_dropout_curve(model, images, counts=(1, 2), draws=2)
+        >>> table["count"]
+        [0, 1, 1, 2, 2]
     """
     stack = as_stack(model)
     plan = plan_layer_dropout_curve(stack, counts=counts, draws=draws, seed=seed)

@@ -67,5 +67,13 @@ def residual_mean(model, images, *, progress=None):
         None for blocks that add nothing; "low" and "high", its 95 % interval over images;
         "significant", the share of units with |E[F]| above 1.96 standard errors, about 0.05 by chance.
         Plain blocks have no shortcut and no rows.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> model = ku.models.highway(8, dataset="cifar", width_multiplier=0.25)
+        >>> images = ku.data.load_sample().images[:8]
+        >>> table = ku.analysis.residual_mean(model, images)
+        >>> sorted(set(table["of"]))
+        ['change', 'residual']
     """
     return observe(model, images, [ResidualMean()], progress=progress)["residual_mean"]

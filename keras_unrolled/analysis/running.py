@@ -49,6 +49,15 @@ def run_schedules(
 
     Raises:
         InputError: for a stack without a head, schedules of another stack, and data that do not fit.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> model = ku.models.highway(14, dataset="cifar", width_multiplier=0.25)
+        >>> images = ku.data.load_sample().images[:8]
+        >>> stack = ku.analysis.as_stack(model)
+        >>> without = stack.schedule().lesion("stage1_block2")
+        >>> ku.analysis.run_schedules(stack, images, {"without": without})["schedule"]
+        ['intact', 'without']
     """
     stack = require_head(as_stack(stack))
     images, labels = split_pair(data)

@@ -36,6 +36,14 @@ class Schedule:
     Raises:
         InputError: by the methods, for a block that does not exist or cannot be left out or moved,
             and for one that an earlier change has taken out.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> model = ku.models.highway(14, dataset="cifar", width_multiplier=0.25)
+        >>> schedule = ku.analysis.as_stack(model).schedule().lesion("stage2_block2")
+        >>> smaller = schedule.build()
+        >>> smaller.count_params() < model.count_params()
+        True
     """
 
     stack: Any

@@ -232,5 +232,13 @@ def separation(model, images, labels=None, *, progress=None):
 
     Raises:
         InputError: for fewer than two classes with two images each; as `observe`.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> model = ku.models.highway(8, dataset="cifar", width_multiplier=0.25)
+        >>> sample = ku.data.load_sample()
+        >>> table = ku.analysis.separation(model, sample.images[:100], sample.labels[:100])
+        >>> table["block"]
+        ['stem', 'stage1_block1', 'stage2_block1', 'stage3_block1']
     """
     return observe(model, (images, labels), [Separation()], progress=progress)["separation"]

@@ -25,6 +25,12 @@ def as_stack(model: Any, *, prepare: Any = None) -> BlockStack:
 
     Raises:
         InputError: for a model that is no stack of blocks.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> stack = ku.analysis.as_stack(ku.models.resnet(14, dataset="cifar"))
+        >>> stack.stages[0]
+        ['stage1_block1', 'stage1_block2']
     """
     if isinstance(model, BlockStack):
         return model

@@ -22,6 +22,17 @@ class Table:
     Attributes:
         rows: list of dicts.
         columns: tuple of strings.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> rows = [{"block": "stage1_block1", "mean": 0.5}, {"block": "stage1_block2", "mean": 0.25}]
+        >>> table = ku.analysis.Table(rows)
+        >>> table
+        block          mean
+        stage1_block1   0.5
+        stage1_block2  0.25
+        >>> table["mean"], table.where(block="stage1_block2")["mean"]
+        ([0.5, 0.25], [0.25])
     """
 
     def __init__(self, rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()):

@@ -37,6 +37,13 @@ def fold(model: Any) -> Any:
     Raises:
         InputError: if the model is no image classifier, or has group normalization, which depends on
             each image.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> model = ku.models.resnet(8, dataset="cifar")
+        >>> folded = ku.convert.fold(model)
+        >>> folded.backbone.normalization
+        'folded'
     """
     if getattr(model, "task", None) != "image-classification":
         raise checks.InputError(

@@ -51,6 +51,14 @@ def regate(
         InputError: if the model is not Residual or the gating cannot be reached, or if a free gate
             would be closed so far that the function could not be kept: the scores of the new
             network differ by less than 1e-3 of the largest.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> residual = ku.from_preset("resnet_nobn_cifar10")
+        >>> gated = ku.convert.regate(residual, "coupled")
+        >>> images = ku.data.load_sample().images[:4]
+        >>> bool(abs(gated.predict(images, verbose=0) - residual.predict(images, verbose=0)).max() < 1e-3)
+        True
     """
     rule = GATINGS[checks.one_of("gating", gating, ("full", "coupled", "c_only", "t_only"))]
     if model.backbone.gating != "residual":

@@ -52,6 +52,15 @@ def read_image(path: str | Path) -> np.ndarray:
 
     Raises:
         InputError: if the file is missing or does not decode.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> import keras_unrolled as ku
+        >>> with tempfile.NamedTemporaryFile(suffix=".png") as file:
+        ...     Image.new("L", (40, 30)).save(file.name)
+        ...     ku.data.read_image(file.name).shape
+        (30, 40, 3)
     """
     check_exists(path)
     return decode_image(path, path)

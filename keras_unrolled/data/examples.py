@@ -75,6 +75,12 @@ def split_indices(examples: Examples, fraction: float, seed: int) -> tuple[list[
 
     Raises:
         InputError: if a class has a single example.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> train, held = ku.data.split_indices(ku.data.load_sample(), 0.2, seed=0)
+        >>> len(train), len(held)
+        (800, 200)
     """
     keys = examples.keys()
     kept, held = [], []
@@ -118,6 +124,13 @@ def align(
     Raises:
         InputError: if a class is not among the network's, or more than one of them has its name; or
             if the classes are numbers that may be counted from 1.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> sample = ku.data.load_sample()
+        >>> turned = ku.data.align(sample, sample.names[::-1])
+        >>> bool((turned.labels == 9 - sample.labels).all())
+        True
     """
     if labels is None:
         return examples if count is None else _align_numbers(examples, count)

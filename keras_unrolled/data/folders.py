@@ -37,6 +37,19 @@ def load_folder(folder: str | Path, *, least: int = 2) -> Examples:
     Raises:
         InputError: if there is no such folder, a class without images, or too few classes;
             or if the class folders look like the parts of a data set.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> import keras_unrolled as ku
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("daisy", "tulip"):
+        ...         (Path(folder) / name).mkdir()
+        ...         Image.new("RGB", (8, 8)).save(Path(folder) / name / "1.png")
+        ...     examples = ku.data.load_folder(folder)
+        >>> examples.names, examples.labels.tolist()
+        (('daisy', 'tulip'), [0, 1])
     """
     folder = checks.readable("the data", folder)
     hint = f"Expected a folder of class folders, such as {folder}/cats/1.png. "

@@ -26,6 +26,15 @@ def read_words(folder: str | Path, split: str) -> list[str]:
 
     Raises:
         InputError: if there is no such file, it is empty, or not UTF-8.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import keras_unrolled as ku
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = (Path(folder) / "test.txt").write_text("a line\\nanother\\n")
+        ...     ku.data.read_words(folder, "test")
+        ['a', 'line', '<eos>', 'another', '<eos>']
     """
     if not isinstance(folder, (str, Path)):
         raise checks.InputError(

@@ -23,6 +23,14 @@ def perplexity(model: Any, words: list[str], **options: Any) -> dict[str, Any]:
     Returns:
         A dict: "tokens", "perplexity", and "unknown", how many words count as `<unk>` that are not
         written so.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> words = "the company said it will sell its unit <eos>".split()
+        >>> tokenizer = ku.models.CharacterTokenizer.learn(words)
+        >>> model = ku.models.character_lm(tokenizer=tokenizer)  # not trained
+        >>> ku.evaluation.perplexity(model, words)["tokens"]
+        9
     """
     words = model.preprocessor.tokenizer.check_words(words)
     losses, tokenizer = text_losses(model, words, **options), model.preprocessor.tokenizer

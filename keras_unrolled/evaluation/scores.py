@@ -31,6 +31,12 @@ def predict(model: Any, images: Any, *, progress: str | None = None) -> np.ndarr
     Raises:
         InputError: for no images, or of another shape, or of more than 8 bits a value; of other
             scales it warns.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> model = ku.models.resnet(8, dataset="cifar")
+        >>> ku.evaluation.predict(model, ku.data.load_sample().images[:3]).shape
+        (3, 10)
     """
     if not hasattr(images, "__getitem__"):
         raise checks.InputError(
@@ -68,6 +74,13 @@ def accuracy(scores: np.ndarray, labels: Any, top: int = 1) -> float:
 
     Raises:
         InputError: unless there is one label, a class number, for each row, and one row at least.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> model = ku.from_preset("resnet_nobn_cifar10")
+        >>> sample = ku.data.load_sample()
+        >>> ku.evaluation.accuracy(model, sample.images[:50], sample.labels[:50]) > 0.8
+        True
     """
     scores, labels = np.asarray(scores), np.asarray(labels)
     if scores.ndim != 2 or not len(scores) or labels.shape != scores.shape[:1]:

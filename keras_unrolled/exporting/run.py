@@ -74,6 +74,10 @@ def export(
             installed (`pip install "keras-unrolled[export]"`), a language model, a target that exists,
             and a result that differs too much from the model: by 1e-3 in float32, by 0.02 in float16,
             or in the answer to more than 10 % of the images in int8.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> ku.export("highway_bn_cifar10", "highway.onnx")["path"]  # doctest: +SKIP
     """
     request = check_request(
         out,

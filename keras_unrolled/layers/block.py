@@ -74,6 +74,10 @@ class Block(keras.layers.Layer):
     Raises:
         InputError: for a value outside the ones listed; on build, for a padding shortcut
             that would have to remove channels.
+
+    Example:
+        >>> tuple(Block(16, gating="coupled")(keras.ops.ones((1, 8, 8, 3))).shape)
+        (1, 8, 8, 16)
     """
 
     def __init__(

@@ -21,6 +21,13 @@ class SymmetricConv2D(keras.layers.Conv2D):
 
     Input: `(batch, height, width, channels)`. Output: `(batch, height / stride,
     width / stride, filters)`, sizes rounded up.
+
+    Example:
+        >>> import keras
+        >>> import keras_unrolled as ku
+        >>> layer = ku.layers.SymmetricConv2D(8, 3, strides=2)
+        >>> tuple(layer(keras.ops.ones((1, 7, 7, 3))).shape)
+        (1, 4, 4, 8)
     """
 
     def __init__(self, filters, kernel_size, **kwargs):

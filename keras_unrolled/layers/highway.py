@@ -40,6 +40,15 @@ class Highway(keras.layers.Layer):
 
     Raises:
         InputError: for an unknown gating or a rate outside [0, 1).
+
+    Example:
+        >>> import keras
+        >>> import keras_unrolled as ku
+        >>> layer = ku.layers.Highway(gating="coupled")
+        >>> tuple(layer(keras.ops.ones((2, 8))).shape)
+        (2, 8)
+        >>> sorted(layer.parts(keras.ops.ones((2, 8))))
+        ['carry_gate', 'mix', 'output', 'shortcut', 'transform', 'transform_gate']
     """
 
     def __init__(

@@ -33,6 +33,13 @@ class LayerDropout(keras.layers.Layer):
 
     Raises:
         InputError: if `rate` is outside [0, 1) or `unit` is neither word.
+
+    Example:
+        >>> import keras
+        >>> import keras_unrolled as ku
+        >>> drop = ku.layers.LayerDropout(0.25)
+        >>> float(drop(keras.ops.ones((1, 1)), training=False)[0, 0])
+        0.75
     """
 
     def __init__(self, rate, *, unit="batch", seed=None, **kwargs):

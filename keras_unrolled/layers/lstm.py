@@ -34,6 +34,15 @@ class LSTM(keras.layers.Layer):
         training: bool, whether `recurrent_dropout` acts.
 
     Output: `(batch, steps, units)` in the compute dtype, and the state after the last step.
+
+    Example:
+        >>> import keras
+        >>> import keras_unrolled as ku
+        >>> lstm = ku.layers.LSTM(units=6)
+        >>> y, state = lstm(keras.ops.ones((2, 5, 3)))
+        >>> y, state = lstm(keras.ops.ones((2, 5, 3)), state)  # goes on where it was
+        >>> tuple(y.shape), len(state)
+        ((2, 5, 6), 2)
     """
 
     def __init__(

@@ -15,7 +15,15 @@ from keras_unrolled import checks
 
 @dataclass(frozen=True)
 class Gating:
-    """How the transform gate T and the carry gate C of a block are produced."""
+    """How the transform gate T and the carry gate C of a block are produced.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> ku.layers.GATINGS["coupled"].free
+        ('transform',)
+        >>> ku.layers.GATINGS["plain"].carries
+        False
+    """
 
     transform: Literal["one", "free"]
     carry: Literal["zero", "one", "free", "coupled"]
@@ -60,6 +68,15 @@ def mix(gating, h, x, transform=None, carry=None):
 
     Returns:
         A tensor of `x`'s shape and dtype.
+
+    Example:
+        >>> import keras
+        >>> import keras_unrolled as ku
+        >>> new, old = keras.ops.array([4.0]), keras.ops.array([2.0])
+        >>> float(ku.layers.mix("coupled", new, old, transform=keras.ops.array([0.25]))[0])
+        2.5
+        >>> float(ku.layers.mix("residual", new, old)[0])
+        6.0
     """
     rule = GATINGS[gating]
     if not rule.carries:
@@ -121,7 +138,14 @@ def check_lesion(how, name, gating, changes_shape=False):
 
 
 def gate_activation(preactivation):
-    """The logistic gate of a pre-activation of any shape, in float32 at least, in 0..1."""
+    """The logistic gate of a pre-activation of any shape, in float32 at least, in 0..1.
+
+    Example:
+        >>> import keras
+        >>> import keras_unrolled as ku
+        >>> float(ku.layers.gate_activation(keras.ops.array([0.0]))[0])
+        0.5
+    """
     dtype = keras.backend.standardize_dtype(preactivation.dtype)
     wide = keras.backend.result_type(dtype, "float32")
     return ops.sigmoid(ops.cast(preactivation, wide))

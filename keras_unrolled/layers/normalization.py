@@ -25,6 +25,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     `synchronized` is read at each call, so that a training loop may switch it on for
     several replicas without changing a preset's configuration.
+
+    Example:
+        >>> import keras
+        >>> import keras_unrolled as ku
+        >>> layer = ku.layers.BatchNormalization()
+        >>> tuple(layer(keras.ops.ones((2, 4, 4, 8)), training=True).shape)
+        (2, 4, 4, 8)
     """
 
     def call(self, inputs, training=None, mask=None):
@@ -104,6 +111,11 @@ def make_normalization(kind, filters, *, momentum, epsilon, beta=0.0, dtype=None
 
     Returns:
         A Keras layer, or None where `kind` is "folded" or None.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> ku.layers.make_normalization("group", 32, momentum=0.9, epsilon=1e-5).groups
+        2
     """
     shift = keras.initializers.Constant(beta)
     if kind == "batch":

@@ -30,6 +30,13 @@ class Stack(keras.layers.Layer):
 
     Input: `(batch, height, width, channels)`. Output: `(batch, height / s, width / s,
     filters[-1])` with s the product of the strides, sizes rounded up.
+
+    Example:
+        >>> import keras
+        >>> import keras_unrolled as ku
+        >>> stack = ku.layers.Stack(filters=(8, 16), kernel_sizes=(3, 3), strides=(2, 1))
+        >>> tuple(stack(keras.ops.ones((1, 8, 8, 3))).shape)
+        (1, 4, 4, 16)
     """
 
     def __init__(

@@ -33,6 +33,20 @@ class WordEncoder(keras.layers.Layer):
         initializer: of all weights but the gates' biases.
 
     Input: int tensor `(..., characters)`, 0 for padding. Output: `(..., sum(num_filters))`.
+
+    Example:
+        >>> import numpy as np
+        >>> import keras_unrolled as ku
+        >>> encoder = ku.layers.WordEncoder(
+        ...     num_characters=30,
+        ...     character_dim=4,
+        ...     filter_widths=(1, 2),
+        ...     num_filters=(5, 7),
+        ...     num_layers=1,
+        ... )
+        >>> words = np.array([[3, 1, 20, 0], [4, 15, 7, 0]])  # "cat" and "dog" as numbers
+        >>> tuple(encoder(words).shape)
+        (2, 12)
     """
 
     def __init__(

@@ -35,6 +35,12 @@ class CharacterTokenizer(Named, keras_hub.tokenizers.Tokenizer):
 
     Raises:
         InputError: for a vocabulary without the two, or with one word twice.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> tokenizer = ku.models.CharacterTokenizer.learn("the cat saw the dog <eos>".split())
+        >>> tokenizer.vocabulary_size()  # with <eos> and <unk>
+        6
     """
 
     backbone_cls = CharacterBackbone

@@ -47,6 +47,16 @@ class ImageClassifier(HeadWeights, keras_hub.models.ImageClassifier):
     Raises:
         InputError: for an unknown argument, an impossible number of classes, or labels of
             another number.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> backbone = ku.models.resnet(8, dataset="cifar").backbone
+        >>> preprocessor = ku.models.make_preprocessor("cifar")
+        >>> model = ku.models.ImageClassifier(
+        ...     backbone, 2, preprocessor=preprocessor, labels=["animal", "vehicle"]
+        ... )
+        >>> model.predict(ku.data.load_sample().images[:3], verbose=0).shape
+        (3, 2)
     """
 
     task = "image-classification"

@@ -143,6 +143,13 @@ class ImageConverter(Named, keras_hub.layers.ImageConverter):
     Raises:
         InputError: if `crop_fraction` is outside (0, 1], a size or the interpolation is invalid, or
             padding is requested.
+
+    Example:
+        >>> import numpy as np
+        >>> import keras_unrolled as ku
+        >>> converter = ku.models.ImageConverter(image_size=(32, 32), crop_fraction=0.875)
+        >>> tuple(converter(np.zeros((1, 60, 80, 3), "uint8")).shape)
+        (1, 32, 32, 3)
     """
 
     backbone_cls = ImageBackbone

@@ -27,6 +27,13 @@ class Stem(keras.layers.Layer):
 
     Input: `(batch, height, width, channels)`. Output: `(batch, height / s, width / s,
     filters)` with s = 4 for imagenet and 1 for cifar, sizes rounded up.
+
+    Example:
+        >>> import keras
+        >>> import keras_unrolled as ku
+        >>> stem = ku.models.Stem(kind="cifar", filters=16)
+        >>> tuple(stem(keras.ops.ones((1, 32, 32, 3))).shape)
+        (1, 32, 32, 16)
     """
 
     def __init__(

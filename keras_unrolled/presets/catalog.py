@@ -48,6 +48,11 @@ def list_presets(pattern: str = "*", *, dataset: str | None = None) -> PresetLis
 
     Returns:
         A list of `Record`s, by name, that prints as a table.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> [record.name for record in ku.list_presets("resnet_nobn*")]
+        ['resnet_nobn_cifar10', 'resnet_nobn_imagenet']
     """
     dataset = "imagenet2012" if dataset == "imagenet" else dataset
     return PresetList(

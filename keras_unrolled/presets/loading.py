@@ -74,6 +74,13 @@ def from_preset(
             damaged or not the one that the record describes, if the weights do not fit the
             network, if the gating cannot be reached, or for an option that would change the
             shapes of the weights.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> model = ku.from_preset("resnet_nobn_cifar10")
+        >>> scores = model.predict(ku.data.load_sample().images[:2], verbose=0)
+        >>> scores.shape, len(model.decode(scores, top=1))
+        ((2, 10), 2)
     """
     policy = get_policy(dtype)
     for name, value in (("load_weights", load_weights), ("local_files_only", local_files_only)):

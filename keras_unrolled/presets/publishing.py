@@ -50,6 +50,10 @@ def upload_preset(
         InputError: if the preset is incomplete or does not compute its golden outputs, if the
             address is invalid, if the repository exists with the other visibility, or if the Hub
             does not accept or store it.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> ku.upload_preset("hf://me/flowers", "flowers/", private=True)  # doctest: +SKIP
     """
     name, revision = hub.parse(uri, revision)
     check_token(token)

@@ -59,6 +59,12 @@ class Record:
         InputError: for a value of another type, a name with control characters, an unknown origin,
             a metric without its origin or with an impossible value, or a file name that leads
             elsewhere.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> record = ku.load_record("highway_bn_imagenet")
+        >>> record.origin, record.source["gating"], record.license
+        ('regated', 'residual', 'Apache-2.0')
     """
 
     name: str

@@ -132,6 +132,12 @@ def load_record(preset: str | Path) -> Record:
 
     Raises:
         InputError: if there is no such preset, or it has no record.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> record = ku.load_record("resnet_bn_cifar10")
+        >>> record.parameters, record.network["gating"], record.score("cifar10")
+        (269722, 'residual', 0.921)
     """
     if str(preset) in all_presets():
         return all_presets()[str(preset)]

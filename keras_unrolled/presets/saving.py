@@ -50,6 +50,16 @@ def save_preset(
     Raises:
         InputError: if the folder exists and may not be replaced, or is not a preset; for an unknown
             entry, a model of another kind or a quantized one, and for weights that are not finite.
+
+    Example:
+        >>> import tempfile
+        >>> import keras_unrolled as ku
+        >>> model = ku.models.resnet(8, dataset="cifar", num_classes=2, labels=["no", "yes"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     record = ku.save_preset(model, f"{folder}/answers")
+        ...     again = ku.from_preset(f"{folder}/answers")
+        >>> record.name, record.labels
+        ('answers', ('no', 'yes'))
     """
     if not isinstance(model, (models.ImageClassifier, models.CharacterLM)):
         raise checks.InputError(

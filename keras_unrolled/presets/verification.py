@@ -31,6 +31,11 @@ def verify(preset: str | Path, **hub_options: Any) -> dict[str, Any]:
         InputError: if a file differs from the record, if there is nothing to compare with, if the
             record describes another network or preprocessing than the files, or if an output
             differs by more than 1e-3 relative and 1e-4 absolute.
+
+    Example:
+        >>> from keras_unrolled.presets.verification import verify
+        >>> verify("resnet_nobn_cifar10")["files"]
+        0
     """
     # Only a name stands for a checkpoint of another library that is to be converted.
     find = regated.find_folder if str(preset) in all_presets() else resolve
