@@ -22,9 +22,9 @@ zoo:  # checks that every generated file is up to date
 	$(PYTHON) -m zoo.build --check
 
 docs:  # the documentation site in docs/_build/html, with its notebooks, and the examples of docstrings
-	$(PYTHON) -m sphinx -W --keep-going -q docs docs/_build/html
+	$(PYTHON) -m sphinx -W --keep-going -q -j 2 docs docs/_build/html
 	$(PYTHON) -m pytest tests/test_site.py
-	$(PYTHON) -m pytest -n 0 --doctest-modules keras_unrolled
+	$(PYTHON) -m pytest --doctest-modules keras_unrolled
 
 lowest:  # the tests with the lowest versions that pyproject.toml allows
 	python3 -m venv $(LOWEST)

@@ -79,7 +79,8 @@ def accuracy(scores: np.ndarray, labels: Any, top: int = 1) -> float:
         >>> import keras_unrolled as ku
         >>> model = ku.from_preset("resnet_nobn_cifar10")
         >>> sample = ku.data.load_sample()
-        >>> ku.evaluation.accuracy(model, sample.images[:50], sample.labels[:50]) > 0.8
+        >>> scores = ku.evaluation.predict(model, sample.images[:50])
+        >>> bool(ku.evaluation.accuracy(scores, sample.labels[:50]) > 0.8)
         True
     """
     scores, labels = np.asarray(scores), np.asarray(labels)

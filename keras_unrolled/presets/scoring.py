@@ -48,7 +48,7 @@ def evaluate(
         >>> import keras_unrolled as ku
         >>> result = ku.evaluate("resnet_nobn_cifar10", limit=100)
         >>> result["dataset"], result["n"], result["accuracy"] > 0.8
-        ('sample', 100, True)
+        ('cifar10', 100, True)
     """
     model = preset if hasattr(preset, "backbone") else from_preset(preset)
     name = model.name if model is preset else preset

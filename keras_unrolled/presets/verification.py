@@ -35,7 +35,7 @@ def verify(preset: str | Path, **hub_options: Any) -> dict[str, Any]:
     Example:
         >>> from keras_unrolled.presets.verification import verify
         >>> verify("resnet_nobn_cifar10")["files"]
-        0
+        8
     """
     # Only a name stands for a checkpoint of another library that is to be converted.
     find = regated.find_folder if str(preset) in all_presets() else resolve
