@@ -55,6 +55,10 @@ def from_keras_applications(
         InputError: for another network (the V2 nets stride in the last block of a stage,
             which this package's do not), a net without its top, a file that cannot be
             read, or weights that are not finite.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> ku.convert.from_keras_applications("ResNet50", weights=None)  # doctest: +SKIP
     """
     theirs = source if isinstance(source, keras.Model) else _open(source, weights)
     _check_class(theirs)

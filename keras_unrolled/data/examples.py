@@ -25,6 +25,13 @@ class Examples:
         names: tuple of the classes' names.
         split: what part of which data this is, for a report.
         notes: what a user should know of how the data were read, such as files left out.
+
+    Example:
+        >>> import numpy as np
+        >>> import keras_unrolled as ku
+        >>> images = np.zeros((2, 8, 8, 3), "uint8")
+        >>> len(ku.data.Examples(images, [0, 1], ("no", "yes"), "all"))
+        2
     """
 
     images: Any

@@ -15,6 +15,15 @@ class ImageFiles:
         root: optional path of the folder that all of them are in; it is no part of their keys.
 
     A slice gives a list of uint8 arrays `(height, width, 3)`, each of its own size.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> import keras_unrolled as ku
+        >>> with tempfile.NamedTemporaryFile(suffix=".png") as file:
+        ...     Image.new("RGB", (40, 30)).save(file.name)
+        ...     ku.data.ImageFiles([file.name])[:1][0].shape
+        (30, 40, 3)
     """
 
     def __init__(self, paths: Iterable[str | Path], root: str | Path | None = None) -> None:

@@ -40,6 +40,11 @@ def load(
         InputError: as `load_folder`, `load_csv` and `load_tfds`, for a data directory of a folder
             or CSV file, for a file of another kind, and for a divided folder that has none of the
             splits.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> ku.data.load("pictures/")  # doctest: +SKIP
+        >>> ku.data.load("cifar10:train[:5%]", data_dir="tfds/")  # doctest: +SKIP
     """
     path = checks.readable("the data", source)
     is_name = re.fullmatch(TFDS_NAME, str(source)) is not None
@@ -108,6 +113,12 @@ def load_parts(
 
     Raises:
         InputError: as `load`, `check_images` and `split_indices`, and for data with a single class.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> parts = ku.data.load_parts(ku.data.load_sample(), held_out=0.2, seed=0)
+        >>> len(parts.train), len(parts.held), parts.divided
+        (800, 200, False)
     """
 
     def read(place):

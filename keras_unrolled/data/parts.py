@@ -30,6 +30,19 @@ def find_parts(folder: str | Path) -> tuple[dict[str, Path], list[str]]:
 
     Raises:
         InputError: if there are two folders for one part, and for what is no path.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> import keras_unrolled as ku
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("train/daisy", "train/tulip", "val/daisy"):
+        ...         (Path(folder) / name).mkdir(parents=True)
+        ...         Image.new("RGB", (8, 8)).save(Path(folder) / name / "1.png")
+        ...     parts, notes = ku.data.find_parts(folder)
+        >>> sorted(parts)
+        ['train', 'validation']
     """
     folder = checks.readable("the data", folder)
     parts: dict[str, Path] = {}

@@ -41,6 +41,19 @@ def load_csv(path: str | Path) -> Examples:
         InputError: if it cannot be read, a column or a file is missing, a quoted cell does not end on
             its line, or there are fewer than two classes; or if a file has two labels. One that is
             named again is left out.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> import keras_unrolled as ku
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("a.png", "b.png"):
+        ...         Image.new("RGB", (8, 8)).save(Path(folder) / name)
+        ...     table = Path(folder) / "labels.csv"
+        ...     _ = table.write_text("file,label\\na.png,daisy\\nb.png,tulip\\n")
+        ...     ku.data.load_csv(table).names
+        ('daisy', 'tulip')
     """
     path = checks.readable("the table", path)
     columns, rows = _read_table(path)

@@ -27,6 +27,10 @@ def load_cifar10(data_dir: str | Path | None, split: str) -> Examples:
 
     Raises:
         InputError: if the data set has not been prepared there, or as `parse_split`.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> ku.data.load_cifar10("tfds/", "test")  # doctest: +SKIP
     """
     place = checks.named("data_dir", data_dir) or os.environ.get(
         "TFDS_DATA_DIR", "~/tensorflow_datasets"
@@ -178,6 +182,10 @@ def load_tfds(
     Raises:
         InputError: if there is no such data set or split, it has not been prepared, or it
             has no images with labels; and as `parse_split`.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> ku.data.load_tfds("beans", "tfds/", ["validation", "test"])  # doctest: +SKIP
     """
     import tensorflow_datasets as tfds
 

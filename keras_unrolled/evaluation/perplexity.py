@@ -68,6 +68,14 @@ def text_losses(
 
     Raises:
         InputError: for a text without words, and for what is not divided into words.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> words = "a cat saw a dog <eos>".split()
+        >>> tokenizer = ku.models.CharacterTokenizer.learn(words)
+        >>> model = ku.models.character_lm(tokenizer=tokenizer)  # not trained
+        >>> ku.evaluation.text_losses(model, words).shape
+        (6,)
     """
     checks.whole("batch_size", batch_size, least=1, most=10**6)
     tokenizer, backbone = model.preprocessor.tokenizer, model.backbone
@@ -115,6 +123,13 @@ def word_losses(logits: Any, targets: Any, careful: bool = False) -> Any:
     Faster than TensorFlow's, which also computes its gradient. Unless `careful` the largest logit is
     not subtracted first, which halves the time: a loss is not finite if a logit is above 88, or all
     are below -87.
+
+    Example:
+        >>> import keras
+        >>> import keras_unrolled as ku
+        >>> losses = ku.evaluation.word_losses(keras.ops.zeros((1, 4)), keras.ops.array([2]))
+        >>> round(float(losses[0]), 4)  # log(4)
+        1.3863
     """
     right = keras.ops.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
     if careful:

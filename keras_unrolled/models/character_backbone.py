@@ -47,6 +47,12 @@ class CharacterBackbone(Named, keras_hub.models.Backbone):
 
     Raises:
         InputError: for a value outside the ones listed.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> model = ku.models.character_lm("small", gating="c_only", vocabulary_size=100)
+        >>> model.backbone.gating
+        'c_only'
     """
 
     def __init__(

@@ -80,6 +80,16 @@ def analyze(
 
     Raises:
         InputError: for what cannot be loaded or measured, and for a folder that is something else.
+
+    Example:
+        >>> import tempfile
+        >>> import keras_unrolled as ku
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     result = ku.analyze(
+        ...         "highway_bn_cifar10", f"{folder}/report", only="gate_stats", limit=20, recalibrate=0
+        ...     )
+        >>> result["measured"], result["n"]
+        (['gate_stats'], 20)
     """
     began = time.perf_counter()
     options: dict[str, Any] = {"limit": limit, "recalibrate": recalibrate, "probes": probes}

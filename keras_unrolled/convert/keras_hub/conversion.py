@@ -35,6 +35,10 @@ def from_keras_hub(
     Raises:
         InputError: for another network, a backbone without a head, and for files that are missing,
             damaged or of another network.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> ku.convert.from_keras_hub("resnet_50_imagenet/")  # doctest: +SKIP
     """
     if isinstance(source, keras.Model):
         if not isinstance(source, keras_hub.models.ResNetImageClassifier):

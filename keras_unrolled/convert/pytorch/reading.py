@@ -63,6 +63,10 @@ def from_torch(
             damaged file, weights that are missing, unknown, not finite or no real numbers,
             and variances below 0; for a padding of a network that has none; and for an entry of
             `preprocessing` that is unknown or impossible.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> ku.convert.from_torch("resnet20.th", padding="both")  # doctest: +SKIP
     """
     if isinstance(state_dict, str | Path):
         where = str(state_dict)

@@ -29,6 +29,10 @@ def from_timm(folder: str | Path, *, load_weights: bool = True, dtype: Any = Non
     Raises:
         InputError: for a network of another kind, by its name and with the reason, and for
             weights that are not all of this network's, or not finite.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> ku.convert.from_timm("resnet50.a1_in1k/")  # doctest: +SKIP
     """
     config = read_config(folder)
     if load_weights:

@@ -30,6 +30,16 @@ def to_timm(model: Any, folder: str | Path) -> str:
     Raises:
         InputError: for a network that timm has not, a Highway net among them, and for a
             folder that exists.
+
+    Example:
+        >>> import tempfile
+        >>> import keras_unrolled as ku
+        >>> model = ku.models.resnet(18, num_classes=3)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     name = ku.convert.to_timm(model, f"{folder}/net")
+        ...     again = ku.convert.from_timm(f"{folder}/net")
+        >>> name, again.count_params() == model.count_params()
+        ('resnet18', True)
     """
     from safetensors.numpy import save_file
 
