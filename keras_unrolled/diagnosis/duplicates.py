@@ -99,4 +99,6 @@ def find_unusual_sizes(sizes: np.ndarray) -> list[dict[str, Any]]:
             why.append(f"{shapes[i] / shape:.3g} times its width to height")
         row = {"number": i, "height": int(sizes[i, 0]), "width": int(sizes[i, 1])}
         rows.append({**row, "why": " and ".join(why)})
-    return sorted(rows, key=lambda row: -max(abs(by_area[row["number"]]), abs(by_shape[row["number"]])))
+    return sorted(
+        rows, key=lambda row: -max(abs(by_area[row["number"]]), abs(by_shape[row["number"]]))
+    )

@@ -24,7 +24,7 @@ class Seen:
     """What a pass has found; every array has a row for each of n pictures.
 
     Args:
-        scores: float64 `(n, classes)`, logits or logarithms of probabilities.
+        scores: float32 `(n, classes)`, logits or logarithms of probabilities.
         mirrored: the same of the mirror images, or None.
         features: float32 `(n, channels)`, the pooled output of the backbone.
         hashes: uint64 `(n,)`, of `hash_picture`.
@@ -117,5 +117,5 @@ def _prepare(model, images):
 
 
 def _as_logits(scores, kind):
-    scores = np.asarray(scores, "float64")
+    scores = np.asarray(scores, "float32")
     return scores if kind == "logits" else np.log(np.maximum(scores, LEAST))

@@ -14,7 +14,7 @@ def name_pictures(images: Any) -> list[str]:
     """What to call each picture: its file within the data, or its number in the data, from 0."""
     if isinstance(images, np.ndarray):
         return [str(i) for i in range(len(images))]
-    return [str(key) for key in images.keys()]
+    return list(images.keys())
 
 
 def read_pictures(images: Any, numbers: Sequence[int]) -> list[np.ndarray]:
