@@ -45,11 +45,11 @@ def _compare_parts(name, trained, scored):
     words = set(re.split(r"[^a-z]+", scored.lower()))
     if words & set(re.split(r"[^a-z]+", trained.lower())) - {""}:
         return IN, (
-            f"The scores are in-sample: the preset was trained on {trained} of {name}, and these images "
-            f"are {scored}. Unless they were held out, the scores are too good, and wrong labels that the "
+            f"The scores are in-sample: the preset was trained on `{trained}` of {name}, and these images "
+            f"are of `{scored}`. Unless they were held out, the scores are too good, and wrong labels that the "
             "network has learned by heart are not found."
         )
     return OUT, (
-        f"The scores are out of sample: the preset was trained on {trained} of {name}, and these images "
-        f"are {scored}."
+        f"The scores are out of sample: the preset was trained on `{trained}` of {name}, and these images "
+        f"are of `{scored}`."
     )

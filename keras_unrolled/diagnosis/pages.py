@@ -104,7 +104,8 @@ def _report_calibration(page, found, result, drawn):
         "Of the answers that a calibrated network gives with a probability of 80 %, 80 % are right. The "
         f"expected calibration error puts the images into {BINS} bins of equal width by their largest "
         "probability, and is the mean distance of a bin's accuracy from its mean confidence, weighted by "
-        "the images in it (Guo et al. 2017). The negative log-likelihood is the mean of -log p of the label. "
+        "the images in it (Guo et al. 2017). The negative log-likelihood is the mean of the negative logarithm of "
+        "the label's probability. "
         "The Brier score is the mean of the squared distances of the probabilities from 1 for the label and "
         "0 for the others, summed over the classes: from 0 to 2. All are better the smaller they are."
     )
@@ -137,16 +138,16 @@ def _report_mirror(page, found):
 def _report_worst(page, found):
     page.section("Worst pictures", "worst")
     page.paragraph(
-        f"The {min(WORST, len(found.worst))} pictures with the highest loss, -log p of the label. Among them are "
-        "hard pictures, wrong labels, and what the network has not learned."
+        f"The {min(WORST, len(found.worst))} pictures with the highest loss, the negative logarithm of the label's "
+        "probability. Among them are hard pictures, wrong labels, and what the network has not learned."
     )
     rows = found.tables["images"].rows
     pictures = _encode(found, found.worst)
     items = []
     for i in found.worst:
         row = rows[i]
-        verdict = f"answer {row['answer']} {_percent(row['probability'])}"
-        own = f"label {row['label']} {_percent(row['label_probability'])}"
+        verdict = f"answer {row['answer']} {_percent(row['probability'], 1)}"
+        own = f"label {row['label']} {_percent(row['label_probability'], 1)}"
         items.append(
             ([pictures[i]], [own, verdict, f"loss {row['loss']:.2f}", f"`{row['image']}`"])
         )
@@ -156,25 +157,25 @@ def _report_worst(page, found):
 
 def _report_maps(page, found, drawn):
     page.section("Where the network looks", "maps")
-    has_gate = any(each.gate is not None for each in found.maps)
+    gates = [each.gate for each in found.maps if each.gate is not None]
+    about = "The network's transform gate is fixed, and there is no map of it."
+    if gates:
+        about = (
+            "The third panel is the last block's transform gate T, averaged over the channels: the brighter, "
+            "the more of the block's own estimate is taken, from "
+            f"{min(gate.min() for gate in gates):.2f} to {max(gate.max() for gate in gates):.2f}."
+        )
     page.paragraph(
         f"The first {min(MAPPED, len(found.maps))} of the worst pictures, as they are resized and cropped for the "
         "network. Next to each is the gradient-weighted class activation map of its answer (Grad-CAM, "
         "Selvaraju et al. 2017) on the last stage's output: red places speak for the answer, and each map is "
         "scaled to its own largest value. The map has few places and is blurred by enlarging; it shows what "
-        "the last stage reads out, not a cause of the error."
-        + (
-            " The third panel is the last block's transform gate T, averaged over the channels: the brighter, "
-            "the more of the block's own estimate is taken and the less of the former one. "
-            "All of these have one scale, from the smallest to the largest value."
-            if has_gate
-            else " The network's transform gate is fixed, and there is no map of it."
-        )
+        f"the last stage reads out, not a cause of the error. {about}"
     )
     page.figure(
         drawn["maps"],
         "Pictures, maps of the answer"
-        + (", and transform gates of the last block." if has_gate else "."),
+        + (", and transform gates of the last block." * bool(gates) or "."),
     )
 
 
@@ -196,8 +197,8 @@ def _report_suspects(page, found):
         (
             [pictures[row["number"]]],
             [
-                f"label {names[row['label']]} {_percent(row['label_probability'])}",
-                f"suggested {names[row['suggested']]} {_percent(row['suggested_probability'])}",
+                f"label {names[row['label']]} {_percent(row['label_probability'], 1)}",
+                f"suggested {names[row['suggested']]} {_percent(row['suggested_probability'], 1)}",
                 f"`{found.pictures[row['number']]}`",
             ],
         )
@@ -256,5 +257,5 @@ def _encode(found, numbers):
     return {i: to_png(picture) for i, picture in zip(numbers, pictures)}
 
 
-def _percent(share):
-    return None if share is None else f"{100 * share:.2f} %"
+def _percent(share, digits=2):
+    return None if share is None else f"{100 * share:.{digits}f}\u00a0%"
