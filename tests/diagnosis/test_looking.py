@@ -32,6 +32,7 @@ def test_features_are_the_mean_over_places_of_the_backbones_output(model, seen):
     assert seen.features == pytest.approx(states.mean((1, 2)), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_digests_are_the_same_for_the_same_pixels_only(model):
     images = make_examples(6).images
     images[4] = images[1]
@@ -56,6 +57,7 @@ def test_files_of_several_sizes_are_read_and_measured(model, tmp_path, rng):
     assert look(model, images[0][None]).digests[0] == seen.digests[0]
 
 
+@pytest.mark.slow
 def test_probabilities_become_their_logarithms(model):
     backbone = model.backbone
     other = models.ImageClassifier(

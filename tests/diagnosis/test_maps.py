@@ -33,6 +33,7 @@ def test_map_is_the_class_activation_map_where_the_head_is_a_mean_and_a_dense_la
     assert any(each.by_class.max() > 0 for each in found)
 
 
+@pytest.mark.slow
 def test_gate_that_is_fixed_has_no_map():
     (found,) = make_maps(make_model("residual"), list(make_examples(1).images), [0])
     assert found.gate is None
@@ -57,6 +58,7 @@ def test_map_of_probabilities_is_that_of_their_logarithm():
     assert found.by_class == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_picture_is_the_part_that_the_network_sees(rng):
     model = make_model("coupled")
     image = rng.integers(0, 256, (12, 20, 3)).astype("uint8")
