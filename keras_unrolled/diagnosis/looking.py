@@ -80,8 +80,9 @@ def look(model: Any, images: Any, *, mirror: bool = True, progress: str | None =
         if mirror:
             scores, _ = network.predict_on_batch(np.ascontiguousarray(x[:, :, ::-1]))
             found["mirrored"].append(_as_logits(scores, kind))
-    arrays = {name: np.concatenate(parts) for name, parts in found.items() if parts}
-    return Seen(**{"mirrored": None, **arrays})
+    mirrored = found.pop("mirrored")
+    arrays = {name: np.concatenate(parts) for name, parts in found.items()}
+    return Seen(mirrored=np.concatenate(mirrored) if mirror else None, **arrays)
 
 
 def _read(model, images, start, found):

@@ -21,8 +21,8 @@ def find_in_sample(model: Any, dataset: Any, split: str) -> tuple[str, str]:
         "yes", "no" or "unknown", and a sentence.
     """
     provenance = getattr(model, "provenance", None)
-    record = getattr(provenance, "record", None)
-    if record is not None and hash_weights(model) == provenance.digest:
+    record = provenance.record if provenance is not None else None
+    if provenance is not None and record is not None and hash_weights(model) == provenance.digest:
         training = record.training
         trained_on = training.get("dataset") or (None if "data" in training else record.dataset)
         name, _, part = str(dataset).partition(":")

@@ -26,6 +26,7 @@ def preset(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_report_is_written_and_its_figures_printed(capsys, preset, tmp_path):
     out = tmp_path / "report"
     arguments = ["evaluate", preset, "--limit", 60, "--report", out]

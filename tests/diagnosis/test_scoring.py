@@ -202,7 +202,7 @@ def test_language_model_has_no_report(tmp_path):
     tokenizer = models.CharacterTokenizer.learn(TEXT.replace("\n", " <eos> ").split())
     model = models.character_lm(tokenizer=tokenizer, **TINY)
     with pytest.raises(InputError, match="Received a language model"):
-        ku.evaluate(model, tmp_path, report=tmp_path / "out")
+        ku.evaluate(model, tmp_path / "text", report=tmp_path / "out")
 
 
 @pytest.mark.slow
