@@ -111,9 +111,9 @@ def _report_calibration(page, found, result, drawn):
     )
     page.paragraph(
         f"Dividing the scores by the temperature {calibration['temperature']:.4g} changes no answer. It has the "
-        f"least negative log-likelihood on {checks.count(calibration['n'], 'image')} that are not scored here: "
-        f"{calibration['chosen_on']}. The rows below the first compare before and after on images that did "
-        "not choose it."
+        f"least negative log-likelihood on {checks.count(calibration['n'], 'image')}: "
+        f"{calibration['chosen_on']}. What it does is shown on images that did not choose it, in the rows of "
+        "the table below the first, and in the figure."
     )
     table = found.tables["calibration"]
     page.table(table.rows, table.columns, "Scores of probabilities, as in `calibration.csv`.")

@@ -12,8 +12,10 @@ def test_classes_have_accuracy_interval_and_most_frequent_mistake():
     first, second, third = tables.tabulate_classes(LABELS, ANSWERS, NAMES)
     assert (first["n"], first["accuracy"], first["answered"]) == (4, 0.5, 3)
     assert first["precision"] == pytest.approx(2 / 3)
-    # Wilson's interval of 2 of 4, from statsmodels' proportion_confint(2, 4, method="wilson").
-    assert (first["low"], first["high"]) == pytest.approx((0.150036, 0.849964), abs=1e-5)
+    # Wilson's bounds are where the share is 1.96 standard errors of the bound away.
+    z = 1.959964**2 / 4
+    bounds = sorted(np.roots([1 + z, -2 * 0.5 - z, 0.5**2]))
+    assert (first["low"], first["high"]) == pytest.approx(bounds)
     assert (first["mistaken_for"], first["mistaken"]) == ("b", 1)
     assert (second["accuracy"], second["mistaken_for"]) == (0.5, "a")
     assert (third["n"], third["accuracy"], third["low"], third["mistaken_for"]) == (
