@@ -4,7 +4,16 @@ import pytest
 
 from keras_unrolled import models
 from keras_unrolled.diagnosis import make_maps
+from tests.conftest import first_fast
 from tests.reporting.nets import make_examples, make_model
+
+
+def with_head(model, **options):
+    """The classifier with another head of the same weights."""
+    other = models.ImageClassifier(model.backbone, 4, preprocessor=model.preprocessor, **options)
+    for old, new in zip(model.output_dense.weights, other.output_dense.weights):
+        new.assign(old)
+    return other
 
 
 def read_last_block(model, image):
@@ -17,9 +26,10 @@ def read_last_block(model, image):
     return [keras.ops.convert_to_numpy(parts[k])[0] for k in ("output", "transform_gate")]
 
 
-def test_map_is_the_class_activation_map_where_the_head_is_a_mean_and_a_dense_layer():
-    """There the gradient is the dense layer's weight over the number of places (Zhou et al. 2016)."""
-    model = make_model("coupled")
+@pytest.mark.parametrize("pooling", first_fast("max", "avg"))
+def test_map_is_the_class_activation_map_where_the_head_is_a_pool_and_a_dense_layer(pooling):
+    """The gradient's mean is the dense layer's weight over the places there (Zhou et al. 2016)."""
+    model = with_head(make_model("coupled"), pooling=pooling)
     images, classes = make_examples(3).images, [2, 0, 3]
     weights = keras.ops.convert_to_numpy(model.output_dense.kernel)
     found = make_maps(model, list(images), classes)
@@ -43,11 +53,7 @@ def test_gate_that_is_fixed_has_no_map():
 @pytest.mark.slow
 def test_map_of_probabilities_is_that_of_their_logarithm():
     model = make_model("full")
-    other = models.ImageClassifier(
-        model.backbone, 4, activation="softmax", preprocessor=model.preprocessor
-    )
-    for old, new in zip(model.output_dense.weights, other.output_dense.weights):
-        new.assign(old)
+    other = with_head(model, activation="softmax")
     image = make_examples(1).images[0]
     (found,) = make_maps(other, [image], [1])
     state, _ = read_last_block(model, image)

@@ -35,11 +35,13 @@ def test_confusion_has_the_pairs_that_occur():
 
 
 def test_mirror_averages_probabilities_not_scores():
-    p = np.array([[0.6, 0.4], [0.45, 0.55], [0.9, 0.1]])
-    q = np.array([[0.1, 0.9], [0.4, 0.6], [0.8, 0.2]])
+    p = np.array([[0.65, 0.3, 0.05], [0.4, 0.5, 0.1], [0.8, 0.1, 0.1]])
+    q = np.array([[0.1, 0.3, 0.6], [0.7, 0.2, 0.1], [0.9, 0.05, 0.05]])
+    # Of the first the mean is largest in class 0, the product in class 1.
     found = tables.tabulate_mirror(np.array([0, 1, 0]), np.log(p), np.log(q)).rows[0]
     right = (p + q).argmax(-1) == [0, 1, 0]
-    assert (found["accuracy"], found["averaged"]) == (1, pytest.approx(right.mean()))
+    assert right.tolist() == [True, False, True]
+    assert (found["accuracy"], found["averaged"]) == (1, pytest.approx(2 / 3))
     assert (found["only_plain"], found["only_averaged"]) == (1, 0)
     assert found["difference"] == pytest.approx(-1 / 3)
 
