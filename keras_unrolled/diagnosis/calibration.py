@@ -8,6 +8,7 @@ import numpy as np
 from keras_unrolled import checks
 from keras_unrolled.data.examples import Examples
 from keras_unrolled.diagnosis.looking import Seen, look
+from keras_unrolled.diagnosis.origin import IN, find_in_sample
 from keras_unrolled.evaluation.calibration import (
     COLDEST,
     fit_temperature,
@@ -67,16 +68,19 @@ def calibrate_on_others(model: Any, seen: Seen, other: Examples, name: str) -> C
             f"{other.split}, is scored, too. Pass others, such as a held-out part of the training data, "
             "or leave it out for a random half."
         )
-    what = name if name == other.split else f"{name}, {other.split}"
-    found_one = _calibrate(
-        found.scores[fresh], other.labels[fresh], what, np.arange(len(seen.scores))
-    )
+    what = name if name.endswith(other.split) else f"{name}, {other.split}"
+    result = _calibrate(found.scores[fresh], other.labels[fresh], what, np.arange(len(seen.scores)))
+    if find_in_sample(model, name, other.split)[0] == IN:
+        result.notes.append(
+            f"the network was trained on {what}, unless it was held out: it is surer there than elsewhere, "
+            "and the temperature is too low"
+        )
     shared = int((~fresh).sum())
     if shared:
-        found_one.notes.append(
+        result.notes.append(
             f"left out {checks.count(shared, 'image')} of {name} that are scored, too"
         )
-    return found_one
+    return result
 
 
 def _calibrate(scores, labels, what, shown):

@@ -61,7 +61,8 @@ def test_text_names_every_figure(capsys, preset, tmp_path, tfds_dir):
         "may be wrong",
     ):
         assert words in text
-    assert "cifar10:train[:1%]" in text
+    assert "chosen on cifar10:train[:1%]\n" in text
+    assert "the network was trained on cifar10:train[:1%], unless it was held out" in text
     assert f"{tmp_path / 'report' / 'report.html'}" in text
 
 
