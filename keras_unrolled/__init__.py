@@ -11,6 +11,7 @@ from keras_unrolled import environment, registration
 if TYPE_CHECKING:
     from keras_unrolled import analysis, convert, data, evaluation, layers, models, presets
     from keras_unrolled.checks import InputError
+    from keras_unrolled.diagnosis.scoring import evaluate
     from keras_unrolled.exporting.run import export
     from keras_unrolled.finetuning.run import finetune
     from keras_unrolled.presets.catalog import list_presets
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from keras_unrolled.presets.record import Record
     from keras_unrolled.presets.resolve import load_record
     from keras_unrolled.presets.saving import save_preset
-    from keras_unrolled.presets.scoring import evaluate
     from keras_unrolled.reporting.analysis import analyze
 
 __all__ = [
@@ -47,7 +47,7 @@ _PLACES = {
     "InputError": "keras_unrolled.checks",
     "Record": "keras_unrolled.presets.record",
     "analyze": "keras_unrolled.reporting.analysis",
-    "evaluate": "keras_unrolled.presets.scoring",
+    "evaluate": "keras_unrolled.diagnosis.scoring",
     "export": "keras_unrolled.exporting.run",
     "finetune": "keras_unrolled.finetuning.run",
     "from_preset": "keras_unrolled.presets.loading",

@@ -23,6 +23,7 @@ ORDER = [
     "engine",
     "finetuning",
     "reporting",
+    "diagnosis",
     "demo",
     "cli",
 ]

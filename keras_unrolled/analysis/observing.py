@@ -138,7 +138,7 @@ def _find_gradients(stack, runner, trace, place):
             scores = [runner(stack.head, s + shift) for s, shift in zip(states, shifts)]
             return sum(_cross_entropy(stack, s, labels) for s in scores)
 
-        found = _gradient(read_out, [ops.zeros_like(s) for s in states])
+        found = find_gradient(read_out, [ops.zeros_like(s) for s in states])
         return {block.name: gradient for block, gradient in zip(last, found)}
 
     def loss(shifts):
@@ -148,7 +148,7 @@ def _find_gradients(stack, runner, trace, place):
         return _cross_entropy(stack, runner(stack.head, x), labels)
 
     states = [trace.first, *trace.outputs.values()]
-    found = _gradient(loss, [ops.zeros_like(s) for s in states])
+    found = find_gradient(loss, [ops.zeros_like(s) for s in states])
     found = found[:-1] if place == "input" else found[1:]
     return {block.name: gradient for block, gradient in zip(stack.blocks, found)}
 
@@ -162,8 +162,16 @@ def _cross_entropy(stack, scores, labels):
     )
 
 
-def _gradient(loss, arguments):
-    """The gradients of a function of a list of tensors."""
+def find_gradient(loss, arguments):
+    """The gradients of a function of a list of tensors, on any backend.
+
+    Args:
+        loss: function from the list to a scalar tensor.
+        arguments: list of float tensors.
+
+    Returns:
+        A list or tuple of tensors of the arguments' shapes.
+    """
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf

@@ -24,12 +24,13 @@ def add(commands):
         examples=[
             "evaluate highway_bn_cifar10",
             "evaluate highway_bn_cifar10 --dataset cifar10 --data-dir DIR --json",
-            "evaluate flowers/ --dataset pictures/",
+            "evaluate flowers/ --dataset pictures/ --report report/",
             "evaluate highway_small_ptb --data-dir ptb/",
         ],
     )
     command.add_argument("preset", help=PRESET)
     add_data(command)
+    _add_report(command)
 
     command = add_command(
         commands,
@@ -42,9 +43,43 @@ def add(commands):
     add_data(command)
 
 
+def _add_report(command):
+    """Adds the options of a report."""
+    add = command.add_argument
+    add(
+        *("--report",),
+        metavar="FOLDER",
+        help="Also write a report on a classifier: calibration, worst pictures, labels that may be wrong, "
+        "near-duplicates.",
+    )
+    add(
+        *("--calibrate-on",),
+        metavar="NAME|FOLDER|CSV",
+        help="Images that choose the temperature of the report, such as cifar10:train[45000:] (default: a "
+        "random half of those that are scored).",
+    )
+    add(
+        *("--seed",),
+        type=int,
+        metavar="N",
+        help="Seed of that random half (default: 0).",
+    )
+    add("--overwrite", action="store_true", help="Replace a report at FOLDER.")
+
+
+def _check_report(options):
+    """Rejects options of a report without one."""
+    if options.report is None:
+        names = ["calibrate_on", "seed", "overwrite"]
+        reject_options(options, names, "scores without a report (--report FOLDER)")
+    if options.seed is not None:
+        checks.whole("--seed", options.seed, least=0, most=2**32 - 1)
+
+
 def run_evaluate(options):
+    _check_report(options)
     _check_data(options, [options.preset])
-    from keras_unrolled.presets.scoring import evaluate
+    from keras_unrolled.diagnosis.scoring import evaluate
 
     model = _load(options, options.preset)
     result = evaluate(
@@ -55,6 +90,10 @@ def run_evaluate(options):
         limit=options.limit,
         batch_size=or_default(options.batch_size, 1),
         skip_broken=options.skip_broken,
+        report=options.report,
+        calibrate_on=options.calibrate_on,
+        seed=or_default(options.seed, 0),
+        overwrite=options.overwrite,
     )
     result["preset"] = str(options.preset)
     return result, _describe(result)
@@ -70,7 +109,29 @@ def _describe(result):
     text += f"{checks.count(result['n'], 'image')}, {_name_data(result)}"
     if "top_5_accuracy" in result:
         text += "; {top_5_accuracy:.2%} among the first five".format(**result)
+    if "report" in result:
+        text += _describe_report(result)
     return _add_notes(text, result)
+
+
+def _describe_report(result):
+    """The other figures of a report, a line each."""
+    calibration, mirror = result["calibration"], result["mirror"]
+    before, after = (calibration[k]["calibration_error"] for k in ("before", "after"))
+    return "\n".join(
+        [
+            " (95 %: {low:.2%} to {high:.2%})".format(**result),
+            f"averaged over mirror images: {mirror['averaged']:.2%}",
+            "negative log-likelihood {negative_log_likelihood:.4f}, Brier score {brier:.4f}, calibration "
+            "error {calibration_error:.2%}".format(**result),
+            f"temperature {calibration['temperature']:.3f}: calibration error {before:.2%} to {after:.2%}, "
+            f"chosen on {calibration['chosen_on']}",
+            f"{checks.count(result['suspects'], 'label')} may be wrong, "
+            f"{checks.count(result['duplicates'], 'pair')} of near-duplicates, "
+            f"{checks.count(result['unusual_sizes'], 'picture')} of unusual size",
+            "written in {seconds:.0f} seconds: {report}".format(**result),
+        ]
+    )
 
 
 def _add_notes(text, result):
@@ -99,12 +160,15 @@ def _check_data(options, presets):
 
 def _check_task(options, is_text):
     if not is_text:
-        if options.dataset in (None, "sample"):
+        calibrates = getattr(options, "calibrate_on", None) is not None
+        if options.dataset in (None, "sample") and not calibrates:
             reject_options(
                 options, ["data_dir"], "the bundled sample (--dataset cifar10 reads TFDS)"
             )
         return reject_options(options, ["split", "batch_size"], "a classifier of images")
-    reject_options(options, ["dataset", "skip_broken"], "a language model")
+    names = ["dataset", "skip_broken", "report", "calibrate_on"]
+    names = [name for name in names if hasattr(options, name)]  # compare has no report
+    reject_options(options, names, "a language model")
     if options.data_dir is None:
         raise checks.InputError(
             "Expected --data-dir, the folder of the text, for a language model. Received none. "

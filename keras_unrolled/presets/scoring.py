@@ -52,7 +52,7 @@ def evaluate(
     """
     model = preset if hasattr(preset, "backbone") else from_preset(preset)
     name = model.name if model is preset else preset
-    title = _title(model) if model is preset else str(preset)
+    title = name_model(model) if model is preset else str(preset)
     if limit is not None:
         checks.whole("limit", limit, least=1, most=10**9)
     if isinstance(model, models.CharacterLM):
@@ -78,7 +78,7 @@ def evaluate(
     return result
 
 
-def _title(model):
+def name_model(model):
     """What to call a model on a progress bar: the preset that it was loaded from, if any."""
     provenance = getattr(model, "provenance", None)
     return provenance.source.get("name", model.name) if provenance is not None else model.name

@@ -47,12 +47,19 @@ thead th { white-space: nowrap; }
   margin: .75rem 0; }
 .note h3 { margin-top: .25rem; }
 .note ul { margin: .25rem 0; padding-left: 1.2rem; }
+.gallery { list-style: none; padding: 0; margin: .75rem 0; display: grid; gap: .75rem;
+  grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); }
+.gallery li { font-size: .8rem; line-height: 1.35; overflow-wrap: anywhere; }
+.gallery div { display: flex; gap: .25rem; }
+.gallery img { flex: 1; min-width: 0; height: 8.5rem; object-fit: contain; background: var(--panel); }
+.gallery .pixels { image-rendering: pixelated; }
+.gallery.pairs { grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); }
 code { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size: .9em;
   overflow-wrap: anywhere; }
 @media print { :root { --text: #000; --soft: #333; --back: #fff; --panel: #fff; --line: #999;
     --link: #000; }
   .page { max-width: none; padding: 0; } nav, .skip { display: none; }
-  h2, h3 { break-after: avoid; } figure, .note, tr { break-inside: avoid; }
+  h2, h3 { break-after: avoid; } figure, .note, tr, .gallery li { break-inside: avoid; }
   .scroll { overflow: visible; } body { font-size: 10.5pt; } }
 """
 # Nothing but what the page holds is ever loaded.
@@ -115,16 +122,10 @@ class Page:
             InputError: for anything else.
         """
         self._figures += 1
-        if isinstance(image, bytes) and image.startswith(b"\x89PNG"):
-            source = f"data:image/png;base64,{base64.b64encode(image).decode()}"
-            body = f'<img src="{source}" alt="{html.escape(caption)}" />'
-        elif isinstance(image, str) and "<svg" in image:
+        if isinstance(image, str) and "<svg" in image:
             body = _inline(image, f"figure{self._figures}", caption)
         else:
-            raise checks.InputError(
-                "Expected an SVG as text or a PNG as bytes. Received a "
-                f"{type(image).__name__} of another kind. Draw the figure again."
-            )
+            body = f'<img src="{_encode(image)}" alt="{html.escape(caption)}" />'
         self._parts.append(
             f"<figure>{body}<figcaption>Figure {self._figures}. {_mark(caption)}</figcaption></figure>"
         )
@@ -162,6 +163,31 @@ class Page:
             f"<tbody>{body}</tbody></table></div>"
         )
 
+    def gallery(self, items: Sequence[tuple[Sequence[bytes], Sequence[str]]], small: bool) -> None:
+        """Pictures in rows, each with a few lines below it; nothing for no items.
+
+        Args:
+            items: list of pairs: one or more PNGs as bytes that belong together, and lines of text, which
+                are marked as in `paragraph`; the first describes the pictures to those who do not see
+                them.
+            small: bool, whether the pictures have few pixels, which are then shown as they are.
+
+        Raises:
+            InputError: for what is no PNG.
+        """
+        if not items:
+            return
+        rows, kind = [], ' class="pixels"' if small else ""
+        for images, lines in items:
+            label = html.escape(lines[0].replace("`", ""))
+            pictures = "".join(
+                f'<img{kind} src="{_encode(image)}" alt="{label}" />' for image in images
+            )
+            texts = "<br />".join(_mark(line) for line in lines)
+            rows.append(f"<li><div>{pictures}</div>{texts}</li>")
+        pairs = " pairs" if max(len(images) for images, _ in items) > 1 else ""
+        self._parts.append(f'<ul class="gallery{pairs}">{"".join(rows)}</ul>')
+
     def facts(self, pairs: Mapping[str, Any], caption: str) -> None:
         """A table of names and values."""
         rows = [{"what": name, "value": str(value)} for name, value in pairs.items()]
@@ -193,6 +219,16 @@ class Page:
             InputError: if it cannot be written.
         """
         write_text(path, self.to_html())
+
+
+def _encode(image):
+    """A PNG as an address that holds it."""
+    if not isinstance(image, bytes) or not image.startswith(b"\x89PNG"):
+        raise checks.InputError(
+            "Expected an SVG as text or a PNG as bytes. Received a "
+            f"{type(image).__name__} of another kind. Draw the figure again."
+        )
+    return f"data:image/png;base64,{base64.b64encode(image).decode()}"
 
 
 def _mark(text):

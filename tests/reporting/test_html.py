@@ -110,3 +110,17 @@ def test_page_refers_to_nothing_outside_of_it(page, tmp_path):
     assert all(source.startswith(("#", "data:")) for source in sources)
     assert "@import" not in text
     assert "default-src 'none'" in text
+
+
+def test_gallery_shows_pictures_with_lines_that_describe_them(page):
+    page.gallery([([b"\x89PNG1"], ["a `cat` & <b>", "second"])], small=True)
+    (image,) = find(page, "img")
+    assert (image.get("alt"), image.get("class")) == ("a cat & <b>", "pixels")
+    assert image.get("src").startswith("data:image/png;base64,iVBORzE")
+    assert "second" in "".join(find(page, "li")[-1].itertext())
+    page.gallery([([b"\x89PNG1", b"\x89PNG2"], ["pair"])], small=False)
+    assert [e.get("class") for e in find(page, "ul")] == ["gallery", "gallery pairs"]
+    page.gallery([], small=False)
+    assert len(find(page, "ul")) == 2
+    with pytest.raises(InputError, match="Expected an SVG as text or a PNG as bytes"):
+        page.gallery([(["<svg/>"], ["x"])], small=False)

@@ -1,0 +1,23 @@
+"""The report of `evaluate`: how well a classifier does, and what is wrong with the data.
+
+- `scoring`: `evaluate`, with or without a report. `report`: its folder; `pages`, `figures`, `tables`: what
+  is in it; `findings`: all that it states.
+- `looking`: the pass over the images. `calibration`, `labels`, `duplicates`, `maps`, `origin`: one question
+  each. `pictures`: single images, read, hashed and shrunk.
+"""
+
+from keras_unrolled.diagnosis.duplicates import find_duplicates, find_unusual_sizes
+from keras_unrolled.diagnosis.labels import find_confidence, find_suspects
+from keras_unrolled.diagnosis.maps import make_maps
+from keras_unrolled.diagnosis.pictures import hash_picture
+from keras_unrolled.diagnosis.scoring import evaluate
+
+__all__ = [
+    "evaluate",
+    "find_confidence",
+    "find_duplicates",
+    "find_suspects",
+    "find_unusual_sizes",
+    "hash_picture",
+    "make_maps",
+]
