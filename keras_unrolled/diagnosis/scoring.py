@@ -66,6 +66,12 @@ def evaluate(
     Raises:
         InputError: if the preset or the data cannot be used; for a report also for a language model,
             images of one class, a folder that must not be replaced, and options of a report without one.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> result = ku.evaluate("resnet_nobn_cifar10", limit=100)
+        >>> result["dataset"], result["n"], result["accuracy"] > 0.8
+        ('cifar10', 100, True)
     """
     options: dict[str, Any] = {"data_dir": data_dir, "limit": limit, "skip_broken": skip_broken}
     if report is None:

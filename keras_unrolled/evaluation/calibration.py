@@ -49,6 +49,14 @@ def fit_temperature(scores: Any, labels: Any) -> float:
     Raises:
         InputError: for another shape, no rows, scores that are not finite, and labels that are no
             class numbers.
+
+    Example:
+        >>> import numpy as np
+        >>> import keras_unrolled as ku
+        >>> scores = np.array([[4.0, 0.0], [4.0, 0.0], [4.0, 0.0], [4.0, 0.0]])
+        >>> temperature = ku.evaluation.fit_temperature(scores, np.array([0, 0, 0, 1]))
+        >>> round(4 / temperature, 4)  # log(3): three of four are right
+        1.0986
     """
     scores, labels = _check_both(scores, labels)
     scores = scores - scores.max(-1, keepdims=True)

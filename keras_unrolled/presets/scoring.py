@@ -43,12 +43,6 @@ def evaluate(
 
     Raises:
         InputError: if the preset or the data cannot be used.
-
-    Example:
-        >>> import keras_unrolled as ku
-        >>> result = ku.evaluate("resnet_nobn_cifar10", limit=100)
-        >>> result["dataset"], result["n"], result["accuracy"] > 0.8
-        ('cifar10', 100, True)
     """
     model = preset if hasattr(preset, "backbone") else from_preset(preset)
     name = model.name if model is preset else preset
