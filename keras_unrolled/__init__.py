@@ -11,7 +11,6 @@ from keras_unrolled import environment, registration
 if TYPE_CHECKING:
     from keras_unrolled import analysis, convert, data, evaluation, layers, models, presets
     from keras_unrolled.checks import InputError
-    from keras_unrolled.diagnosis.scoring import evaluate
     from keras_unrolled.exporting.run import export
     from keras_unrolled.finetuning.run import finetune
     from keras_unrolled.presets.catalog import list_presets
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from keras_unrolled.presets.resolve import load_record
     from keras_unrolled.presets.saving import save_preset
     from keras_unrolled.reporting.analysis import analyze
+    from keras_unrolled.reporting.diagnosis.scoring import evaluate
 
 __all__ = [
     "InputError",
@@ -47,7 +47,7 @@ _PLACES = {
     "InputError": "keras_unrolled.checks",
     "Record": "keras_unrolled.presets.record",
     "analyze": "keras_unrolled.reporting.analysis",
-    "evaluate": "keras_unrolled.diagnosis.scoring",
+    "evaluate": "keras_unrolled.reporting.diagnosis.scoring",
     "export": "keras_unrolled.exporting.run",
     "finetune": "keras_unrolled.finetuning.run",
     "from_preset": "keras_unrolled.presets.loading",

@@ -23,7 +23,6 @@ ORDER = [
     "engine",
     "finetuning",
     "reporting",
-    "diagnosis",
     "demo",
     "cli",
 ]

@@ -79,7 +79,7 @@ def _check_report(options):
 def run_evaluate(options):
     _check_report(options)
     _check_data(options, [options.preset])
-    from keras_unrolled.diagnosis.scoring import evaluate
+    from keras_unrolled.reporting.diagnosis.scoring import evaluate
 
     model = _load(options, options.preset)
     result = evaluate(

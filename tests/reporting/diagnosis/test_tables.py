@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_unrolled.diagnosis import tables
+from keras_unrolled.reporting.diagnosis import tables
 
 NAMES = ["a", "b", "c"]
 LABELS = np.array([0, 0, 0, 0, 1, 1])

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from keras_unrolled import checks
-from keras_unrolled.diagnosis.duplicates import AREA, BITS, COSINE, SHAPE
-from keras_unrolled.diagnosis.findings import MAPPED, WORST, Findings
-from keras_unrolled.diagnosis.pictures import read_pictures, to_png
 from keras_unrolled.evaluation.calibration import BINS
+from keras_unrolled.reporting.diagnosis.duplicates import AREA, BITS, COSINE, SHAPE
+from keras_unrolled.reporting.diagnosis.findings import MAPPED, WORST, Findings
+from keras_unrolled.reporting.diagnosis.pictures import read_pictures, to_png
 from keras_unrolled.reporting.html import Page
 
 MOST_CLASSES = 100  # rows of the table of classes

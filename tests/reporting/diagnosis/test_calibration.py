@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_unrolled import InputError, data, evaluation
-from keras_unrolled.diagnosis import calibration
+from keras_unrolled.reporting.diagnosis import calibration
 from tests.reporting.nets import make_examples, make_model
 
 

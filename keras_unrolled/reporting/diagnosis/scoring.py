@@ -7,11 +7,11 @@ from typing import Any
 from keras_unrolled import checks, data
 from keras_unrolled.data import tables
 from keras_unrolled.data.memory import is_path
-from keras_unrolled.diagnosis.findings import check_examples, diagnose
-from keras_unrolled.diagnosis.report import check_target, write_report
 from keras_unrolled.models.character_lm import CharacterLM
 from keras_unrolled.presets import scoring
 from keras_unrolled.presets.loading import from_preset
+from keras_unrolled.reporting.diagnosis.findings import check_examples, diagnose
+from keras_unrolled.reporting.diagnosis.report import check_target, write_report
 
 SAMPLE = "sample"
 

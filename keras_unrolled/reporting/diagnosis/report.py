@@ -8,11 +8,11 @@ from typing import Any
 
 from keras_unrolled import checks, environment, files
 from keras_unrolled.data.memory import is_path
-from keras_unrolled.diagnosis import figures
-from keras_unrolled.diagnosis.findings import Findings, summarize
-from keras_unrolled.diagnosis.pages import write_page
-from keras_unrolled.diagnosis.tables import count_answers
 from keras_unrolled.reporting.analysis import FIGURES, PAGE, SUMMARY, check_report
+from keras_unrolled.reporting.diagnosis import figures
+from keras_unrolled.reporting.diagnosis.findings import Findings, summarize
+from keras_unrolled.reporting.diagnosis.pages import write_page
+from keras_unrolled.reporting.diagnosis.tables import count_answers
 
 KIND = "evaluate"  # of a report, as its summary states it
 

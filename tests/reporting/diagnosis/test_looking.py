@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from keras_unrolled import InputError, data, evaluation, models
-from keras_unrolled.diagnosis.looking import look
+from keras_unrolled.reporting.diagnosis.looking import look
 from tests.reporting.nets import make_examples, make_model
 
 

@@ -8,20 +8,24 @@ import numpy as np
 from keras_unrolled import checks, evaluation
 from keras_unrolled.analysis.table import Table
 from keras_unrolled.data.examples import Examples
-from keras_unrolled.diagnosis import tables
-from keras_unrolled.diagnosis.calibration import (
+from keras_unrolled.evaluation.calibration import log_softmax
+from keras_unrolled.reporting.diagnosis import tables
+from keras_unrolled.reporting.diagnosis.calibration import (
     Calibration,
     calibrate_on_half,
     calibrate_on_others,
     compare_calibration,
 )
-from keras_unrolled.diagnosis.duplicates import MOST_PAIRS, find_duplicates, find_unusual_sizes
-from keras_unrolled.diagnosis.labels import find_suspects
-from keras_unrolled.diagnosis.looking import Seen, look
-from keras_unrolled.diagnosis.maps import Maps, make_maps
-from keras_unrolled.diagnosis.origin import find_in_sample
-from keras_unrolled.diagnosis.pictures import name_pictures, read_pictures
-from keras_unrolled.evaluation.calibration import log_softmax
+from keras_unrolled.reporting.diagnosis.duplicates import (
+    MOST_PAIRS,
+    find_duplicates,
+    find_unusual_sizes,
+)
+from keras_unrolled.reporting.diagnosis.labels import find_suspects
+from keras_unrolled.reporting.diagnosis.looking import Seen, look
+from keras_unrolled.reporting.diagnosis.maps import Maps, make_maps
+from keras_unrolled.reporting.diagnosis.origin import find_in_sample
+from keras_unrolled.reporting.diagnosis.pictures import name_pictures, read_pictures
 
 WORST, MAPPED = 24, 12  # pictures
 

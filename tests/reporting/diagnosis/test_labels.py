@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_unrolled import InputError
-from keras_unrolled.diagnosis import find_confidence, find_suspects
+from keras_unrolled.reporting.diagnosis import find_confidence, find_suspects
 
 
 def make_probabilities(rng, n=300, classes=4, sharpness=2.0):

@@ -8,8 +8,8 @@ import numpy as np
 
 from keras_unrolled.analysis.drawing import WIDTH, draw
 from keras_unrolled.analysis.plots import readable_names
-from keras_unrolled.diagnosis.maps import Maps
-from keras_unrolled.diagnosis.pictures import to_picture
+from keras_unrolled.reporting.diagnosis.maps import Maps
+from keras_unrolled.reporting.diagnosis.pictures import to_picture
 
 MOST_NAMES, MOST_NUMBERS = 40, 20  # classes that are named, and whose counts are written
 LONGEST = 32  # characters of a title above a picture

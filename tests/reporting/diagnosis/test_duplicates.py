@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_unrolled import InputError
-from keras_unrolled.diagnosis import duplicates, find_duplicates, find_unusual_sizes
+from keras_unrolled.reporting.diagnosis import duplicates, find_duplicates, find_unusual_sizes
 
 
 def make_data(rng, n=60, channels=16):

@@ -11,8 +11,8 @@ from keras_unrolled import checks
 from keras_unrolled import progress as bars
 from keras_unrolled.analysis.pieces import kind_of
 from keras_unrolled.data.files import ImageFiles
-from keras_unrolled.diagnosis.pictures import hash_picture
 from keras_unrolled.models.inputs import check_images
+from keras_unrolled.reporting.diagnosis.pictures import hash_picture
 
 BATCH_SIZE = 250
 DECODED = 16  # pictures of TFDS in memory at once; of files one, which may have 200 MB

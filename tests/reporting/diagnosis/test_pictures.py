@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from keras_unrolled import data
-from keras_unrolled.diagnosis import hash_picture, pictures
+from keras_unrolled.reporting.diagnosis import hash_picture, pictures
 
 
 def count_bits(first, second):

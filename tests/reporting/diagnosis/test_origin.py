@@ -2,8 +2,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from keras_unrolled.diagnosis.origin import find_in_sample
 from keras_unrolled.models.weight_hash import hash_weights
+from keras_unrolled.reporting.diagnosis.origin import find_in_sample
 from tests.reporting.nets import make_model
 
 

@@ -7,8 +7,6 @@ import numpy as np
 
 from keras_unrolled import checks
 from keras_unrolled.data.examples import Examples
-from keras_unrolled.diagnosis.looking import Seen, look
-from keras_unrolled.diagnosis.origin import IN, find_in_sample
 from keras_unrolled.evaluation.calibration import (
     COLDEST,
     fit_temperature,
@@ -16,6 +14,8 @@ from keras_unrolled.evaluation.calibration import (
     reliability,
     score_probabilities,
 )
+from keras_unrolled.reporting.diagnosis.looking import Seen, look
+from keras_unrolled.reporting.diagnosis.origin import IN, find_in_sample
 
 FEW = 200  # images, below which a temperature is uncertain
 

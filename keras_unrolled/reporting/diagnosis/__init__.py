@@ -6,11 +6,11 @@
   each. `pictures`: single images, read, hashed and shrunk.
 """
 
-from keras_unrolled.diagnosis.duplicates import find_duplicates, find_unusual_sizes
-from keras_unrolled.diagnosis.labels import find_confidence, find_suspects
-from keras_unrolled.diagnosis.maps import make_maps
-from keras_unrolled.diagnosis.pictures import hash_picture
-from keras_unrolled.diagnosis.scoring import evaluate
+from keras_unrolled.reporting.diagnosis.duplicates import find_duplicates, find_unusual_sizes
+from keras_unrolled.reporting.diagnosis.labels import find_confidence, find_suspects
+from keras_unrolled.reporting.diagnosis.maps import make_maps
+from keras_unrolled.reporting.diagnosis.pictures import hash_picture
+from keras_unrolled.reporting.diagnosis.scoring import evaluate
 
 __all__ = [
     "evaluate",

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from keras_unrolled import models
-from keras_unrolled.diagnosis import make_maps
+from keras_unrolled.reporting.diagnosis import make_maps
 from tests.conftest import first_fast
 from tests.reporting.nets import make_examples, make_model
 
