@@ -2,7 +2,7 @@
 
 from benchmarks.timing import compete, prediction, training_step
 from keras_unrolled import convert, models
-from training.recipes import cifar10
+from keras_unrolled.presets.loading import from_preset
 
 GATED = {
     f"{verb} {gating} Highway of {side} pixels by multiply-accumulates, peer: Residual, {dtype}": (
@@ -25,15 +25,10 @@ def measure(work, gating, side, dtype, rounds):
     """
     batch = 128 if side == 32 else 8
     if side == 32:
-        recipes = [
-            cifar10.CLASSIC[f"{name}_bn_cifar10"].network
-            for name in (f"highway_{gating}".removesuffix("_coupled"), "resnet")
-        ]
+        highway = f"highway_{gating}".removesuffix("_coupled")
         nets = [
-            getattr(models, facts["builder"])(
-                **{k: v for k, v in facts.items() if k != "builder"}, dtype=dtype
-            )
-            for facts in recipes
+            from_preset(f"{name}_bn_cifar10", load_weights=False, dtype=dtype)
+            for name in (highway, "resnet")
         ]
     else:
         nets = [models.highway(50, gating=gating, dtype=dtype), models.resnet(50, dtype=dtype)]

@@ -20,12 +20,7 @@ def write(
 ) -> None:
     """Writes a network as one LiteRT file, whose name ends in .tflite.
 
-    Args:
-        network: as `network.build` gives it, for images of a known size.
-        path: path of the file to write.
-        facts: as of `metadata.describe`.
-        precision: "float32"; "float16", of the weights; or "int8".
-        images: uint8 array `(n, height, width, channels)` to calibrate int8 with.
+    Arguments are those of `onnx_file.write`.
     """
     import tensorflow as tf
 

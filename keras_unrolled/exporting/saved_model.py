@@ -21,11 +21,7 @@ def write(
 ) -> None:
     """Writes a network as the folder of a SavedModel.
 
-    Args:
-        network: as `network.build` gives it.
-        path: path of the folder to make.
-        facts: as of `metadata.describe`.
-        precision, images: of the other formats; float32 and None here.
+    Arguments are those of `onnx_file.write`. Its precision is float32, without images.
     """
     import tensorflow as tf
 

@@ -22,19 +22,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Scores a classifier on labeled images, or a language model on a text.
 
-    Args:
-        preset: a name, folder or address of a preset, or a model.
-        dataset: for a classifier `Examples`, a pair of images `(n, height, width, channels)` and class
-            numbers `(n,)`, "sample" (1,000 bundled images of CIFAR-10's test set), "cifar10",
-            "imagenet2012" or another name of TFDS (its test or validation split), the path of a folder
-            of class folders or of a CSV file; for a language model the path of the folder with its
-            text files, unless `data_dir` is given.
-        data_dir: TFDS's data directory, or the folder of the text files.
-        split: "test", "valid" or "train", which text file.
-        limit: optional int, how many images or words to use: the first ones or, of images whose classes
-            come in runs or whose first ones lack classes, as many drawn evenly over the classes.
-        batch_size: int, parts of a text that are read in parallel.
-        skip_broken: bool, whether image files that do not decode are left out.
+    Arguments are those of `keras_unrolled.evaluate`, which also writes reports.
 
     Returns:
         A dict: "preset", "dataset", "split", "n" and "accuracy", and "top_5_accuracy" for 100
