@@ -17,14 +17,9 @@ from PIL import Image
 
 import keras_unrolled as ku
 from keras_unrolled import cli, data, models
+from tests.cli.calling import call
 from tests.data.pictures import fill
 from tests.nets import randomize
-
-
-def call(capsys, *arguments):
-    code = cli.main([str(a) for a in arguments])
-    out, err = capsys.readouterr()
-    return code, out, err
 
 
 @pytest.fixture(scope="module")

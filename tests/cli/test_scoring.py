@@ -6,14 +6,9 @@ import numpy as np
 import pytest
 
 import keras_unrolled as ku
-from keras_unrolled import cli, data, models
+from keras_unrolled import data, models
+from tests.cli.calling import call
 from tests.nets import randomize
-
-
-def call(capsys, *arguments):
-    code = cli.main([str(a) for a in arguments])
-    out, err = capsys.readouterr()
-    return code, out, err
 
 
 @pytest.fixture(scope="module")
