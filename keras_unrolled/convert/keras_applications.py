@@ -12,6 +12,7 @@ import keras_hub
 from keras_unrolled import checks, models
 from keras_unrolled.convert import keras_files
 from keras_unrolled.convert.values import check_model
+from keras_unrolled.layers.initial import awaiting_weights
 from keras_unrolled.models.copying import copy_values, variables_of
 from keras_unrolled.models.policies import get_policy
 
@@ -71,9 +72,10 @@ def from_keras_applications(
         )
     dense = theirs.get_layer("predictions")
     activation = keras.activations.serialize(dense.activation)
-    backbone = models.resnet(
-        depth, stride_conv=1, epsilon=EPSILON, dtype=get_policy(dtype)
-    ).backbone
+    with awaiting_weights():
+        backbone = models.resnet(
+            depth, stride_conv=1, epsilon=EPSILON, dtype=get_policy(dtype)
+        ).backbone
     model = models.ImageClassifier(
         backbone,
         dense.units,

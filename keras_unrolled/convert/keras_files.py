@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 
 from keras_unrolled import files
-from keras_unrolled.models.weight_files import list_shapes
+from keras_unrolled.models.weight_files import list_arrays
 
 # The layers of a residual net of keras.applications, and what fine-tuning may add.
 LAYERS = {
@@ -36,7 +36,7 @@ def read(path: Path) -> tuple[dict[str, Any] | None, list[list[int]]]:
         Exception: of whatever kind, if the file cannot be read, or declares more than it holds.
     """
     if path.suffix == ".h5":
-        shapes = list_shapes(path)
+        shapes = _list_shapes(path)
         with h5py.File(path, "r") as file:
             text = file.attrs.get("model_config")
         return (None if text is None else _parse(text)), shapes
@@ -48,7 +48,11 @@ def read(path: Path) -> tuple[dict[str, Any] | None, list[list[int]]]:
             raise ValueError(f"it unpacks to {total:,} bytes")
         config = _parse(archive.read("config.json"))
         with archive.open("model.weights.h5") as weights:
-            return config, list_shapes(weights)
+            return config, _list_shapes(weights)
+
+
+def _list_shapes(source):
+    return [array.shape for array in list_arrays(source).values()]
 
 
 def _parse(text):

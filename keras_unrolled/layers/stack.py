@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_unrolled.layers.convolution import SymmetricConv2D
+from keras_unrolled.layers.initial import kernel_initializer
 from keras_unrolled.layers.normalization import make_normalization
 
 
@@ -76,7 +77,7 @@ class Stack(keras.layers.Layer):
                     strides=stride,
                     use_bias=normalization is None or shifts or folded,
                     bias_initializer=keras.initializers.Constant(bias if last else 0.0),
-                    kernel_initializer="he_normal",
+                    kernel_initializer=kernel_initializer(),
                     dtype=self.dtype_policy,
                     name=f"conv{i}",
                 )

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_unrolled.layers.convolution import SymmetricConv2D
+from keras_unrolled.layers.initial import kernel_initializer
 from keras_unrolled.layers.normalization import make_normalization
 
 
@@ -61,7 +62,7 @@ class Stem(keras.layers.Layer):
             size,
             strides=strides,
             use_bias=normalization is None or folded,
-            kernel_initializer="he_normal",
+            kernel_initializer=kernel_initializer(),
             dtype=self.dtype_policy,
             name="conv",
         )

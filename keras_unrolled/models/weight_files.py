@@ -1,18 +1,35 @@
 """Files of weights: what they hold, found out before anything of that size is allocated."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from keras_unrolled import checks
 
 MOST_ARRAYS = 100_000  # of a file; a network of 2,000 blocks has half as many
 
 
-def read_shapes(path: Path) -> list[list[int]]:
-    """The shapes of every variable in a file of weights, which tell what loading will allocate.
+@dataclass(frozen=True)
+class StoredArray:
+    """Where an array of numbers is in a file.
+
+    Args:
+        shape: list of int.
+        dtype: its NumPy dtype; two bytes of no type for bfloat16.
+        offset: int, of its first byte; None if it is in several pieces.
+    """
+
+    shape: list[int]
+    dtype: np.dtype
+    offset: int | None
+
+
+def read_arrays(path: Path) -> dict[str, StoredArray]:
+    """Every variable in a file of weights, by its place, which tells what loading will allocate.
 
     Raises:
         InputError: if the file is missing, cannot be read, declares what it does not hold, or links
@@ -24,7 +41,7 @@ def read_shapes(path: Path) -> list[list[int]]:
             "load_weights=False for random weights."
         )
     try:
-        return list_shapes(path)
+        return list_arrays(path)
     except Exception as error:
         raise checks.InputError(
             f"Expected an HDF5 file of weights in {path}. Found one that cannot be read "
@@ -32,8 +49,8 @@ def read_shapes(path: Path) -> list[list[int]]:
         ) from error
 
 
-def list_shapes(source: Any) -> list[list[int]]:
-    """The shapes of every array in an HDF5 file.
+def list_arrays(source: Any) -> dict[str, StoredArray]:
+    """Every array in an HDF5 file, by its place, such as "layers/stem/conv/vars/0".
 
     A file can declare arrays of any size without holding them. Here each must be in the file, whole and
     uncompressed as Keras writes it.
@@ -44,7 +61,7 @@ def list_shapes(source: Any) -> list[list[int]]:
     Raises:
         Exception: of whatever kind, if it cannot be read, or declares more than it holds.
     """
-    shapes, total = [], 0
+    arrays, total = {}, 0
 
     def visit(name, node):
         nonlocal total
@@ -52,9 +69,9 @@ def list_shapes(source: Any) -> list[list[int]]:
             _check_links(node)
         elif isinstance(node, h5py.Dataset):
             _check_array(name, node)
-            shapes.append(list(node.shape))
+            arrays[name] = StoredArray(list(node.shape), node.dtype, node.id.get_offset())
             total += node.nbytes
-            if len(shapes) > MOST_ARRAYS:
+            if len(arrays) > MOST_ARRAYS:
                 raise ValueError(f"more than {MOST_ARRAYS:,} arrays")
 
     with h5py.File(source, "r") as file:
@@ -63,7 +80,7 @@ def list_shapes(source: Any) -> list[list[int]]:
     size = source.seek(0, os.SEEK_END) if hasattr(source, "seek") else os.path.getsize(source)
     if total > size:
         raise ValueError(f"it declares {total:,} bytes and has {size:,}")
-    return shapes
+    return arrays
 
 
 def _check_links(group):

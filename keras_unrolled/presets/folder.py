@@ -5,12 +5,13 @@ import math
 import keras
 
 from keras_unrolled import checks, files, models
+from keras_unrolled.layers.initial import awaiting_weights
 from keras_unrolled.models.character_tokenizer import check_tokenizer
 from keras_unrolled.models.limits import at_most
-from keras_unrolled.models.weight_files import read_shapes
+from keras_unrolled.models.weight_files import read_arrays
 from keras_unrolled.presets import integrity, layout
 from keras_unrolled.presets.configuration import check_task
-from keras_unrolled.presets.weights import load_into
+from keras_unrolled.presets.weights import find_places, load_into
 
 CLASSES = {
     keras.saving.get_registered_name(cls): cls
@@ -45,13 +46,15 @@ def load_folder(folder, record, head, load_weights, policy):
     kind = task.get("registered_name")
     kind = kind[:100] if isinstance(kind, str) else f"a {type(kind).__name__}"
     checks.one_of(f"registered_name in {folder / layout.TASK}", kind, CLASSES)
-    shapes = {
-        name: read_shapes(folder / name)
+    arrays = {
+        name: read_arrays(folder / name)
         for name in (layout.BACKBONE_WEIGHTS, layout.HEAD_WEIGHTS)
         if load_weights or (folder / name).is_file()
     }
     try:
-        model = _build(folder, record, check_task(task, CLASSES[kind]), head, shapes, policy)
+        task = check_task(task, CLASSES[kind])
+        with awaiting_weights(load_weights):
+            model = _build(folder, record, task, head, arrays, policy)
     except checks.InputError:
         raise
     except Exception as error:  # whatever a damaged configuration leads to
@@ -62,7 +65,7 @@ def load_folder(folder, record, head, load_weights, policy):
     if record is not None and head is None:
         _compare(model, record, folder)
     if load_weights:
-        _load_weights(model, folder, shapes, with_head=head is None)
+        _load_weights(model, folder, arrays, with_head=head is None)
     return model
 
 
@@ -89,7 +92,7 @@ def _check_listed(folder, record, needed):
         )
 
 
-def _build(folder, record, task, head, shapes, policy):
+def _build(folder, record, task, head, arrays, policy):
     """The network of a checked configuration, with random weights."""
     config = task["config"]
     config["backbone"]["config"]["dtype"] = keras.dtype_policies.serialize(policy)
@@ -99,12 +102,13 @@ def _build(folder, record, task, head, shapes, policy):
             f"{folder / layout.TASK}. Found {len(config['labels'])} labels. Restore the file."
         )
     is_text = task["registered_name"] == TEXT
-    if shapes:
+    if arrays:
+        shapes = {name: [a.shape for a in found.values()] for name, found in arrays.items()}
         _check_shapes(folder, config, is_text, head is None, shapes)
     if head is not None:
         config |= head
     # No more is allocated than the files can fill.
-    limit = sum((folder / name).stat().st_size for name in shapes) if shapes else None
+    limit = sum((folder / name).stat().st_size for name in arrays) if arrays else None
     with at_most(limit):
         model = keras.saving.deserialize_keras_object(task)
     if is_text and model.preprocessor is not None:
@@ -151,14 +155,16 @@ def _list_large(backbone, is_text):
     return arrays, layers + backbone["num_recurrent_layers"]
 
 
-def _load_weights(model, folder, shapes, with_head):
+def _load_weights(model, folder, arrays, with_head):
     """Loads the weights of the backbone and, unless it is new, of the head."""
     backbone, path = model.backbone, folder / layout.BACKBONE_WEIGHTS
-    load_into(backbone.load_weights, path, shapes[path.name], backbone.weights)
+    places = find_places(backbone)
+    load_into(backbone.load_weights, path, arrays[path.name], backbone.weights, places)
     if with_head:
         path, body = folder / layout.HEAD_WEIGHTS, {id(v) for v in backbone.weights}
         rest = [v for v in model.weights if id(v) not in body]
-        load_into(model.load_task_weights, path, shapes[path.name], rest)
+        places = {k: v for k, v in find_places(model).items() if id(v) not in body}
+        load_into(model.load_task_weights, path, arrays[path.name], rest, places)
 
 
 def _compare(model, record, folder):

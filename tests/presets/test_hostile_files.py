@@ -84,7 +84,7 @@ def test_arrays_that_share_their_bytes_are_refused(tmp_path):
     with h5py.File(path) as file:  # nothing is wrong with it
         assert all((file[name][()] == 0).all() for name in file)
     with pytest.raises(InputError, match=r"declares 1,600,000 bytes and has 20\d,\d\d\d"):
-        weight_files.read_shapes(path)
+        weight_files.read_arrays(path)
 
 
 # === Golden files ===

@@ -8,7 +8,7 @@ import keras_hub
 
 from keras_unrolled import checks, files
 from keras_unrolled.convert.keras_hub.network import build
-from keras_unrolled.models.weight_files import read_shapes
+from keras_unrolled.models.weight_files import read_arrays
 
 PREFIX = "keras_hub>"
 CLASSIFIER, BACKBONE = f"{PREFIX}ResNetImageClassifier", f"{PREFIX}ResNetBackbone"
@@ -84,7 +84,7 @@ def _count_arrays(path):
         raise checks.InputError(
             f"Expected weights in {path}. Found no such file. Is the folder complete?"
         )
-    return len(read_shapes(path))
+    return len(read_arrays(path))
 
 
 def _load_weights(load, path):

@@ -11,6 +11,7 @@ from keras_unrolled.convert import state_dict as state_dicts
 from keras_unrolled.convert.pytorch.architecture import Architecture, find_architecture, rename
 from keras_unrolled.convert.pytorch.preparing import make_preprocessor
 from keras_unrolled.convert.timm.layout import network_variables
+from keras_unrolled.layers.initial import awaiting_weights
 from keras_unrolled.models.limits import at_most
 from keras_unrolled.models.policies import get_policy
 
@@ -89,7 +90,7 @@ def from_torch(
     if labels is None and is_imagenet and architecture.num_classes == 1000:
         labels = models.imagenet_labels()
     # No more is allocated than the weights can fill.
-    with at_most(sum(values.size for values in weights.values())):
+    with at_most(sum(values.size for values in weights.values())), awaiting_weights():
         model = models.ImageClassifier(
             models.ImageBackbone(**architecture.network, dtype=get_policy(dtype)),
             architecture.num_classes,

@@ -6,6 +6,7 @@ from typing import Any
 from keras_unrolled import checks, models
 from keras_unrolled.convert import state_dict
 from keras_unrolled.convert.timm.layout import WEIGHTS, network_variables, read_config
+from keras_unrolled.layers.initial import awaiting_weights
 from keras_unrolled.models.policies import get_policy
 
 HEADS = ("fc.weight", "head.fc.weight")
@@ -45,7 +46,8 @@ def from_timm(folder: str | Path, *, load_weights: bool = True, dtype: Any = Non
                 f"Expected weights for {config['num_classes']} classes in {path}. Found them "
                 f"for {classes}. The file belongs to another configuration."
             )
-    backbone = models.ImageBackbone(**config["network"], dtype=get_policy(dtype))
+    with awaiting_weights(load_weights):
+        backbone = models.ImageBackbone(**config["network"], dtype=get_policy(dtype))
     model = models.ImageClassifier(
         backbone,
         config["num_classes"],
