@@ -1,5 +1,6 @@
 """Files of weights: what they hold, found out before anything of that size is allocated."""
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,32 +62,31 @@ def list_arrays(source: Any) -> dict[str, StoredArray]:
     Raises:
         Exception: of whatever kind, if it cannot be read, or declares more than it holds.
     """
-    arrays, total = {}, 0
-
-    def visit(name, node):
-        nonlocal total
-        if isinstance(node, h5py.Group):
-            _check_links(node)
-        elif isinstance(node, h5py.Dataset):
-            _check_array(name, node)
-            arrays[name] = StoredArray(list(node.shape), node.dtype, node.id.get_offset())
-            total += node.nbytes
-            if len(arrays) > MOST_ARRAYS:
-                raise ValueError(f"more than {MOST_ARRAYS:,} arrays")
-
+    arrays: dict[str, StoredArray] = {}
     with h5py.File(source, "r") as file:
-        _check_links(file)
-        file.visititems(visit)
+        _list(file, "", arrays, set())
+    total = sum(math.prod(array.shape) * array.dtype.itemsize for array in arrays.values())
     size = source.seek(0, os.SEEK_END) if hasattr(source, "seek") else os.path.getsize(source)
     if total > size:
         raise ValueError(f"it declares {total:,} bytes and has {size:,}")
     return arrays
 
 
-def _check_links(group):
+def _list(group, place, arrays, seen):
+    """Adds the arrays of a group and of those within, each group once, whatever leads to it."""
+    seen.add(group.id)
     for name in group:
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        if group.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
             raise ValueError(f"{name[:100]!r} is a link to elsewhere")
+        node = group[name]
+        if isinstance(node, h5py.Group):
+            if node.id not in seen:
+                _list(node, f"{place}{name}/", arrays, seen)
+        elif isinstance(node, h5py.Dataset):
+            _check_array(name, node)
+            arrays[place + name] = StoredArray(list(node.shape), node.dtype, node.id.get_offset())
+            if len(arrays) > MOST_ARRAYS:
+                raise ValueError(f"more than {MOST_ARRAYS:,} arrays")
 
 
 def _check_array(name, array):
