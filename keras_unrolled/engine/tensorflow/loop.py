@@ -15,6 +15,7 @@ from keras_unrolled.engine.log import Log
 from keras_unrolled.engine.objectives import classification
 from keras_unrolled.engine.optimizers import make_optimizer
 from keras_unrolled.engine.progress import make_bar, show
+from keras_unrolled.engine.recipe import ImageRecipe
 from keras_unrolled.engine.run_state import (
     add_steps,
     is_finished,
@@ -24,6 +25,7 @@ from keras_unrolled.engine.run_state import (
     summarize_epoch,
 )
 from keras_unrolled.engine.stopping import Stopped, StopRequest, WorkersGoneError, check_finite
+from keras_unrolled.engine.tensorflow.precision import note_slow_precision
 from keras_unrolled.engine.tensorflow.rendezvous import watchdog
 from keras_unrolled.engine.tensorflow.step import make_step
 from keras_unrolled.engine.tensorflow.strategy import find_worker
@@ -81,6 +83,9 @@ def train(job, strategy):
     state = checkpoint.restore(job.workdir, run.variables, recipe, job.identity) or new_state(job)
     if not is_finished(state, job):
         note_machine(state)
+        if isinstance(recipe, ImageRecipe):  # a product of matrices is fast in either precision
+            kinds = [device.device_type for device in tf.config.list_logical_devices()]
+            note_slow_precision(recipe.precision, kinds)
         run.take_steps(state)
     if recipe.ema and job.average:
         optimizer.finalize_variable_values(model.trainable_variables)
