@@ -41,6 +41,12 @@ class SymmetricConv2D(keras.layers.Conv2D):
                 rows, columns = self.strides
                 inputs, strides = inputs[:, ::rows, ::columns], 1
                 return ops.conv(inputs, kernel, strides, "valid", self.data_format)
+            if keras.backend.backend() == "jax" and self.strides == (1, 1):
+                from keras_unrolled.layers import jax_convolution
+
+                kernel = ops.convert_to_tensor(kernel)
+                if jax_convolution.is_faster(inputs, kernel):
+                    return jax_convolution.convolve(inputs, kernel)
             return super().convolution_op(inputs, kernel)
         inputs = ops.pad(inputs, [(0, 0), *((pad, pad) for pad in pads), (0, 0)])
         return ops.conv(

@@ -6,7 +6,7 @@ import socket
 import time
 
 HANG = 3600  # seconds after which a process counts as hung, on a machine however busy
-KILLS = int(os.environ.get("KERAS_UNROLLED_KILLS", "4"))  # of one run, at moments drawn at random
+KILLS = int(os.environ.get("KERAS_UNROLLED_KILLS", "2"))  # of one run, at moments drawn at random
 
 
 def cluster_env(cluster):
