@@ -7,12 +7,13 @@
 """
 
 from keras_unrolled.reporting.diagnosis.duplicates import find_duplicates, find_unusual_sizes
-from keras_unrolled.reporting.diagnosis.labels import find_confidence, find_suspects
+from keras_unrolled.reporting.diagnosis.labels import count_errors, find_confidence, find_suspects
 from keras_unrolled.reporting.diagnosis.maps import make_maps
-from keras_unrolled.reporting.diagnosis.pictures import hash_picture
+from keras_unrolled.reporting.diagnosis.pictures import hash_picture, shrink_picture
 from keras_unrolled.reporting.diagnosis.scoring import evaluate
 
 __all__ = [
+    "count_errors",
     "evaluate",
     "find_confidence",
     "find_duplicates",
@@ -20,4 +21,5 @@ __all__ = [
     "find_unusual_sizes",
     "hash_picture",
     "make_maps",
+    "shrink_picture",
 ]

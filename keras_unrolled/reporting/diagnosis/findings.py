@@ -132,7 +132,7 @@ def diagnose(
     )
     found.notes = [*examples.notes, *calibration.notes, *_find_missing(labels, names)]
     found.suspects = find_suspects(np.exp(log_p), labels)
-    found.pairs = find_duplicates(seen.features, seen.hashes, seen.digests)
+    found.pairs = find_duplicates(seen.features, seen.hashes, seen.digests, seen.thumbnails)
     if len(found.pairs) == MOST_PAIRS:
         found.notes.append(f"{MOST_PAIRS:,} pairs of duplicates are listed; there may be more")
     found.tables = _tabulate(found)

@@ -20,7 +20,7 @@ TABLES = {
     "mirror": "n accuracy averaged difference low high only_averaged only_plain p",
     "images": "image label answer probability label_probability loss",
     "suspects": "image label suggested label_probability suggested_probability margin",
-    "duplicates": "first second first_label second_label identical bits cosine",
+    "duplicates": "first second first_label second_label identical likeness bits cosine",
     "sizes": "image height width why",
 }
 PLANTED = 7  # a copy of image 4, with another label
@@ -98,10 +98,12 @@ def test_planted_duplicate_is_found_with_both_labels(full, examples):
     out, result = full
     rows = read_rows(out / "duplicates.csv")
     assert result["duplicates"] == len(rows)
+    assert float(rows[0]["likeness"]) == pytest.approx(1, abs=1e-5)
     assert rows[0] | {"cosine": 1} == {
         "first": "4",
         "second": str(PLANTED),
         "identical": "True",
+        "likeness": rows[0]["likeness"],
         "bits": "0",
         "cosine": 1,
         "first_label": LABELS[examples.labels[4]],
