@@ -8,6 +8,7 @@ from keras_unrolled.evaluation.calibration import BINS
 from keras_unrolled.reporting.diagnosis.duplicates import AREA, BITS, COSINE, LIKENESS, SHAPE
 from keras_unrolled.reporting.diagnosis.findings import MAPPED, WORST, Findings
 from keras_unrolled.reporting.diagnosis.pictures import read_pictures, to_png
+from keras_unrolled.reporting.diagnosis.training import report_training
 from keras_unrolled.reporting.html import Page
 
 MOST_CLASSES = 100  # rows of the table of classes
@@ -19,6 +20,7 @@ def write_page(
     result: dict[str, Any],
     drawn: dict[str, str | bytes],
     settings: dict[str, Any],
+    tuned: dict[str, Any] | None = None,
 ) -> None:
     """Writes the page of a report.
 
@@ -28,6 +30,7 @@ def write_page(
         result: dict, as `summarize` gives it.
         drawn: dict from a figure's name to an SVG or a PNG.
         settings: dict of what the report states of its making.
+        tuned: optional dict, what a fine-tuning returned.
     """
     place = ", ".join(dict.fromkeys([found.dataset, found.examples.split]))
     page = Page(
@@ -35,6 +38,8 @@ def write_page(
         f"Measured on {checks.count(len(found.examples), 'image')} of {place}.",
     )
     _introduce(page, found, result)
+    if tuned is not None:
+        report_training(page, tuned, drawn)
     _report_classes(page, found, drawn)
     _report_calibration(page, found, result, drawn)
     _report_mirror(page, found)
