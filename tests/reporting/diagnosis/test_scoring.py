@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 import keras_unrolled as ku
-from keras_unrolled import InputError, data, evaluation, models, presets
-from tests.models.test_character_lm import TEXT, TINY
+from keras_unrolled import InputError, data, evaluation, presets
 from tests.reporting.nets import LABELS, make_examples, make_model
 
 TABLES = {
@@ -198,13 +197,6 @@ def test_bad_input_is_rejected_before_anything_is_written(tmp_path, model, examp
         with pytest.raises(InputError, match=message):
             ku.evaluate(model, dataset, **{"report": tmp_path / "out", **options})
     assert not (tmp_path / "out").exists()
-
-
-def test_language_model_has_no_report(tmp_path):
-    tokenizer = models.CharacterTokenizer.learn(TEXT.replace("\n", " <eos> ").split())
-    model = models.character_lm(tokenizer=tokenizer, **TINY)
-    with pytest.raises(InputError, match="Received a language model"):
-        ku.evaluate(model, tmp_path / "text", report=tmp_path / "out")
 
 
 @pytest.mark.slow
