@@ -32,10 +32,10 @@ def find_temperature(model: Any) -> float:
         (2, True)
     """
     provenance = getattr(model, "provenance", None)
-    record = provenance.record if provenance is not None else None
+    record = getattr(provenance, "record", None)
     wanted = "Expected a preset whose record has a temperature, to calibrate probabilities. "
     hint = "Leave the calibration out, or choose a temperature with evaluation.fit_temperature."
-    if record is None or not record.calibration:
+    if provenance is None or record is None or not record.calibration:
         name = "a model without a record" if record is None else f"{record.name!r} without one"
         raise checks.InputError(f"{wanted}Received {name}. {hint}")
     if not provenance.is_copy or hash_weights(model) != provenance.digest:

@@ -159,7 +159,8 @@ def tabulate_sentences(words: list[str], losses: np.ndarray, likeliest: list[str
         with the highest loss, "probability" of it, "likeliest", what the model would have written there,
         and "sentence".
     """
-    rows, start = [], 0
+    rows: list[dict[str, Any]] = []
+    start = 0
     ends = [i + 1 for i, word in enumerate(words) if word == END]
     for stop in [*ends, *([len(words)] if not ends or ends[-1] < len(words) else [])]:
         some = losses[start:stop]

@@ -98,7 +98,7 @@ def evaluate(
         _reject({**given, "skip_broken": skip_broken}, "with a report on a text")
         folder = data_dir or dataset
         out = check_target(report, [folder], overwrite=overwrite)
-        text = {"split": split, "batch_size": batch_size, "limit": limit}
+        text: dict[str, Any] = {"split": split, "batch_size": batch_size, "limit": limit}
         of_text = diagnose_text(model, title, folder, **text)
         return write_text_report(out, of_text, {**text, "limit": limit or "none"}, began)
     _reject({"split": split != "test", "batch_size": batch_size != 1}, "with a report on images")
