@@ -31,6 +31,7 @@ def softmax(scores):
     return p / p.sum(-1, keepdims=True)
 
 
+@pytest.mark.slow
 def test_predict_applies_the_temperature_only_when_asked(capsys, preset, tmp_path):
     image = data.load_sample().images[0]
     Image.fromarray(image).save(tmp_path / "a.png")
@@ -59,6 +60,7 @@ def test_decode_divides_logits_by_a_temperature(preset):
         sure.decode([[0.2, 0.3, 0.5]], temperature=2)
 
 
+@pytest.mark.slow
 def test_temperature_is_of_the_preset_as_it_was_saved_only(capsys, preset, tmp_path):
     model = ku.from_preset(preset)
     assert find_temperature(model) == TEMPERATURE
