@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from keras_unrolled import analysis, convert, data, evaluation, layers, models, presets
     from keras_unrolled.checks import InputError
     from keras_unrolled.exporting.run import export
-    from keras_unrolled.finetuning.run import finetune
     from keras_unrolled.presets.catalog import list_presets
     from keras_unrolled.presets.loading import from_preset
     from keras_unrolled.presets.publishing import upload_preset
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from keras_unrolled.presets.resolve import load_record
     from keras_unrolled.presets.saving import save_preset
     from keras_unrolled.reporting.analysis import analyze
+    from keras_unrolled.reporting.diagnosis.finetuning import finetune
     from keras_unrolled.reporting.diagnosis.scoring import evaluate
 
 __all__ = [
@@ -49,7 +49,7 @@ _PLACES = {
     "analyze": "keras_unrolled.reporting.analysis",
     "evaluate": "keras_unrolled.reporting.diagnosis.scoring",
     "export": "keras_unrolled.exporting.run",
-    "finetune": "keras_unrolled.finetuning.run",
+    "finetune": "keras_unrolled.reporting.diagnosis.finetuning",
     "from_preset": "keras_unrolled.presets.loading",
     "list_presets": "keras_unrolled.presets.catalog",
     "load_record": "keras_unrolled.presets.resolve",

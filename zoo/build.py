@@ -52,6 +52,23 @@ def make_language_table(records):
     return "\n".join(lines)
 
 
+def make_calibration_table(records):
+    """The table of docs/results.md, one row for each preset with a temperature."""
+    lines = [
+        "| preset | temperature | calibration error | after | negative log-likelihood | after |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for record in records:
+        found = record.calibration
+        if "before" in found:
+            before, after = found["before"], found["after"]
+            cells = [f"{found['temperature']:.3f}"]
+            cells += [f"{part['calibration_error']:.2%}" for part in (before, after)]
+            cells += [f"{part['negative_log_likelihood']:.4f}" for part in (before, after)]
+            lines.append(f"| `{record.name}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def _shorten(count):
     if count is None:
         return ""
@@ -105,6 +122,7 @@ def make_pages():
     tables = {
         ROOT / "README.md": ("presets", make_presets_table(records)),
         ROOT / "docs/language.md": ("language", make_language_table(records)),
+        ROOT / "docs/results.md": ("calibration", make_calibration_table(records)),
         ROOT / "docs/training.md": ("hours", make_hours_table()),
     }
     return {

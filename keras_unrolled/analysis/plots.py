@@ -80,7 +80,16 @@ def plot_curves(history: Any, path: str | Path, phases: Any = None) -> Path:
         The path.
     """
     figure = _figure(figsize=(9, 3.6))
-    for axis, key in zip(figure.subplots(1, 2), ("loss", "accuracy")):
+    axes = figure.subplots(1, 2)
+    add_curves(axes, history, phases)
+    for axis in axes:
+        axis.legend()
+    return _save(figure, path)
+
+
+def add_curves(axes: Any, history: Any, phases: Any = None) -> None:
+    """Adds what `plot_curves` draws to two axes of matplotlib, without legends."""
+    for axis, key in zip(axes, ("loss", "accuracy")):
         for name, label in ((key, "training"), (f"val_{key}", "held out")):
             if name in history:
                 epochs = range(1, len(history[name]) + 1)
@@ -92,8 +101,6 @@ def plot_curves(history: Any, path: str | Path, phases: Any = None) -> Path:
             axis.text(*place, phase, transform=transform, va="top", fontsize=8, color="gray")
         axis.set(xlabel="epoch", ylabel=key)
         axis.grid(alpha=0.3)
-        axis.legend()
-    return _save(figure, path)
 
 
 def plot_logs(panels: Any, path: str | Path, gatings: dict[str, str] | None = None) -> Path:

@@ -42,7 +42,8 @@ def add(commands):
         metavar="NAME",
         help=f"Where to train: {', '.join(KINDS)} (default: auto).",
     )
-    add("--overwrite", action="store_true", help="Replace a preset at FOLDER.")
+    add("--report", metavar="FOLDER", help="Also write a report on the held-out images.")
+    add("--overwrite", action="store_true", help="Replace a preset or report at FOLDER.")
 
 
 def _add_option(command, option):
@@ -66,7 +67,7 @@ def _add_option(command, option):
 
 
 def run_finetune(options):
-    from keras_unrolled.finetuning.run import finetune
+    from keras_unrolled.reporting.diagnosis.finetuning import finetune
 
     result = finetune(
         options.preset,
@@ -75,6 +76,7 @@ def run_finetune(options):
         data_dir=options.data_dir,
         replicas=options.replicas,
         strategy=options.strategy,
+        report=options.report,
         overwrite=options.overwrite,
         **{each.name: getattr(options, each.name) for each in dataclasses.fields(Options)},
     )
@@ -109,4 +111,6 @@ def summarize(result):
         "written to {out}: the preset, curves.png, confusion.png, history.csv and "
         "held_out.csv".format(**result)
     )
+    if "report" in result:
+        lines.append("report on the held-out images: {report}".format(**result))
     return "\n".join(lines)

@@ -26,6 +26,7 @@ def add(commands):
         examples=[
             "predict highway_bn_cifar10 photo.jpg",
             "predict flowers/ pictures/ --top 1 --json",
+            "predict highway_bn_cifar10 photo.jpg --calibrated",
         ],
     )
     command.add_argument("preset", help=PRESET)
@@ -40,6 +41,11 @@ def add(commands):
     )
     command.add_argument(
         "--csv", action="store_true", help="Print a table of comma-separated values."
+    )
+    command.add_argument(
+        "--calibrated",
+        action="store_true",
+        help="Divide the scores by the temperature of the preset's record, so that the probabilities fit.",
     )
     command.add_argument(
         "--prompt", metavar="TEXT", help="Text to continue, as keras-unrolled generate does."
@@ -86,6 +92,7 @@ def _add_text_options(command):
 def run_predict(options):
     from keras_unrolled import data, evaluation
     from keras_unrolled.data.broken import find_broken
+    from keras_unrolled.presets.calibration import find_temperature
 
     if (options.prompt is None) == (not options.files):
         raise checks.InputError(
@@ -93,7 +100,7 @@ def run_predict(options):
             f"{'both' if options.files else 'neither'}. Pass one of them."
         )
     if options.prompt is not None:
-        reject_options(options, ["csv"], "a text")
+        reject_options(options, ["csv", "calibrated"], "a text")
         return run_generate(options)
     reject_options(options, TEXT_OPTIONS, "a classifier of images")
     if options.csv:
@@ -109,13 +116,15 @@ def run_predict(options):
             )
 
     model = load(options.preset, check)
+    temperature = find_temperature(model) if options.calibrated else 1.0
     broken = find_broken(data.ImageFiles(paths))
     good = [path for i, path in enumerate(paths) if i not in broken]
     if not good:
         raise checks.InputError(
             f"Expected an image that decodes. {'; '.join(broken.values())}. Fix or remove it."
         )
-    best = iter(model.decode(evaluation.predict(model, data.ImageFiles(good)), top=top))
+    scores = evaluation.predict(model, data.ImageFiles(good))
+    best = iter(model.decode(scores, top=top, temperature=temperature))
     result, lines = [], []
     for i, path in enumerate(paths):
         if i in broken:

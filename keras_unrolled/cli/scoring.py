@@ -25,7 +25,7 @@ def add(commands):
             "evaluate highway_bn_cifar10",
             "evaluate highway_bn_cifar10 --dataset cifar10 --data-dir DIR --json",
             "evaluate flowers/ --dataset pictures/ --report report/",
-            "evaluate highway_small_ptb --data-dir ptb/",
+            "evaluate highway_small_ptb --data-dir ptb/ --report report/",
         ],
     )
     command.add_argument("preset", help=PRESET)
@@ -49,8 +49,8 @@ def _add_report(command):
     add(
         *("--report",),
         metavar="FOLDER",
-        help="Also write a report on a classifier: calibration, worst pictures, labels that may be wrong, "
-        "near-duplicates.",
+        help="Also write a report on a classifier (calibration, worst pictures, labels that may be wrong, "
+        "near-duplicates) or a language model (rare words, worst sentences, calibration).",
     )
     add(
         *("--calibrate-on",),
@@ -104,6 +104,12 @@ def _describe(result):
         text = "{preset}: perplexity {perplexity:.2f} of {tokens:,} words, {split}".format(**result)
         if result["unknown"]:
             text += "; {unknown:,} of them are not in the vocabulary".format(**result)
+        if "report" in result:
+            text += (
+                "\nthe likeliest word is the next one: {accuracy:.2%}, with a mean probability of "
+                "{confidence:.2%} and a calibration error of {calibration_error:.2%}\n"
+                "written in {seconds:.0f} seconds: {report}"
+            ).format(**result)
         return text
     text = "{preset}: {accuracy:.2%} of ".format(**result)
     text += f"{checks.count(result['n'], 'image')}, {_name_data(result)}"
@@ -166,7 +172,7 @@ def _check_task(options, is_text):
                 options, ["data_dir"], "the bundled sample (--dataset cifar10 reads TFDS)"
             )
         return reject_options(options, ["split", "batch_size"], "a classifier of images")
-    names = ["dataset", "skip_broken", "report", "calibrate_on"]
+    names = ["dataset", "skip_broken", "calibrate_on", "seed"]
     names = [name for name in names if hasattr(options, name)]  # compare has no report
     reject_options(options, names, "a language model")
     if options.data_dir is None:

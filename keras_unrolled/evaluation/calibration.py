@@ -100,16 +100,18 @@ def score_probabilities(log_p: np.ndarray, labels: Any) -> dict[str, float]:
     p = np.exp(log_p)
     of_label = log_p[np.arange(len(log_p)), labels]
     brier = (p**2).sum(-1) - 2 * np.exp(of_label) + 1
-    gaps = [
-        row["n"] / len(log_p) * abs(row["accuracy"] - row["confidence"])
-        for row in reliability(log_p, labels)
-        if row["n"]
-    ]
     return {
         "negative_log_likelihood": float(-of_label.mean()),
         "brier": float(brier.mean()),
-        "calibration_error": float(sum(gaps)),
+        "calibration_error": sum_gaps(reliability(log_p, labels)),
     }
+
+
+def sum_gaps(rows: list[dict[str, Any]]) -> float:
+    """The expected calibration error of the rows of `reliability`."""
+    total = sum(row["n"] for row in rows)
+    gaps = [row["n"] * abs(row["accuracy"] - row["confidence"]) for row in rows if row["n"]]
+    return float(sum(gaps) / total)
 
 
 def reliability(log_p: np.ndarray, labels: Any, bins: int = BINS) -> list[dict[str, Any]]:
@@ -130,9 +132,14 @@ def reliability(log_p: np.ndarray, labels: Any, bins: int = BINS) -> list[dict[s
         InputError: as `fit_temperature`.
     """
     log_p, labels = _check_both(log_p, labels)
+    return bin_confidence(np.exp(log_p.max(-1)), log_p.argmax(-1) == labels, bins)
+
+
+def bin_confidence(
+    confidence: np.ndarray, right: np.ndarray, bins: int = BINS
+) -> list[dict[str, Any]]:
+    """As `reliability`, of the probability of each answer, float `(n,)`, and whether it is right."""
     checks.whole("bins", bins, least=1, most=10_000)
-    confidence = np.exp(log_p.max(-1))
-    right = log_p.argmax(-1) == labels
     numbers = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     rows = []
     for number in range(bins):

@@ -77,6 +77,28 @@ def text_losses(
         >>> ku.evaluation.text_losses(model, words).shape
         (6,)
     """
+    return read_text(model, words, batch_size=batch_size, length=length, progress=progress)[0]
+
+
+def read_text(
+    model: Any,
+    words: list[str],
+    *,
+    batch_size: int = 1,
+    length: int | None = None,
+    progress: str | None = None,
+    answers: bool = False,
+) -> tuple[np.ndarray, ...]:
+    """As `text_losses`, and on request what the model would have written.
+
+    Args:
+        model, words, batch_size, length, progress: as of `text_losses`.
+        answers: bool, whether to return the likeliest words, too, which takes a little longer.
+
+    Returns:
+        A tuple of the losses, float64 `(len(words),)`; with `answers` also of the numbers of the likeliest
+        words, float64 `(len(words),)`, and of the logarithms of their probabilities, of the same kind.
+    """
     checks.whole("batch_size", batch_size, least=1, most=10**6)
     tokenizer, backbone = model.preprocessor.tokenizer, model.backbone
     words = tokenizer.check_words(words)
@@ -96,9 +118,9 @@ def text_losses(
     real = (np.arange(padded) < each) & (grid < len(words))
     grid = np.minimum(grid, len(words) - 1)
     shape = model, batch_size, length, table.shape[-1]
-    step, careful = _language_step(*shape), None
+    step, careful = _language_step(*shape, answers=answers), None
     state = [np.zeros((batch_size, lstm.units), "float32") for lstm in backbone.lstms for _ in "hc"]
-    all_losses = np.empty(len(words))
+    found = [np.empty(len(words)) for _ in range(3 if answers else 1)]
     bar = bars.progress(
         range(0, padded, length),
         description=progress,
@@ -109,12 +131,14 @@ def text_losses(
     for start in bar:
         part, counts = (x[:, start : start + length] for x in (grid, real))
         batch = [table[inputs[part]], numbers[part], *state]
-        losses, *state = step.predict_on_batch(batch)
-        if not np.isfinite(losses).all():
-            careful = careful or _language_step(*shape, careful=True)
-            losses, *state = careful.predict_on_batch(batch)
-        all_losses[part[counts]] = losses[counts]
-    return all_losses
+        outputs = step.predict_on_batch(batch)
+        if not np.isfinite(outputs[0]).all():
+            careful = careful or _language_step(*shape, careful=True, answers=answers)
+            outputs = careful.predict_on_batch(batch)
+        state = outputs[len(found) :]
+        for values, some in zip(found, outputs):
+            values[part[counts]] = some[counts]
+    return tuple(found)
 
 
 def word_losses(logits: Any, targets: Any, careful: bool = False) -> Any:
@@ -137,8 +161,8 @@ def word_losses(logits: Any, targets: Any, careful: bool = False) -> Any:
     return keras.ops.log(keras.ops.sum(keras.ops.exp(logits), axis=-1)) - right
 
 
-def _language_step(model, batch_size, length, features, careful=False):
-    """Words as `read_words` gives them, targets and state in; losses and state out."""
+def _language_step(model, batch_size, length, features, careful=False, answers=False):
+    """Words as `read_words` gives them, targets and state in; losses, answers and state out."""
     backbone = model.backbone
     vectors = keras.Input(batch_shape=(batch_size, length, features), dtype="float32")
     targets = keras.Input(batch_shape=(batch_size, length), dtype="int32")
@@ -149,7 +173,12 @@ def _language_step(model, batch_size, length, features, careful=False):
     hidden, after = backbone.recur(vectors, state, training=False, projected=True)
     logits = model.score(hidden, training=False)
     losses = word_losses(logits, targets, careful)
+    outputs = [losses]
+    if answers:
+        right = keras.ops.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
+        outputs.append(keras.ops.argmax(logits, axis=-1))
+        outputs.append(keras.ops.max(logits, axis=-1) - right - losses)
     flat = [t for pair in state for t in pair]
-    step = keras.Model([vectors, targets, *flat], [losses, *(t for pair in after for t in pair)])
+    step = keras.Model([vectors, targets, *flat], [*outputs, *(t for pair in after for t in pair)])
     step.compile(jit_compile=False if keras.backend.backend() == "tensorflow" else "auto")
     return step

@@ -151,22 +151,34 @@ class ImageClassifier(HeadWeights, keras_hub.models.ImageClassifier):
         if self.preprocessor is not None:
             check_images(x, self.backbone.image_shape[-1])
 
-    def decode(self, scores: Any, top: int = 5) -> list[list[tuple[str, float]]]:
+    def decode(
+        self, scores: Any, top: int = 5, *, temperature: float = 1.0
+    ) -> list[list[tuple[str, float]]]:
         """The most likely classes of each image, with their probabilities.
 
         Args:
             scores: array or lists of numbers `(batch, num_classes)`, what `predict` returned.
             top: int, 1 or more, how many classes to name.
+            temperature: float above 0, by which logits are divided; `presets.calibration.find_temperature`
+                gives that of a preset.
 
         Returns:
             For each image a list of up to `top` pairs (label, probability), best first.
 
         Raises:
-            InputError: for scores of another shape or NaN among them, or an impossible `top`.
+            InputError: for scores of another shape or NaN among them, an impossible `top`, or a
+                temperature for scores that are not logits.
         """
         top = checks.whole("top", top, least=1, most=MOST_CLASSES)
         scores = _check_scores(scores, self.num_classes)
+        checks.real("temperature", temperature, least=1e-6, most=1e6)
+        if temperature != 1 and self.activation is not None:
+            raise checks.InputError(
+                "Expected a temperature for logits. Received one for a network whose scores are "
+                "probabilities already. Leave it out."
+            )
         if self.activation is None:
+            scores = scores / temperature
             scores = np.exp(scores - scores.max(-1, keepdims=True))
             scores /= scores.sum(-1, keepdims=True)
         names = self.labels or [f"class {i}" for i in range(self.num_classes)]

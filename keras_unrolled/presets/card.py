@@ -40,6 +40,7 @@ def describe(record: Record) -> str:
             f"- Limits: images of {size[0]} pixels and these classes only; nothing was measured on "
             "other data."
         )
+    lines += _describe_calibration(record)
     lines += ["", *_make_score_table(record), "", f"Papers: {', '.join(record.papers)}", ""]
     return "\n".join(lines)
 
@@ -92,6 +93,26 @@ def _describe_source(record):
             f"- Source: {address}, revision {source.get('revision') or 'not pinned'}, gating "
             f"{source.get('gating')}, license {source.get('license')}. {hashes}"
         ).rstrip()
+
+
+def _describe_calibration(record):
+    found = record.calibration
+    if not found:
+        return
+    text = (
+        f"- Calibration: temperature {found['temperature']:.3f}, chosen on {found['n']:,} "
+        f"{UNITS[record.task]} of {found['dataset']}, {found['split']} ({found['origin']}); applied on "
+        "request only."
+    )
+    if "before" in found:
+        before, after = found["before"], found["after"]
+        text += (
+            f" On {found['scored_n']:,} others, {found['scored_on']}, it changes the expected calibration "
+            f"error from {before['calibration_error']:.2%} to {after['calibration_error']:.2%} and the "
+            f"negative log-likelihood from {before['negative_log_likelihood']:.4f} to "
+            f"{after['negative_log_likelihood']:.4f}."
+        )
+    yield text
 
 
 def _describe_training(record):

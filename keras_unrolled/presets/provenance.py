@@ -64,7 +64,16 @@ def inherit(model: Any, facts: dict[str, Any]) -> dict[str, Any]:
         source.pop("metrics", None)  # of other weights
         inherited["origin"] = "trained"
     elif provenance.is_copy and base is not None:
-        same = ("origin", "metrics", "training", "source", "license", "papers", "dataset")
+        same = (
+            "origin",
+            "metrics",
+            "calibration",
+            "training",
+            "source",
+            "license",
+            "papers",
+            "dataset",
+        )
         inherited = {name: getattr(base, name) for name in (*same, "description")}
     else:
         inherited["origin"] = "regated"

@@ -8,7 +8,12 @@ from typing import Any
 
 from keras_unrolled import checks
 from keras_unrolled.files import read_json, write_text
-from keras_unrolled.presets.record_types import check_file_names, check_metrics, check_types
+from keras_unrolled.presets.record_types import (
+    check_calibration,
+    check_file_names,
+    check_metrics,
+    check_types,
+)
 
 FILE = "record.json"
 IMAGES, TEXT = "image-classification", "text-generation"  # as the Hub calls them
@@ -42,6 +47,10 @@ class Record:
             `labels`.
         metrics: scores, each a dict of dataset, split, n, metric, value, resolution and
             origin (how it was measured; a score without it is rejected).
+        calibration: "temperature", by which scores are divided where this is asked for, "dataset", "split"
+            and "n", the examples that it was chosen on, and "origin", how; "scored_on" and "scored_n",
+            other examples, and the scores of probabilities on them "before" and "after". Empty if no
+            temperature was chosen.
         dataset: the data set that the preset is for, by its TFDS name: "cifar10",
             "imagenet2012" or "ptb"; or what the user's own data are called.
         files: sha256 and size in bytes of every file of the preset.
@@ -78,6 +87,7 @@ class Record:
     labels: tuple[str, ...] = field(default=(), repr=False)
     label_set: str | None = None
     metrics: tuple[dict[str, Any], ...] = ()
+    calibration: dict[str, Any] = field(default_factory=dict, repr=False)
     files: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     source: dict[str, Any] = field(default_factory=dict, repr=False)
     training: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -94,6 +104,7 @@ class Record:
         checks.one_of("origin", self.origin, ORIGINS)
         checks.one_of("task", self.task, (IMAGES, TEXT))
         check_metrics(self)
+        check_calibration(self)
         for row in (*self.metrics, *(self.source.get("metrics") or ())):
             _check_score(row)
         check_file_names(self)

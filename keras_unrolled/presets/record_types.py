@@ -24,6 +24,7 @@ _TYPES: dict[str, Any] = {
     "labels": tuple,
     "label_set": (str, None),
     "metrics": tuple,
+    "calibration": dict,
     "files": dict,
     "source": dict,
     "training": dict,
@@ -68,6 +69,14 @@ _METRIC: dict[str, Any] = {
     "value": NUMBER,
     "origin": str,
 }
+_CALIBRATION: dict[str, Any] = {
+    "temperature": NUMBER,
+    "dataset": str,
+    "split": str,
+    "n": int,
+    "origin": str,
+}
+_SCORES = ("negative_log_likelihood", "brier", "calibration_error")
 _SURROGATES = re.compile("[\ud800-\udfff]")  # which no file can hold
 # Neither moves a terminal's cursor nor fails to be written.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -114,6 +123,27 @@ def check_metrics(record):
                 f"Expected a metric with {', '.join(_METRIC)}. Received{lacking}: {_show(metric)}. "
                 "Complete it, or leave the figure out."
             )
+
+
+def check_calibration(record):
+    """Raises `InputError` for a temperature of a record that is incomplete or impossible."""
+    found = record.calibration
+    if not found:
+        return
+    types = dict(_CALIBRATION)
+    if {"scored_on", "scored_n", "before", "after"} & found.keys():
+        types |= {"scored_on": str, "scored_n": int, "before": dict, "after": dict}
+    if not all(_is(found.get(key), kind) for key, kind in types.items()):
+        raise checks.InputError(
+            f"Expected `calibration` of a record to have {', '.join(types)}. Received: {_show(found)}. "
+            "Complete it, or leave it out."
+        )
+    for key in ("before", "after"):
+        if key in found and not all(_is(found[key].get(name), NUMBER) for name in _SCORES):
+            wanted = f"the numbers {', '.join(_SCORES)}"
+            raise _unexpected(f"`calibration`, {key}", wanted, found[key])
+    if found["temperature"] <= 0:
+        raise _unexpected("`calibration`, temperature", "above 0", found["temperature"])
 
 
 def check_file_names(record):

@@ -53,6 +53,7 @@ def summarize(record: Record) -> str:
         _line("license", record.license),
         _line("weights", find_weights(record) if not record.files else None),
         *_describe_scores(record),
+        _line("temperature", _describe_calibration(record.calibration)),
         *_describe_training(record),
         *_describe_source(record),
     ]
@@ -83,6 +84,15 @@ def _describe_scores(record):
                 f"{row['metric']}"[:11],
                 f"{record.show(row)} on {row['dataset']} {row['split']}, n = {row['n']:,}{whose}",
             )
+
+
+def _describe_calibration(found):
+    if not found:
+        return None
+    place = f"{found['dataset']} {found['split']}"
+    return (
+        f"{found['temperature']:.3f}, chosen on {place}, n = {found['n']:,} (predict --calibrated)"
+    )
 
 
 def _describe_training(record):

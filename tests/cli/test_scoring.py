@@ -68,9 +68,9 @@ REJECTED = {
         ["highway_bn_cifar10", "--calibrate-on", "cifar10:train"],
         "effect on scores without a report (--report FOLDER). Received: --calibrate-on",
     ),
-    "report on a text": (
-        ["highway_small_ptb", "--data-dir", "x", "--report", "out"],
-        "effect on a language model. Received: --report",
+    "temperature of a text": (
+        ["highway_small_ptb", "--data-dir", "x", "--report", "out", "--calibrate-on", "y"],
+        "effect on a language model. Received: --calibrate-on",
     ),
     "negative seed": (["highway_bn_cifar10", "--report", "out", "--seed", "-1"], "--seed"),
     "empty folder": (["highway_bn_cifar10", "--report", ""], "--report"),

@@ -16,6 +16,9 @@ GOOD = {
     "files": {"task.json": {"sha256": "0" * 64, "size": 3}},
     "metrics": ({**METRIC, "origin": "measured"},),
 }
+CALIBRATION = {"temperature": 1.2, "dataset": "d", "split": "valid", "n": 50, "origin": "half"}
+SCORES = {"negative_log_likelihood": 0.3, "brier": 0.2, "calibration_error": 0.01}
+SCORED = {"scored_on": "test", "scored_n": 5, "before": SCORES, "after": SCORES}
 SOURCE = {"repository": "timm/x", "gating": "residual"}
 
 
@@ -62,6 +65,10 @@ def test_former_spelling_of_the_license_is_read(tmp_path):
         ({"name": "a\x1b[2J"}, "control characters"),
         ({"name": "a\nb"}, r"in one line. Received: 'a\\nb'"),
         ({"name": "a\u202eb"}, "control characters"),
+        ({"calibration": {"temperature": 1.2}}, "Expected `calibration`"),
+        ({"calibration": {**CALIBRATION, "temperature": 0}}, "above 0"),
+        ({"calibration": {**CALIBRATION, "before": SCORES}}, "scored_on"),
+        ({"calibration": {**CALIBRATION, **SCORED, "after": {"brier": 1}}}, "after.*the numbers"),
         ({"origin": "regated"}, "to have repository or name in `source`"),
         ({"origin": "recipe only"}, "to have command in `training`"),
         ({"origin": "recipe only", "training": {"command": "c"}}, "no files and no scores"),
@@ -115,6 +122,7 @@ FULL = {
     **GOOD,
     "labels": ["a"],
     "papers": ["p"],
+    "calibration": {**CALIBRATION, **SCORED},
     "versions": {"keras": "3"},
     "network": {
         "gating": "full",

@@ -47,24 +47,25 @@ def plot_confusion(counts: np.ndarray, names: Sequence[str], path: str | Path) -
 
 
 def plot_reliability(rows: Sequence[dict[str, Any]], path: str | Path) -> Path:
-    """Draws reliability diagrams side by side: accuracy over confidence, and how many images.
+    """Draws reliability diagrams side by side: accuracy over confidence, and how many answers.
 
     Args:
-        rows: list of dicts, as `compare_calibration` gives them; those of one temperature after those of
-            the other.
+        rows: list of dicts, as `compare_calibration` gives them, those of one temperature after those of
+            the other; or as `bin_confidence` does, which is one diagram.
         path: where it goes, `.png` or `.svg`.
 
     Returns:
         The path.
     """
-    half = len(rows) // 2
+    half = len(rows) // 2 if "temperature" in rows[0] else len(rows)
+    parts = [rows[:half], rows[half:]] if half < len(rows) else [rows]
 
     def plot(*axes):
-        for axis, part, title in zip(axes, (rows[:half], rows[half:]), ("before", "after")):
+        for axis, part, title in zip(axes, parts, ("before", "after")):
             total = sum(row["n"] for row in part)
             middles = [(row["from"] + row["to"]) / 2 for row in part]
             shares = [row["n"] / total for row in part]
-            axis.bar(middles, shares, 1 / half, color="0.85", label="share of the images")
+            axis.bar(middles, shares, 1 / half, color="0.85", label="share of the answers")
             axis.plot([0, 1], [0, 1], color="0.4", linewidth=1, linestyle="--", label="calibrated")
             full = [row for row in part if row["n"]]
             x, y = [row["confidence"] for row in full], [row["accuracy"] for row in full]
@@ -72,13 +73,41 @@ def plot_reliability(rows: Sequence[dict[str, Any]], path: str | Path) -> Path:
             above = [max(0.0, row["high"] - row["accuracy"]) for row in full]
             style = {"marker": "o", "markersize": 4, "linewidth": 1, "elinewidth": 1, "capsize": 2}
             axis.errorbar(x, y, [below, above], label="accuracy, 95 % interval", **style)
-            temperature = part[0]["temperature"]
             axis.set(xlabel="confidence", xlim=(0, 1), ylim=(0, 1.02))
-            axis.set_title(f"{title}: temperature {temperature:.3g}")
+            if "temperature" in part[0]:
+                axis.set_title(f"{title}: temperature {part[0]['temperature']:.3g}")
             axis.grid(alpha=0.3)
         axes[0].set_ylabel("accuracy")
 
-    return draw(path, plot, columns=2, height=3.3, sharey=True)
+    return draw(path, plot, columns=len(parts), height=3.3, sharey=True)
+
+
+def plot_frequencies(rows: Sequence[dict[str, Any]], path: str | Path) -> Path:
+    """Draws the perplexity of words by how frequent they are, and their share of the text.
+
+    Args:
+        rows: list of dicts with "frequency", "tokens" and "perplexity".
+        path: where it goes, `.png` or `.svg`.
+
+    Returns:
+        The path.
+    """
+    total = sum(row["tokens"] for row in rows)
+
+    def plot(*axes):
+        places, names = range(len(rows)), [row["frequency"] for row in rows]
+        values = {
+            "perplexity": [row["perplexity"] for row in rows],
+            "share of the text": [row["tokens"] / total for row in rows],
+        }
+        for axis, (label, heights) in zip(axes, values.items()):
+            axis.bar(places, heights)
+            axis.set_xticks(places, names, rotation=30, ha="right")
+            axis.set(xlabel="occurrences", ylabel=label)
+            axis.grid(alpha=0.3, axis="y")
+        axes[0].set_yscale("log")
+
+    return draw(path, plot, columns=2, height=3.3)
 
 
 def plot_maps(maps: Sequence[Maps], titles: Sequence[str], path: str | Path) -> Path:

@@ -99,6 +99,7 @@ def diagnose(
     *,
     others: tuple[Examples, str] | None = None,
     seed: int = 0,
+    origin: tuple[str, str] | None = None,
 ) -> Findings:
     """Looks at a classifier's answers on labeled images, and at the images.
 
@@ -110,6 +111,8 @@ def diagnose(
         others: optional pair of `Examples` and the name of their data, which choose the temperature; by
             default a random half of the images does.
         seed: int, of that.
+        origin: optional pair of "yes" or "no", whether the network was trained on the images, and a sentence
+            about it; by default the network's record tells.
 
     Returns:
         `Findings`.
@@ -124,15 +127,15 @@ def diagnose(
         calibration = calibrate_on_half(seen, labels, seed)
     else:
         calibration = calibrate_on_others(model, seen, *others)
-    in_sample, origin = find_in_sample(model, dataset, examples.split)
+    in_sample, sentence = origin or find_in_sample(model, dataset, examples.split)
     pictures = name_pictures(examples.images)
     log_p = log_softmax(seen.scores)
     found = Findings(
-        *(name, dataset, examples, seen, log_p, pictures, calibration, in_sample, origin)
+        *(name, dataset, examples, seen, log_p, pictures, calibration, in_sample, sentence)
     )
     found.notes = [*examples.notes, *calibration.notes, *_find_missing(labels, names)]
     found.suspects = find_suspects(np.exp(log_p), labels)
-    found.pairs = find_duplicates(seen.features, seen.hashes, seen.digests)
+    found.pairs = find_duplicates(seen.features, seen.hashes, seen.digests, seen.thumbnails)
     if len(found.pairs) == MOST_PAIRS:
         found.notes.append(f"{MOST_PAIRS:,} pairs of duplicates are listed; there may be more")
     found.tables = _tabulate(found)

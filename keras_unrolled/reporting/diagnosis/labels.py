@@ -29,12 +29,43 @@ def find_confidence(probabilities: np.ndarray, labels: Any) -> np.ndarray:
     return np.where(numbers > 0, sums / np.maximum(1, numbers), np.inf)
 
 
+def count_errors(probabilities: np.ndarray, labels: Any) -> int:
+    """How many labels are wrong, by the confident joint.
+
+    An image is counted as the likeliest of the classes whose probability is at or above their mean
+    confidence, and not at all if there is none. The counts of each label are then scaled to all images
+    of the label (Northcutt, Jiang & Chuang 2021, equations 1 and 3).
+
+    Args:
+        probabilities: float array `(n, classes)`.
+        labels: int array `(n,)` of class numbers.
+
+    Returns:
+        An int, the sum of the counts off the diagonal, rounded.
+
+    Raises:
+        InputError: as `find_confidence`.
+    """
+    probabilities, labels = _check(probabilities, labels)
+    count = probabilities.shape[1]
+    above = np.where(probabilities >= find_confidence(probabilities, labels), probabilities, -1)
+    counted = np.flatnonzero(above.max(-1) >= 0)
+    pairs = labels[counted] * count + above[counted].argmax(-1)
+    joint = np.bincount(pairs, minlength=count * count).reshape(count, count)
+    off = joint.sum(1) - joint.diagonal()
+    numbers = np.bincount(labels, minlength=count)
+    return round(float((off * numbers / np.maximum(1, joint.sum(1))).sum()))
+
+
 def find_suspects(probabilities: np.ndarray, labels: Any) -> list[dict[str, Any]]:
     """The images whose label may be wrong, the likeliest first.
 
-    An image is suspected if the probability of its label is below the mean confidence of that class,
-    and the probability of another class is at or above the mean confidence of the other one: it is
-    counted as that class in the confident joint. Of several such classes the likeliest is suggested.
+    As many images are suspected as `count_errors` estimates wrong labels, the ones with the lowest
+    probability of their label among those that are answered otherwise. The answer is suggested.
+
+    The probabilities should come from a network that was not trained on the images, or from as many
+    networks, each trained without a part of them: one that has learned a wrong label by heart gives it
+    a high probability.
 
     Args:
         probabilities: float array `(n, classes)`.
@@ -42,32 +73,27 @@ def find_suspects(probabilities: np.ndarray, labels: Any) -> list[dict[str, Any]
 
     Returns:
         A list of dicts: "number" of the image, "label", "suggested" (class numbers),
-        "label_probability", "suggested_probability" and "margin", the second less the first, by which
-        they are ranked.
+        "label_probability", by which they are ranked, "suggested_probability" and "margin", the second
+        less the first.
 
     Raises:
         InputError: as `find_confidence`.
     """
     probabilities, labels = _check(probabilities, labels)
-    confidence = find_confidence(probabilities, labels)
     rows = np.arange(len(labels))
-    own = probabilities[rows, labels]
-    others = np.where(probabilities >= confidence, probabilities, -np.inf)
-    others[rows, labels] = -np.inf
-    suggested = others.argmax(-1)
-    best = others[rows, suggested]
-    chosen = np.flatnonzero((own < confidence[labels]) & np.isfinite(best))
-    margins = best[chosen] - own[chosen]
+    own, answers = probabilities[rows, labels], probabilities.argmax(-1)
+    wrong = np.flatnonzero(probabilities[rows, answers] > own)
+    most = count_errors(probabilities, labels)
     return [
         {
             "number": int(i),
             "label": int(labels[i]),
-            "suggested": int(suggested[i]),
+            "suggested": int(answers[i]),
             "label_probability": float(own[i]),
-            "suggested_probability": float(best[i]),
-            "margin": float(best[i] - own[i]),
+            "suggested_probability": float(probabilities[i, answers[i]]),
+            "margin": float(probabilities[i, answers[i]] - own[i]),
         }
-        for i in chosen[np.argsort(-margins, kind="stable")]
+        for i in wrong[np.argsort(own[wrong], kind="stable")][:most]
     ]
 
 

@@ -12,7 +12,7 @@ from keras_unrolled import progress as bars
 from keras_unrolled.analysis.pieces import kind_of
 from keras_unrolled.data.files import ImageFiles
 from keras_unrolled.models.inputs import check_images
-from keras_unrolled.reporting.diagnosis.pictures import hash_picture
+from keras_unrolled.reporting.diagnosis.pictures import hash_picture, shrink_picture
 
 BATCH_SIZE = 250
 DECODED = 16  # pictures of TFDS in memory at once; of files one, which may have 200 MB
@@ -30,6 +30,7 @@ class Seen:
         hashes: uint64 `(n,)`, of `hash_picture`.
         digests: uint64 `(n,)`, the first bytes of the sha256 of each picture's pixels.
         sizes: int `(n, 2)`, height and width.
+        thumbnails: uint8 `(n, 32, 32)`, of `shrink_picture`.
     """
 
     scores: np.ndarray
@@ -38,6 +39,7 @@ class Seen:
     hashes: np.ndarray
     digests: np.ndarray
     sizes: np.ndarray
+    thumbnails: np.ndarray
 
 
 def look(model: Any, images: Any, *, mirror: bool = True, progress: str | None = None) -> Seen:
@@ -104,6 +106,7 @@ def _note(images, found):
     found["hashes"].append(np.array([hash_picture(image) for image in images], "uint64"))
     found["digests"].append(np.array([_digest(image) for image in images], "uint64"))
     found["sizes"].append(np.array([image.shape[:2] for image in images], "int64"))
+    found["thumbnails"].append(np.stack([shrink_picture(image) for image in images]))
 
 
 def _digest(image):

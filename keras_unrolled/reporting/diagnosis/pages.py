@@ -5,9 +5,10 @@ from typing import Any
 
 from keras_unrolled import checks
 from keras_unrolled.evaluation.calibration import BINS
-from keras_unrolled.reporting.diagnosis.duplicates import AREA, BITS, COSINE, SHAPE
+from keras_unrolled.reporting.diagnosis.duplicates import AREA, BITS, COSINE, LIKENESS, SHAPE
 from keras_unrolled.reporting.diagnosis.findings import MAPPED, WORST, Findings
 from keras_unrolled.reporting.diagnosis.pictures import read_pictures, to_png
+from keras_unrolled.reporting.diagnosis.training import report_training
 from keras_unrolled.reporting.html import Page
 
 MOST_CLASSES = 100  # rows of the table of classes
@@ -19,6 +20,7 @@ def write_page(
     result: dict[str, Any],
     drawn: dict[str, str | bytes],
     settings: dict[str, Any],
+    tuned: dict[str, Any] | None = None,
 ) -> None:
     """Writes the page of a report.
 
@@ -28,6 +30,7 @@ def write_page(
         result: dict, as `summarize` gives it.
         drawn: dict from a figure's name to an SVG or a PNG.
         settings: dict of what the report states of its making.
+        tuned: optional dict, what a fine-tuning returned.
     """
     place = ", ".join(dict.fromkeys([found.dataset, found.examples.split]))
     page = Page(
@@ -35,6 +38,8 @@ def write_page(
         f"Measured on {checks.count(len(found.examples), 'image')} of {place}.",
     )
     _introduce(page, found, result)
+    if tuned is not None:
+        report_training(page, tuned, drawn)
     _report_classes(page, found, drawn)
     _report_calibration(page, found, result, drawn)
     _report_mirror(page, found)
@@ -182,10 +187,12 @@ def _report_maps(page, found, drawn):
 def _report_suspects(page, found):
     page.section("Labels that may be wrong", "suspects")
     page.paragraph(
-        "By confident learning (Northcutt, Jiang & Chuang 2021): the probability of the label is below the "
-        "mean that images of this label have, and the probability of another class is at or above the mean "
-        "that images of the other label have. They are ranked by the difference of the two probabilities. "
-        f"Nothing was trained for it. {found.origin} A suspicion is no proof: hard pictures are among them."
+        "By confident learning (Northcutt, Jiang & Chuang 2021): an image counts as the likeliest of the "
+        "classes whose probability is at or above the mean that images labeled so have. The counts "
+        f"estimate {checks.count(len(found.suspects), 'wrong label')}. Shown are as many images, the ones "
+        "with the lowest probability of their label among those that are answered otherwise. The "
+        "probabilities are the network's own, of the image as it is: nothing was trained for it. "
+        f"{found.origin} A suspicion is no proof: hard pictures are among them."
     )
     if not found.suspects:
         page.paragraph("No label is suspected.")
@@ -211,8 +218,10 @@ def _report_suspects(page, found):
 def _report_duplicates(page, found):
     page.section("Near-duplicates", "duplicates")
     page.paragraph(
-        f"Pairs whose features, the pooled output of the backbone, have a cosine of at least {COSINE:g}, and whose "
-        f"difference hashes of 8 x 8 differ in at most {BITS} of 64 bits; pictures with the same pixels always "
+        f"Pairs whose thumbnails in grey have a correlation of at least {LIKENESS:g}, as they are or with one "
+        "shifted by a thirty-second of the picture; and pairs whose features, the pooled output of the "
+        f"backbone, have a cosine of at least {COSINE:g}, and whose difference hashes of 8 x 8 differ in at "
+        f"most {BITS} of 64 bits. Pictures with the same pixels always "
         "count. Duplicates with different labels are errors of one of them, and those in training and test "
         "data make scores too good; this looks within the data only."
     )
@@ -225,9 +234,9 @@ def _report_duplicates(page, found):
     for row in shown:
         first, second = row["first"], row["second"]
         kinds = dict.fromkeys([names[labels[first]], names[labels[second]]])
-        alike = "the same pixels" if row["identical"] else f"{row['bits']} of 64 bits differ"
+        alike = "the same pixels" if row["identical"] else f"correlation {row['likeness']:.3f}"
         lines = [" and ".join(kinds), f"`{found.pictures[first]}` and `{found.pictures[second]}`"]
-        lines.append(f"{alike}, cosine {row['cosine']:.3f}")
+        lines.append(f"{alike}, {row['bits']} of 64 bits differ, cosine {row['cosine']:.3f}")
         items.append(([pictures[first], pictures[second]], lines))
     page.gallery(items, found.few_pixels)
     page.paragraph(f"The first {len(shown)} of {len(found.pairs):,}, as in `duplicates.csv`.")

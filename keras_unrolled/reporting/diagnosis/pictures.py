@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 SIDE = 8  # of the grid of a hash
+THUMBNAIL = 32  # pixels of a side of a thumbnail
 LARGEST = 160  # pixels of the longer side of a picture on a page
 
 
@@ -56,6 +57,21 @@ def hash_picture(image: np.ndarray) -> int:
     small = to_picture(image).convert("L").resize((SIDE + 1, SIDE), Image.Resampling.LANCZOS)
     pixels = np.asarray(small)
     return int.from_bytes(np.packbits(pixels[:, 1:] > pixels[:, :-1]).tobytes())
+
+
+def shrink_picture(image: np.ndarray) -> np.ndarray:
+    """A thumbnail in grey, whatever the shape of the picture.
+
+    Args:
+        image: array `(height, width, channels)` on a scale of 0 to 255.
+
+    Returns:
+        uint8 array `(32, 32)`.
+    """
+    from PIL import Image
+
+    size = THUMBNAIL, THUMBNAIL
+    return np.asarray(to_picture(image).convert("L").resize(size, Image.Resampling.LANCZOS))
 
 
 def to_png(image: np.ndarray, largest: int = LARGEST) -> bytes:

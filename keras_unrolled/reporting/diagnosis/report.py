@@ -13,6 +13,7 @@ from keras_unrolled.reporting.diagnosis import figures
 from keras_unrolled.reporting.diagnosis.findings import Findings, summarize
 from keras_unrolled.reporting.diagnosis.pages import write_page
 from keras_unrolled.reporting.diagnosis.tables import count_answers
+from keras_unrolled.reporting.diagnosis.training import draw_training
 
 KIND = "evaluate"  # of a report, as its summary states it
 
@@ -48,7 +49,11 @@ def check_target(out: str | Path, sources: Any, *, overwrite: bool) -> Path:
 
 
 def write_report(
-    out: Path, found: Findings, settings: dict[str, Any], began: float
+    out: Path,
+    found: Findings,
+    settings: dict[str, Any],
+    began: float,
+    training: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Writes a report; its folder appears complete or not at all.
 
@@ -57,6 +62,7 @@ def write_report(
         found: `Findings`.
         settings: dict of what else the report states of its making.
         began: float, the `time.perf_counter` at the start.
+        training: optional dict, "result" and "history" of a fine-tuning, which gets a section.
 
     Returns:
         The dict of `summarize`, with "out", "report", the path of the page, and "seconds".
@@ -68,18 +74,20 @@ def write_report(
     with files.written_aside(out) as aside:
         for name, table in found.tables.items():
             table.to_csv(aside / f"{name}.csv")
-        drawn = _draw(found, aside / FIGURES)
+        history = training["history"] if training else []
+        drawn = _draw(found, aside / FIGURES, history)
         settings = {**_describe(found), **settings}
         result["seconds"] = round(time.perf_counter() - began, 1)
         text = json.dumps(
             {"kind": KIND, **result, "settings": settings}, indent=1, ensure_ascii=False
         )
         files.write_text(aside / SUMMARY, text + "\n")
-        write_page(aside / PAGE, found, result, drawn, settings)
+        tuned = training["result"] if training else None
+        write_page(aside / PAGE, found, result, drawn, settings, tuned)
     return result
 
 
-def _draw(found, folder):
+def _draw(found, folder, history):
     """Draws every figure as PNG and SVG; a dict from its name to what the page shows."""
     folder.mkdir()
     labels, names = found.examples.labels, found.examples.names
@@ -95,6 +103,8 @@ def _draw(found, folder):
         "reliability": lambda path: figures.plot_reliability(bins, path),
         "maps": lambda path: figures.plot_maps(found.maps, titles, path),
     }
+    if history:
+        steps["training"] = lambda path: draw_training(history, path)
     drawn: dict[str, str | bytes] = {}
     for name, plot in steps.items():
         png, svg = plot(folder / f"{name}.png"), plot(folder / f"{name}.svg")
@@ -112,6 +122,13 @@ def _describe(found):
         "classes": f"{len(found.examples.names):,}",
         "scores are in-sample": found.in_sample,
         "temperature chosen on": f"{found.calibration.chosen_on} ({found.calibration.n:,} images)",
+        **describe_making(),
+    }
+
+
+def describe_making() -> dict[str, str]:
+    """When and by what a report is made."""
+    return {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": environment.read_commit() or "not a checkout",
         "hardware": environment.hardware(),

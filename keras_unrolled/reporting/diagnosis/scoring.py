@@ -11,6 +11,8 @@ from keras_unrolled.models.character_lm import CharacterLM
 from keras_unrolled.presets import scoring
 from keras_unrolled.presets.loading import from_preset
 from keras_unrolled.reporting.diagnosis.findings import check_examples, diagnose
+from keras_unrolled.reporting.diagnosis.language import diagnose_text
+from keras_unrolled.reporting.diagnosis.language_report import write_text_report
 from keras_unrolled.reporting.diagnosis.report import check_target, write_report
 
 SAMPLE = "sample"
@@ -36,6 +38,8 @@ def evaluate(
     a CSV of each table, and the folder `figures`: accuracy of each class and the confusion matrix;
     calibration before and after a temperature; averages over mirror images; the pictures with the highest
     loss and where the network looks in them; labels that may be wrong; near-duplicates; unusual sizes.
+    For a language model: perplexity by the frequency of words; the worst sentences; calibration of the
+    next word.
 
     Args:
         preset: a name, folder or address of a preset, or a model.
@@ -50,7 +54,7 @@ def evaluate(
             come in runs or whose first ones lack classes, as many drawn evenly over the classes.
         batch_size: int, parts of a text that are read in parallel.
         skip_broken: bool, whether image files that do not decode are left out.
-        report: optional path of the folder of a report to make, of a classifier.
+        report: optional path of the folder of a report to make.
         calibrate_on: optional, data as `dataset` takes them, to choose the temperature of the report on;
             by default a random half of the images chooses it and the other half shows its effect.
         seed: int, of that half.
@@ -61,11 +65,12 @@ def evaluate(
         classes or more, and "notes" if there is something to know of the data; or "preset", "split",
         "tokens", "perplexity" and "unknown". With a report also "low" and "high", "negative_log_likelihood",
         "brier", "calibration_error", "calibration", "mirror", "in_sample", "suspects", "duplicates" and
-        "unusual_sizes", as `diagnosis.findings.summarize` has them, "out", "report" and "seconds".
+        "unusual_sizes", as `diagnosis.findings.summarize` has them, or "sentences", "accuracy", "confidence" and
+        "calibration_error" of the next word; and "out", "report" and "seconds".
 
     Raises:
-        InputError: if the preset or the data cannot be used; for a report also for a language model,
-            images of one class, a folder that must not be replaced, and options of a report without one.
+        InputError: if the preset or the data cannot be used; for a report also for images of one class,
+            a folder that must not be replaced, and options of a report without one.
 
     Example:
         >>> import keras_unrolled as ku
@@ -83,23 +88,26 @@ def evaluate(
         _reject(given, "without a report")
         return scoring.evaluate(preset, dataset, split=split, batch_size=batch_size, **options)
     began = time.perf_counter()
-    _reject({"split": split != "test", "batch_size": batch_size != 1}, "with a report on images")
     if limit is not None:
         checks.whole("limit", limit, least=1, most=10**9)
     checks.whole("seed", seed, least=0, most=2**32 - 1)
-    out = check_target(report, (dataset, calibrate_on), overwrite=overwrite)
     model = preset if hasattr(preset, "backbone") else from_preset(preset)
+    title = scoring.name_model(model) if model is preset else str(preset)
     if isinstance(model, CharacterLM):
-        raise checks.InputError(
-            "Expected a classifier of images for a report. Received a language model. Leave --report out "
-            "(in Python: report)."
-        )
+        given = {"calibrate_on": calibrate_on is not None, "seed": seed != 0}
+        _reject({**given, "skip_broken": skip_broken}, "with a report on a text")
+        folder = data_dir or dataset
+        out = check_target(report, [folder], overwrite=overwrite)
+        text: dict[str, Any] = {"split": split, "batch_size": batch_size, "limit": limit}
+        of_text = diagnose_text(model, title, folder, **text)
+        return write_text_report(out, of_text, {**text, "limit": limit or "none"}, began)
+    _reject({"split": split != "test", "batch_size": batch_size != 1}, "with a report on images")
+    out = check_target(report, (dataset, calibrate_on), overwrite=overwrite)
     others = _load_others(calibrate_on, model, data_dir, skip_broken)
     if others is not None and is_path(dataset) and str(dataset) == SAMPLE:
         options["data_dir"] = None  # it is that of the others
     examples, name = scoring.load_images(dataset, model, **options)
     check_examples(examples)
-    title = scoring.name_model(model) if model is preset else str(preset)
     found = diagnose(model, title, examples, str(name), others=others, seed=seed)
     settings = {"seed": seed, "limit": limit or "none"}
     return write_report(out, found, settings, began)

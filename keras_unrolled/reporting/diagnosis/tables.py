@@ -156,7 +156,8 @@ def tabulate_pairs(
     pairs: list[dict[str, Any]], labels: np.ndarray, names: Any, pictures: list[str]
 ) -> Table:
     """What `find_duplicates` found, with names of the pictures and their labels."""
-    columns = ("first", "second", "first_label", "second_label", "identical", "bits", "cosine")
+    columns = ("first", "second", "first_label", "second_label", "identical")
+    columns += ("likeness", "bits", "cosine")
     rows = [
         {
             "first": pictures[row["first"]],

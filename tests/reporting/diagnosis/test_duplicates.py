@@ -68,6 +68,32 @@ def test_number_of_pairs_is_limited_to_the_most_alike(rng, monkeypatch):
     assert all(row["bits"] == 0 for row in found)
 
 
+def test_likeness_is_the_largest_correlation_over_shifts_by_a_pixel(rng):
+    features, hashes, digests = make_data(rng, 40)
+    thumbnails = rng.integers(0, 256, (40, 8, 8)).repeat(4, 1).repeat(4, 2).astype("uint8")
+    noise = rng.normal(0, 8, (32, 32))
+    thumbnails[5] = np.clip(0.8 * thumbnails[2] + 20 + noise, 0, 255)  # another contrast
+    thumbnails[7] = np.roll(thumbnails[3], (1, -1), (0, 1))
+    thumbnails[9] = np.roll(thumbnails[4], 4, 0)  # too far
+    thumbnails[[10, 11]] = 128  # plain ones say nothing
+    found = find_duplicates(features, hashes, digests, thumbnails)
+    assert [(row["first"], row["second"]) for row in found] == [(3, 7), (2, 5)]
+
+    def shrink(picture):
+        return picture.reshape(15, 2, 15, 2).mean((1, 3)).ravel()
+
+    for row in found:
+        ours = shrink(thumbnails[row["first"], 1:31, 1:31])
+        theirs = thumbnails[row["second"]]
+        values = [
+            np.corrcoef(ours, shrink(theirs[y : y + 30, x : x + 30]))[0, 1]
+            for y in range(3)
+            for x in range(3)
+        ]
+        assert row["likeness"] == pytest.approx(max(values), abs=1e-4)
+    assert find_duplicates(features, hashes, digests) == []
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"bits": 65}, "bits"), ({"cosine": 1.5}, "cosine")],

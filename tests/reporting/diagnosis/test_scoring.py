@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 import keras_unrolled as ku
-from keras_unrolled import InputError, data, evaluation, models, presets
-from tests.models.test_character_lm import TEXT, TINY
+from keras_unrolled import InputError, data, evaluation, presets
 from tests.reporting.nets import LABELS, make_examples, make_model
 
 TABLES = {
@@ -20,7 +19,7 @@ TABLES = {
     "mirror": "n accuracy averaged difference low high only_averaged only_plain p",
     "images": "image label answer probability label_probability loss",
     "suspects": "image label suggested label_probability suggested_probability margin",
-    "duplicates": "first second first_label second_label identical bits cosine",
+    "duplicates": "first second first_label second_label identical likeness bits cosine",
     "sizes": "image height width why",
 }
 PLANTED = 7  # a copy of image 4, with another label
@@ -98,10 +97,12 @@ def test_planted_duplicate_is_found_with_both_labels(full, examples):
     out, result = full
     rows = read_rows(out / "duplicates.csv")
     assert result["duplicates"] == len(rows)
+    assert float(rows[0]["likeness"]) == pytest.approx(1, abs=1e-5)
     assert rows[0] | {"cosine": 1} == {
         "first": "4",
         "second": str(PLANTED),
         "identical": "True",
+        "likeness": rows[0]["likeness"],
         "bits": "0",
         "cosine": 1,
         "first_label": LABELS[examples.labels[4]],
@@ -196,13 +197,6 @@ def test_bad_input_is_rejected_before_anything_is_written(tmp_path, model, examp
         with pytest.raises(InputError, match=message):
             ku.evaluate(model, dataset, **{"report": tmp_path / "out", **options})
     assert not (tmp_path / "out").exists()
-
-
-def test_language_model_has_no_report(tmp_path):
-    tokenizer = models.CharacterTokenizer.learn(TEXT.replace("\n", " <eos> ").split())
-    model = models.character_lm(tokenizer=tokenizer, **TINY)
-    with pytest.raises(InputError, match="Received a language model"):
-        ku.evaluate(model, tmp_path / "text", report=tmp_path / "out")
 
 
 @pytest.mark.slow

@@ -1,0 +1,125 @@
+"""Fine-tuning with a report on the images that were held out."""
+
+import csv
+import time
+from pathlib import Path
+from typing import Any
+
+from keras_unrolled import checks
+from keras_unrolled import data as loading
+from keras_unrolled.data.memory import is_path
+from keras_unrolled.finetuning import run
+from keras_unrolled.finetuning.options import Options
+from keras_unrolled.presets.loading import from_preset
+from keras_unrolled.reporting.diagnosis.findings import check_examples, diagnose
+from keras_unrolled.reporting.diagnosis.origin import OUT
+from keras_unrolled.reporting.diagnosis.report import check_target, write_report
+
+
+def finetune(
+    preset: str | Path,
+    data: Any,
+    out: str | Path,
+    *,
+    report: str | Path | None = None,
+    overwrite: bool = False,
+    **options: Any,
+) -> dict[str, Any]:
+    """Fine-tunes a preset on labeled images and writes a new preset, and a report where one is asked for.
+
+    The first third of the epochs trains the new head only, the rest the whole network except its
+    batch normalization, which stays in inference mode. An interrupted run resumes when it is called again
+    with the same arguments.
+
+    The report is that of `evaluate` on the images that were held out, with the course of the training: a
+    folder with `report.html`, which needs nothing else.
+
+    Args:
+        preset: name, folder or address of the preset to start from.
+        data: as `finetuning.run.finetune` takes it: a folder of class folders, a CSV file, a name of
+            TFDS, `Examples`, or a pair of images and class numbers.
+        out: path of the preset's folder to make.
+        report: optional path of the folder of a report to make.
+        overwrite: bool, whether `out` may replace a preset and `report` an earlier report.
+        **options: further arguments of `finetuning.run.finetune`, such as epochs=30 or data_dir=...
+
+    Returns:
+        The dict of `finetuning.run.finetune`; with a report also "report", the path of its page.
+
+    Raises:
+        InputError: as `finetuning.run.finetune`; for a report also if it cannot be written, is within the data
+            or the preset, or if the held-out images are of one class. Nothing is trained then.
+        engine.Stopped: after SIGTERM or Ctrl-C, once the state has been saved.
+
+    Example:
+        >>> import keras_unrolled as ku
+        >>> result = ku.finetune(
+        ...     "highway_bn_cifar10", data="pictures/", out="flowers/", epochs=30
+        ... )  # doctest: +SKIP
+        >>> result["accuracy"], result["n"]  # doctest: +SKIP
+    """
+    if report is None:
+        return run.finetune(preset, data, out, overwrite=overwrite, **options)
+    target = check_target(report, [data], overwrite=overwrite)
+    _check_apart(target, out)
+    held = _load_held_out(data, options)
+    result = run.finetune(preset, data, out, overwrite=overwrite, **options)
+    began = time.perf_counter()
+    folder = checks.expand(out)
+    found = diagnose(
+        from_preset(folder),
+        result["preset"],
+        held,
+        str(data) if is_path(data) else held.split,
+        origin=(OUT, _describe_origin(result["n"], options)),
+    )
+    training = {"result": result, "history": read_history(folder / "history.csv")}
+    settings = {"base": result["base"], "epochs": result["epochs"]}
+    written = write_report(target, found, settings, began, training=training)
+    return {**result, "report": written["report"]}
+
+
+def _check_apart(report, out):
+    """Raises `InputError` unless neither of two folders is in the other."""
+    ours, theirs = report.resolve(), checks.expand(out).resolve()
+    if ours.is_relative_to(theirs) or theirs.is_relative_to(ours):
+        raise checks.InputError(
+            f"Expected folders apart from each other for the preset and its report. Received: {out} and "
+            f"{report}. Choose another folder for the report."
+        )
+
+
+def _load_held_out(source, options):
+    """The `Examples` that the fine-tuning will hold out, as files or arrays of their own size."""
+    chosen = Options(**{k: v for k, v in options.items() if k in Options.__dataclass_fields__})
+    parts = loading.load_parts(
+        source,
+        chosen.held_out,
+        chosen.seed,
+        options.get("data_dir"),
+        chooses=chosen.patience is not None,
+        skip_broken=chosen.skip_broken,
+    )
+    held = parts.examples.take(parts.held)
+    held = loading.Examples(held.images, held.labels, held.names, "held out", held.notes)
+    check_examples(held)
+    return held
+
+
+def _describe_origin(count, options):
+    text = (
+        f"The scores are out of sample: these {checks.count(count, 'image')} were held out of the "
+        "fine-tuning."
+    )
+    if options.get("patience") is not None:
+        text += " They chose the epoch, so that the accuracy is a little too good."
+    return text
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """The rows of a fine-tuning's `history.csv`: "epoch", "phase", "learning_rate", losses and accuracies."""
+    if not path.is_file():  # a full disk costs the file, not the preset
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [{k: v if k == "phase" else float(v) for k, v in row.items()} for row in rows]

@@ -1,0 +1,100 @@
+"""A fine-tuning with a report on the images that it held out."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_unrolled as ku
+from keras_unrolled import InputError, evaluation
+from tests.cli.calling import call
+from tests.reporting.nets import make_examples, make_model
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("base") / "small"
+    ku.save_preset(make_model(blocks=(1, 1)), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Forty pictures as class folders, dark and light ones."""
+    folder, rng = tmp_path_factory.mktemp("data") / "pictures", np.random.default_rng(0)
+    for i in range(40):
+        name, shift = (("dark", 0), ("light", 128))[i % 2]
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(shift, shift + 128, (8, 8, 3)).astype("uint8")
+        Image.fromarray(pixels).save(folder / name / f"{i:02d}.png")
+    return folder
+
+
+def read(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.slow
+def test_report_is_on_the_images_that_were_held_out(capsys, base, pictures, tmp_path):
+    tuned, out = tmp_path / "tuned", tmp_path / "report"
+    arguments = ["--data", pictures, "--out", tuned, "--epochs", 2, "--patience", 2]
+    code, text, err = call(
+        *(capsys, "finetune", base, *arguments, "--report", out, "--augmentation", "none", "--json")
+    )
+    assert code == 0, err
+    result = json.loads(text)
+    assert result["report"] == str(out / "report.html")
+    summary = json.loads((out / "report.json").read_text())
+    assert (summary["n"], summary["accuracy"]) == (result["n"], result["accuracy"])
+    assert summary["in_sample"] == "no"
+    # The images, labels and answers are those that the fine-tuning itself wrote.
+    held, rows = read(tuned / "held_out.csv"), read(out / "images.csv")
+    assert [row["file"].endswith(f"/{r['image']}") for row, r in zip(held, rows)] == [True] * 8
+    assert [row["label"] for row in held] == [row["label"] for row in rows]
+    assert [row["predicted"] for row in held] == [row["answer"] for row in rows]
+    scores = evaluation.predict(
+        ku.from_preset(tuned),
+        np.stack([np.asarray(Image.open(pictures / row["image"])) for row in rows]),
+    ).astype("float64")
+    p = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    labels = [("dark", "light").index(row["label"]) for row in rows]
+    losses = -np.log(p[np.arange(8), labels])
+    assert [float(row["loss"]) for row in rows] == pytest.approx(losses, rel=1e-3)
+    page = (out / "report.html").read_text(encoding="utf-8")
+    for words in (
+        "8 images were held out of the fine-tuning",
+        "They chose the epoch",
+        "Loss and accuracy over the epochs",
+        "the new head",
+    ):
+        assert words in page, words
+    loaded = re.findall(r'(?:\ssrc|\shref|xlink:href)="([^"]*)"|url\(([^)]*)\)', page)
+    assert all((a or b).startswith(("#", "data:")) for a, b in loaded)
+    assert not re.search(r"<(script|link|iframe|object)\b|@import", page)
+    assert "<svg" in (out / "figures" / "training.svg").read_text()
+
+
+def test_bad_report_is_rejected_before_anything_is_trained(base, pictures, tmp_path):
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "letter.txt").write_text("x")
+    out = tmp_path / "out"
+    one = make_examples(8)
+    one = ku.data.Examples(one.images, np.arange(8) % 2, ("a", "b"), "made up")
+    cases = [
+        (pictures, {"report": taken}, "Found something else"),
+        (pictures, {"report": pictures / "report"}, "outside of the data"),
+        (pictures, {"report": out / "report"}, "apart from each other"),
+        (pictures, {"report": out}, "apart from each other"),
+        (one, {"report": tmp_path / "r", "held_out": 2}, "held_out"),
+    ]
+    for source, options, message in cases:
+        with pytest.raises(InputError, match=message):
+            ku.finetune(base, source, out, **options)
+    assert not out.exists()
+    assert not (tmp_path / "out.partial").exists()
+    assert not (tmp_path / "r").exists()
