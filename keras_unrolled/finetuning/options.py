@@ -109,7 +109,7 @@ class Options:
         ),
     )
     try_minutes: float = _real(
-        2.0,
+        5.0,
         "Minutes that all trials of --try may take together; they are shortened to fit.",
         0.01,
         10_000,

@@ -69,15 +69,7 @@ def write_result(run, model, states, overwrite):
         "epochs": len(history),
         "image_size": size,
         "phases": report.summarize_phases(history, run.phases),
-        "limits": describe_limits(
-            size=size,
-            picture_size=_find_picture_size(run.examples.images),
-            counts=np.bincount(run.examples.labels[run.parts[0]], minlength=len(held.names)),
-            history=history,
-            options=run.options,
-            held=held,
-            answers=answers,
-        ),
+        "limits": _describe_limits(run, size, history, answers),
         "hints": report.suggest(run.options, history, len(held)),
         **run.choices.describe(),
         "parameters": record.parameters,
@@ -85,6 +77,20 @@ def write_result(run, model, states, overwrite):
         "notes": notes,
         "out": str(run.out),
     }
+
+
+def _describe_limits(run, size, history, answers):
+    """Sentences about what limits the result."""
+    held = run.held
+    return describe_limits(
+        size=size,
+        picture_size=_find_picture_size(run.examples.images),
+        counts=np.bincount(run.examples.labels[run.parts[0]], minlength=len(held.names)),
+        history=history,
+        options=run.options,
+        held=held,
+        answers=answers,
+    )
 
 
 def _describe_training(run, states):
