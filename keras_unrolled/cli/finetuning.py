@@ -4,7 +4,7 @@ import dataclasses
 
 from keras_unrolled import checks
 from keras_unrolled.cli.options import PRESET, add_command
-from keras_unrolled.finetuning.options import Options
+from keras_unrolled.finetuning.options import Options, name_flag
 
 KINDS = ("auto", "one", "mirrored")
 
@@ -47,8 +47,7 @@ def add(commands):
 
 def _add_option(command, option):
     """Adds the flag of one field of `Options`."""
-    flag = option.metadata.get("flag", "--" + option.name.replace("_", "-"))
-    kind = option.metadata["kind"]
+    flag, kind = name_flag(option), option.metadata["kind"]
     text = option.metadata["help"]
     if kind is bool:
         command.add_argument(flag, action="store_true", help=text)

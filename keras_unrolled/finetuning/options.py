@@ -41,6 +41,11 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 AUGMENTATIONS = ("auto", "shift_flip", "crop_flip", "none")
 
 
+def name_flag(option: dataclasses.Field) -> str:
+    """The flag of a field of `Options` on the command line."""
+    return str(option.metadata.get("flag", "--" + option.name.replace("_", "-")))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What decides a fine-tuning besides the preset and the data.

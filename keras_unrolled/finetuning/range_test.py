@@ -38,6 +38,8 @@ def run_range_test(job, folder, strategy, make_stream) -> dict[str, Any]:
     losses: list[float] = []
 
     def note(found, state):
+        if state.get("finished"):  # steps that were under way
+            return
         losses[:] = [*state.get("curve", ()), *map(float, found)]
         losses[:] = losses[: find_end(losses)]
         state["curve"] = list(losses)

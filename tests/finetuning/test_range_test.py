@@ -23,6 +23,13 @@ def test_rate_is_the_middle_of_the_valley(noise):
     assert np.log10(rate) == pytest.approx(-2.5, abs=0.25 if noise else 0.06)
 
 
+def test_valley_reaches_as_far_as_three_quarters_of_the_fall():
+    exponents = np.log10(list_rates())  # a slow fall from 2 to 1 at 0.01, then a steep rise
+    losses = np.where(exponents <= -2, 2 - (exponents + 5) / 3, 1 + 10 * (exponents + 2))
+    # 1.25 is passed at -2.75 and again at -1.975.
+    assert np.log10(suggest_rate(list_rates(), losses)) == pytest.approx(-2.36, abs=0.12)
+
+
 @pytest.mark.parametrize("losses", [valley(-8), [1.0] * 50, [1.0] * 4])
 def test_curve_that_does_not_fall_suggests_nothing(losses):
     assert suggest_rate(list_rates(), losses) is None
