@@ -24,10 +24,10 @@ def test_rate_is_the_middle_of_the_valley(noise):
 
 
 def test_valley_reaches_as_far_as_three_quarters_of_the_fall():
-    exponents = np.log10(list_rates())  # a slow fall from 2 to 1 at 0.01, then a steep rise
-    losses = np.where(exponents <= -2, 2 - (exponents + 5) / 3, 1 + 10 * (exponents + 2))
-    # 1.25 is passed at -2.75 and again at -1.975.
-    assert np.log10(suggest_rate(list_rates(), losses)) == pytest.approx(-2.36, abs=0.12)
+    exponents = np.log10(list_rates())  # a fall from 2 to 1 at 0.01, then a steeper rise
+    losses = np.where(exponents <= -2, 2 - (exponents + 5) / 3, 1 + exponents + 2)
+    # 1.25 is passed at -2.75 and again at -1.75; smoothing makes the lowest point less low.
+    assert np.log10(suggest_rate(list_rates(), losses)) == pytest.approx(-2.25, abs=0.12)
 
 
 @pytest.mark.parametrize("losses", [valley(-8), [1.0] * 50, [1.0] * 4])
