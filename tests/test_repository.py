@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from keras_unrolled.finetuning.options import Options
+from keras_unrolled.finetuning.options import Options, name_flag
 from tests.conftest import ROOT
 
 
@@ -53,7 +53,7 @@ def test_finetune_flags_in_the_readme_exist():
     table = "\n".join(line for line in section.splitlines() if line.startswith("|"))
     flags = set(re.findall(r"--([a-z][a-z-]+)", table))
     assert len(flags) >= 5
-    names = {each.name.replace("_", "-") for each in dataclasses.fields(Options)}
+    names = {name_flag(each).removeprefix("--") for each in dataclasses.fields(Options)}
     assert flags <= names
 
 

@@ -103,6 +103,30 @@ def add_curves(axes: Any, history: Any, phases: Any = None) -> None:
         axis.grid(alpha=0.3)
 
 
+def plot_rates(curve: Any, chosen: float | None, path: str | Path) -> Path:
+    """Plots a learning-rate range test: the loss of each step against its rate.
+
+    Args:
+        curve: dict of "learning_rate", "loss" and "smoothed", lists of one length.
+        chosen: the rate that is marked, or None.
+        path: where the PNG goes.
+
+    Returns:
+        The path.
+    """
+    figure = _figure(figsize=(5.5, 3.6))
+    axis = figure.subplots()
+    rates = curve["learning_rate"]
+    axis.plot(rates, curve["loss"], ".", color="tab:gray", markersize=3, label="each step")
+    axis.plot(rates, curve["smoothed"], color="tab:blue", label="smoothed")
+    if chosen is not None:
+        axis.axvline(chosen, color="tab:red", linestyle="--", label=f"suggested: {chosen:g}")
+    axis.set(xscale="log", xlabel="learning rate", ylabel="training loss")
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
+    return _save(figure, path)
+
+
 def plot_logs(panels: Any, path: str | Path, gatings: dict[str, str] | None = None) -> Path:
     """Plots columns of the logs of training runs against the epoch.
 

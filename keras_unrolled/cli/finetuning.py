@@ -4,7 +4,7 @@ import dataclasses
 
 from keras_unrolled import checks
 from keras_unrolled.cli.options import PRESET, add_command
-from keras_unrolled.finetuning.options import Options
+from keras_unrolled.finetuning.options import Options, name_flag
 
 KINDS = ("auto", "one", "mirrored")
 
@@ -48,7 +48,7 @@ def add(commands):
 
 def _add_option(command, option):
     """Adds the flag of one field of `Options`."""
-    flag, kind = "--" + option.name.replace("_", "-"), option.metadata["kind"]
+    flag, kind = name_flag(option), option.metadata["kind"]
     text = option.metadata["help"]
     if kind is bool:
         command.add_argument(flag, action="store_true", help=text)
@@ -59,9 +59,9 @@ def _add_option(command, option):
             if kind is float
             else (f"{text[:-1]} (default: {option.default}).")
         )
-    settings = {"type": kind, "metavar": "N"}
+    settings = {"type": kind, "metavar": "N", "dest": option.name}
     if isinstance(kind, tuple):
-        settings = {"metavar": "NAME"}
+        settings = {"metavar": "NAME", "dest": option.name}
         text = f"{text[:-1]}. One of {', '.join(kind)}."
     command.add_argument(flag, default=option.default, help=text, **settings)
 
@@ -106,11 +106,34 @@ def summarize(result):
             )
         )
     lines += [f"note: {note}" for note in result["notes"]]
-    lines += [f"- {hint}" for hint in result["hints"]]
+    lines += _list_trials(result["trials"])
+    if result["limits"]:
+        lines += ["What limits the result:", *(f"- {limit}" for limit in result["limits"])]
+    if result["hints"]:
+        lines += ["What to try next:", *(f"- {hint}" for hint in result["hints"])]
     lines.append(
         "written to {out}: the preset, curves.png, confusion.png, history.csv and "
-        "held_out.csv".format(**result)
+        "held_out.csv{0}".format(
+            ", find_lr.png and find_lr.csv" if result["range_test"] else "", **result
+        )
     )
     if "report" in result:
         lines.append("report on the held-out images: {report}".format(**result))
     return "\n".join(lines)
+
+
+def _list_trials(trials):
+    """The lines of a table of trials."""
+    if not trials:
+        return []
+    lines = [f"{'learning rate':>13} {'held out':>9} {'loss':>7} {'steps':>6} {'seconds':>8}"]
+    for trial in trials:
+        figures = f"{'not finite':>17}"
+        if trial["val_accuracy"] is not None:
+            figures = f"{trial['val_accuracy']:>9.1%} {trial['val_loss']:>7.3f}"
+        lines.append(
+            "{learning_rate:>13g} {0} {steps:>6} {seconds:>8.1f}{1}".format(
+                figures, "  chosen" if trial["chosen"] else "", **trial
+            )
+        )
+    return lines

@@ -163,7 +163,7 @@ def restore(workdir, variables, recipe, identity=None):
         return None
     folder = _folder(workdir, step)
     saved = read_recipe(manifest["recipe"]).to_dict() | manifest["identity"]
-    _check_same(workdir, saved, recipe.to_dict() | (identity or {}))
+    check_same(workdir, saved, recipe.to_dict() | (identity or {}))
     by_name = _by_name(variables)
     fits = by_name.keys() == arrays.keys() and all(
         tuple(by_name[name].shape) == array.shape for name, array in arrays.items()
@@ -185,7 +185,14 @@ def _describe_change(key, old, new):
     return f"{key} was {old!r} and is now {new!r}"
 
 
-def _check_same(workdir, saved, wanted):
+def check_same(workdir, saved, wanted):
+    """Raises `InputError` if a run's settings are not those of the one that was interrupted.
+
+    Args:
+        workdir: path of the run's folder.
+        saved: dict of the settings that were saved.
+        wanted: dict of those of this run.
+    """
     differences = [
         _describe_change(key, saved.get(key), wanted.get(key))
         for key in sorted({*saved, *wanted})

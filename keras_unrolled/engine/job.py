@@ -27,6 +27,10 @@ class Job:
         class_weights: optional list of float, the weight of each class in a classifier's loss.
         rate_factors: optional function of the model that returns a factor of the learning rate
             for each trainable variable.
+        schedule: optional schedule of the learning rate, as Keras's optimizers take it; the
+            recipe's by default.
+        after_steps: optional function of (losses, state), called with the losses of some steps,
+            also with one that is not finite, before that ends the run.
         evaluate: optional function of the model that returns a dict of figures for the log.
         after_epoch: optional function of (model, optimizer, figures, state), called after the
             log is written and before the checkpoint. What it keeps in the state it finds there
@@ -50,6 +54,8 @@ class Job:
     objective: Callable[..., Any] | None = None
     class_weights: list[float] | None = None
     rate_factors: Callable[[Any], list[float]] | None = None
+    schedule: Any = None
+    after_steps: Callable[..., None] | None = None
     evaluate: Callable[[Any], dict[str, float]] | None = None
     after_epoch: Callable[..., None] | None = None
     identity: dict[str, Any] = field(default_factory=dict)

@@ -64,7 +64,7 @@ def l2_coefficients(recipe, variables):
     return [decay if is_decayed(variable) else 0 for variable in variables]
 
 
-def make_optimizer(recipe, steps_per_epoch, factors=None):
+def make_optimizer(recipe, steps_per_epoch, factors=None, schedule=None):
     """The recipe's optimizer with its schedule of the learning rate.
 
     Args:
@@ -72,11 +72,12 @@ def make_optimizer(recipe, steps_per_epoch, factors=None):
         steps_per_epoch: int.
         factors: optional list of float, a factor of the learning rate for each variable, in the
             order of the variables that the optimizer is built on.
+        schedule: optional schedule of the learning rate; the recipe's by default.
 
     Returns:
         A Keras optimizer, not built yet.
     """
-    schedule = make_schedule(recipe, steps_per_epoch)
+    schedule = make_schedule(recipe, steps_per_epoch) if schedule is None else schedule
     options = {"use_ema": recipe.ema > 0, "ema_momentum": recipe.ema or 0.99}
     if recipe.optimizer == "lamb":
         optimizer = Lamb(

@@ -33,6 +33,28 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return {name: getattr(self, name) for name in names}
 
 
+@keras.saving.register_keras_serializable(package="keras_unrolled_training")
+class ExponentialRise(keras.optimizers.schedules.LearningRateSchedule):
+    """A rate that rises by one factor from step to step.
+
+    Args:
+        first: float, the rate of the first step.
+        last: float, the rate of the last step.
+        steps: int, the number of steps, at least 2.
+    """
+
+    def __init__(self, first, last, steps):
+        super().__init__()
+        self.first, self.last, self.steps = first, last, steps
+
+    def __call__(self, step):
+        step = keras.ops.cast(step, "float32")
+        return self.first * (self.last / self.first) ** (step / (self.steps - 1))
+
+    def get_config(self):
+        return {name: getattr(self, name) for name in ("first", "last", "steps")}
+
+
 def make_schedule(recipe, steps_per_epoch):
     """The recipe's learning rate: a schedule, or a float that the run itself lowers.
 

@@ -25,6 +25,13 @@ def _flag(help):
     return _option(False, help, bool, checks.flag)
 
 
+def _as_flag(flag, option):
+    """An option whose flag, also in messages, is not made from its name, a word of Python."""
+    check = option.metadata["check"]
+    metadata = {**option.metadata, "flag": flag, "check": lambda name, value: check(flag, value)}
+    return field(default=option.default, metadata=metadata)
+
+
 def _choice(default, help, choices):
     check = partial(checks.one_of, options=choices)
     return _option(default, help, tuple(choices), lambda name, value: check(name, value))
@@ -32,6 +39,11 @@ def _choice(default, help, choices):
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 AUGMENTATIONS = ("auto", "shift_flip", "crop_flip", "none")
+
+
+def name_flag(option: dataclasses.Field) -> str:
+    """The flag of a field of `Options` on the command line."""
+    return str(option.metadata.get("flag", "--" + option.name.replace("_", "-")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +100,25 @@ class Options:
     patience: int | None = _whole(
         None, "Stop after N epochs without a better score, and keep the best epoch.", 1, 100_000
     )
+    find_lr: bool = _flag(
+        "Find the learning rate of the last phase by a range test: 50 steps at rising rates."
+    )
+    tries: int | None = _as_flag(
+        "--try",
+        _whole(
+            None,
+            "Try N learning rates briefly, 2 or 3, and train with the one that does best on the "
+            "held-out images.",
+            2,
+            3,
+        ),
+    )
+    try_minutes: float = _real(
+        5.0,
+        "Minutes that all trials of --try may take together; they are shortened to fit.",
+        0.01,
+        10_000,
+    )
     precision: str = _choice("float32", "Precision of the training.", PRECISIONS)
     seed: int = _whole(0, "Seed of split, head, order and augmentation.", 0, 2**31 - 1)
 
@@ -108,6 +139,27 @@ class Options:
                 "Expected only options that have an effect with head_only, which trains the head at "
                 f"head_learning_rate. Received: {', '.join(given)}. Leave it out."
             )
+        self._check_choices()
+
+    def _check_choices(self):
+        """Raises `InputError` for options that have no effect on what is chosen."""
+        defaults = {each.name: each.default for each in dataclasses.fields(self)}
+        name = "head_learning_rate" if self.head_only else "learning_rate"
+        if self.find_lr and getattr(self, name) != defaults[name]:
+            raise checks.InputError(
+                f"Expected either find_lr or {name}. Received both: find_lr and "
+                f"{name}={getattr(self, name)!r}. Leave one out."
+            )
+        if self.tries is None and self.try_minutes != defaults["try_minutes"]:
+            raise checks.InputError(
+                "Expected try_minutes with trials only. Received: try_minutes="
+                f"{self.try_minutes!r} without --try (in Python: tries). Add --try 3, or leave it out."
+            )
+
+    @property
+    def chooses_rate(self) -> bool:
+        """Whether the learning rate of the last phase is found by short runs."""
+        return self.find_lr or self.tries is not None
 
     def to_dict(self) -> dict[str, Any]:
         """The options as plain data, for records and checkpoints."""

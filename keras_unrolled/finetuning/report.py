@@ -11,10 +11,9 @@ from keras_unrolled import checks
 from keras_unrolled.analysis import plots
 from keras_unrolled.engine.log import read_log
 from keras_unrolled.evaluation.comparison import wilson_interval
+from keras_unrolled.finetuning.range_test import draw_curve, write_curve
 
 HISTORY = ("loss", "accuracy", "val_loss", "val_accuracy")
-SMALL_SIZE = 64  # pixels, up to which a network is one for small pictures
-GAP = 0.15  # between training and held-out accuracy, from which more regularization may help
 
 
 def read_history(folders):
@@ -31,7 +30,7 @@ def read_history(folders):
     return rows
 
 
-def write_files(place, *, model, history, folders, held, scores, names):
+def write_files(place, *, model, history, folders, held, scores, names, range_test):
     """Writes curves, confusion matrix, history, answers and event files into a preset's folder.
 
     Args:
@@ -42,6 +41,7 @@ def write_files(place, *, model, history, folders, held, scores, names):
         held: `Examples` that were held out; only their labels and names are used.
         scores: float array `(n, classes)`, the model's scores of them.
         names: list of n strings, what to call each image.
+        range_test: what `run_range_test` returned, or an empty dict.
 
     Returns:
         A list of notes on files that could not be written: they never cost the preset.
@@ -55,6 +55,9 @@ def write_files(place, *, model, history, folders, held, scores, names):
         "held_out.csv": lambda path: _write_answers(model, held, scores, names, path),
         "tensorboard": lambda path: _copy_events(folders, path),
     }
+    if range_test:
+        steps["find_lr.png"] = lambda path: draw_curve(range_test, path)
+        steps["find_lr.csv"] = lambda path: write_curve(range_test, path)
     notes = []
     for name, write in steps.items():
         try:
@@ -113,33 +116,15 @@ def summarize_phases(history, phases):
     return summaries
 
 
-def suggest(options, history, size, picture_size, count):
-    """Sentences about the size of the pictures and about what to try next.
+def suggest(options, history, count):
+    """Sentences about what to try next.
 
     Args:
         options: `Options`.
         history: rows of `read_history`.
-        size: int, side in pixels at which the network sees the pictures, or None.
-        picture_size: int, median of the shorter sides of some of the pictures.
         count: int, how many images are held out.
     """
     hints, last = [], history[-1]
-    if size is not None and size <= SMALL_SIZE and picture_size > 2 * size:
-        hints.append(
-            f"The network sees these pictures at {size} x {size} pixels; their shorter side has "
-            f"about {picture_size}. For photographs start from an ImageNet preset, such as "
-            "highway_bn_imagenet, or from hf://timm/resnet18.a1_in1k."
-        )
-    if size is not None and size > SMALL_SIZE and 2 * picture_size < size:
-        hints.append(
-            f"The pictures have about {picture_size} pixels and are enlarged to {size}. For small "
-            "pictures the networks of 32 pixels, such as highway_bn_cifar10, are faster."
-        )
-    if last["accuracy"] - last["val_accuracy"] > GAP:
-        hints.append(
-            "Accuracy is much higher on the training images than on the held-out ones. Try more "
-            "pictures, --mixup 0.2, --label-smoothing 0.1 or --layer-decay 0.7."
-        )
     network = [row["val_accuracy"] for row in history if row["phase"] == "network"]
     if (
         len(network) >= 3

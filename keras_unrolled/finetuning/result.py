@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_unrolled import environment, evaluation
 from keras_unrolled.finetuning import report
+from keras_unrolled.finetuning.limits import describe_limits
 from keras_unrolled.presets.saving import portable, save_preset
 
 
@@ -28,7 +29,7 @@ def write_result(run, model, states, overwrite):
     history = report.read_history(run.folders)
     scores = evaluation.predict(model, held.images, progress="held out")
     accuracy = evaluation.accuracy(scores, held.labels)
-    notes = list(run.examples.notes)
+    notes = [*run.examples.notes, *run.choices.list_notes()]
 
     def write_extras(place):
         notes.extend(
@@ -40,6 +41,7 @@ def write_result(run, model, states, overwrite):
                 held=held,
                 scores=scores,
                 names=_list_names(run.examples, run.parts[1]),
+                range_test=run.choices.range_test,
             )
         )
 
@@ -57,7 +59,6 @@ def write_result(run, model, states, overwrite):
     answers = np.argmax(scores, -1)
     recalls = [np.mean(answers[held.labels == i] == i) for i in np.unique(held.labels)]
     size = run.converter.image_size and max(run.converter.image_size)
-    picture_size = _find_picture_size(run.examples.images)
     return {
         "preset": record.name,
         "base": run.base,
@@ -68,12 +69,28 @@ def write_result(run, model, states, overwrite):
         "epochs": len(history),
         "image_size": size,
         "phases": report.summarize_phases(history, run.phases),
-        "hints": report.suggest(run.options, history, size, picture_size, len(held)),
+        "limits": _describe_limits(run, size, history, answers),
+        "hints": report.suggest(run.options, history, len(held)),
+        **run.choices.describe(),
         "parameters": record.parameters,
         **test,
         "notes": notes,
         "out": str(run.out),
     }
+
+
+def _describe_limits(run, size, history, answers):
+    """Sentences about what limits the result."""
+    held = run.held
+    return describe_limits(
+        size=size,
+        picture_size=_find_picture_size(run.examples.images),
+        counts=np.bincount(run.examples.labels[run.parts[0]], minlength=len(held.names)),
+        history=history,
+        options=run.options,
+        held=held,
+        answers=answers,
+    )
 
 
 def _describe_training(run, states):
@@ -85,6 +102,8 @@ def _describe_training(run, states):
         **options.to_dict(),
         "held_out": None if run.divided else options.held_out,
         "learning_rate": run.phases[-1].learning_rate,
+        "head_learning_rate": run.phases[0].learning_rate,
+        **run.choices.describe(empty=False),
         "augmentation": run.images.augmentation,
         "minutes": round(60 * sum(state["hours"] for state in states.values()), 2),
         "hardware": environment.hardware(),
@@ -109,9 +128,15 @@ def _make_metric(run, accuracy):
         "value": accuracy,
         "resolution": converter.image_size[0] if converter.image_size else None,
         "crop_fraction": converter.crop_fraction,
-        "origin": f"measured after fine-tuning, on {origin}"
-        + (", which also chose the epoch" if run.options.patience else ""),
+        "origin": f"measured after fine-tuning, on {origin}" + _describe_use(run),
     }
+
+
+def _describe_use(run):
+    """What was chosen by the held-out images, which makes their score look better than it is."""
+    chosen = ["the epoch"] if run.options.patience else []
+    chosen += ["the learning rate"] if run.choices.trials.get("trials") else []
+    return f", which also chose {' and '.join(chosen)}" if chosen else ""
 
 
 def _score_test(run, model):

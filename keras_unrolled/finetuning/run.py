@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_unrolled import checks, data, engine, evaluation, files
 from keras_unrolled.data.memory import as_bytes, is_path
+from keras_unrolled.finetuning.choices import Choices
 from keras_unrolled.finetuning.images import fingerprint, open_images
 from keras_unrolled.finetuning.options import Options
 from keras_unrolled.finetuning.phases import (
@@ -22,6 +23,7 @@ from keras_unrolled.finetuning.phases import (
     make_recipe,
 )
 from keras_unrolled.finetuning.result import write_result
+from keras_unrolled.finetuning.trials import check_held
 from keras_unrolled.presets import layout
 from keras_unrolled.presets.loading import from_preset
 from keras_unrolled.presets.record import TEXT
@@ -50,7 +52,8 @@ def finetune(
     the same arguments; until it is done its state is in `out` + ".partial".
 
     The preset's folder also gets `curves.png`, `confusion.png`, `history.csv`, `held_out.csv`, the
-    network's answer for each held-out image, and event files for TensorBoard.
+    network's answer for each held-out image, and event files for TensorBoard; with `find_lr` also
+    `find_lr.png` and `find_lr.csv`.
 
     Args:
         preset: name, folder or address of the preset to start from.
@@ -68,8 +71,9 @@ def finetune(
     Returns:
         A dict: "preset", "base", "classes", "n", the number of held-out images, "accuracy" and
         "balanced_accuracy" (the mean over the classes) of the saved network on them, "epochs",
-        "image_size", "phases" (what each did), "hints" (what to try next), "notes" (on how the data
-        were read), "parameters", "out", and "test" ("n" and "accuracy") if the data have a test part
+        "image_size", "phases" (what each did), "limits" (what limits the result), "hints" (what to try
+        next), "notes" (on how the data were read), "parameters", "out", "range_test" and "trials"
+        (how the learning rate was chosen, empty without find_lr and tries), and "test" ("n" and "accuracy") if the data have a test part
         besides the one held out.
 
     Raises:
@@ -95,7 +99,7 @@ def finetune(
         try:
             model, states = run.train(devices)
         except Exception:
-            if not any(folder.exists() for folder in run.folders.values()):
+            if not any(f.exists() for f in (run.choices_folder, *run.folders.values())):
                 shutil.rmtree(run.partial, ignore_errors=True)  # there is nothing to resume
             raise
         return write_result(run, model, states, overwrite)
@@ -131,9 +135,10 @@ class Finetuning:
             options.held_out,
             options.seed,
             data_dir,
-            chooses=options.patience is not None,
+            chooses=options.patience is not None or options.tries is not None,
             skip_broken=options.skip_broken,
         )
+        check_held(options, len(parts.held))
         self.examples, self.parts = parts.examples, (parts.train, parts.held)
         self.test, self.divided = parts.test, parts.divided
         self.phases: list[Phase] = []
@@ -146,6 +151,7 @@ class Finetuning:
             **({} if self.test is None else {"test_data": fingerprint(self.test, ())}),
         }
         self.folders = {p.name: self.partial / p.name for p in list_phases(options)}
+        self.choices_folder = self.partial / "choices"
 
     def _load(self):
         names = self.examples.names
@@ -177,11 +183,12 @@ class Finetuning:
             self.examples.names,
             "held out",
         )
+        self.choices = Choices(self.choices_folder, options, self.identity)
         states: dict[str, dict[str, Any]] = {}
         weights = None
         self.best = engine.BestEpoch(self.partial / "best.npz", _rank, options.patience)
         for phase in list_phases(options):
-            phase = self._choose_rate(phase, states)
+            phase = self._choose_rate(phase, weights, states, strategy)
             try:
                 model, states[phase.name] = engine.train(
                     self._make_job(phase, weights, states, strategy), strategy
@@ -197,11 +204,15 @@ class Finetuning:
             self.best.load(model.weights)
         return model, states
 
-    def _choose_rate(self, phase, states):
-        """The phase with its learning rate, which may depend on the phase before."""
+    def _choose_rate(self, phase, weights, states, strategy):
+        """The phase with its learning rate, which may depend on the phase before and on trials."""
         if phase.learning_rate is None:
             accuracy = states["head"]["accuracy"]
             phase = dataclasses.replace(phase, learning_rate=choose_learning_rate(accuracy))
+        if self.options.chooses_rate and phase.name == list(self.folders)[-1]:
+            job = self._make_job(phase, weights, states, strategy)
+            rate = self.choices.choose_rate(job, strategy, self.images.make_stream)
+            phase = dataclasses.replace(phase, learning_rate=rate)
         self.phases.append(phase)
         return phase
 

@@ -350,6 +350,19 @@ REJECTED = {
         ["finetune", "x", "--data", "x", "--out", "y", "--head-only", "--stages", "1"],
         "either head_only or stages",
     ),
+    "one trial": (["finetune", "x", "--data", "x", "--out", "y", "--try", "1"], "Expected `--try`"),
+    "no time for trials": (
+        ["finetune", "x", "--data", "x", "--out", "y", "--try", "3", "--try-minutes", "0"],
+        "Expected `try_minutes`",
+    ),
+    "time without trials": (
+        ["finetune", "x", "--data", "x", "--out", "y", "--try-minutes", "1"],
+        "Add --try 3",
+    ),
+    "rate that is found and given": (
+        ["finetune", "x", "--data", "x", "--out", "y", "--find-lr", "--learning-rate", "0.1"],
+        "either find_lr or learning_rate",
+    ),
 }
 
 

@@ -9,7 +9,7 @@ from keras_unrolled.finetuning.report import suggest
 def find_margin(accuracy, count):
     """The sentence on the precision of an accuracy, or None."""
     row = {"phase": "head", "accuracy": accuracy, "val_accuracy": accuracy}
-    hints = suggest(Options(), [row], 32, 32, count)
+    hints = suggest(Options(), [row], count)
     return next((hint for hint in hints if "an accuracy is known" in hint), None)
 
 

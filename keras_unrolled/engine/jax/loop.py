@@ -73,7 +73,7 @@ class _Run:
     def __init__(self, job, mesh, model):
         self.job, self.mesh, self.model = job, mesh, model
         factors = job.rate_factors(model) if job.rate_factors is not None else None
-        self.optimizer = make_optimizer(job.recipe, job.steps_per_epoch, factors)
+        self.optimizer = make_optimizer(job.recipe, job.steps_per_epoch, factors, job.schedule)
         self.optimizer.build(model.trainable_variables)
         self.variables = [*model.variables, *self.optimizer.variables]
         self.groups = list_variables(model, self.optimizer)
@@ -124,6 +124,8 @@ class _Run:
             if following:  # while the device computes
                 block = batches.block(step, following)
             losses, hits = (np.asarray(array)[:count] for array in (losses, hits))
+            if job.after_steps is not None:
+                job.after_steps(losses, state)
             check_finite(losses, state["step"], job)
             add_steps(state, losses, hits, time.perf_counter() - began)
             show(bar, job, state, losses, hits)

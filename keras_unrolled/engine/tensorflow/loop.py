@@ -74,7 +74,7 @@ def train(job, strategy):
     with strategy.scope():
         model = job.build()
         factors = job.rate_factors(model) if job.rate_factors is not None else None
-        optimizer = make_optimizer(recipe, job.steps_per_epoch, factors)
+        optimizer = make_optimizer(recipe, job.steps_per_epoch, factors, job.schedule)
         optimizer.build(model.trainable_variables)
     synchronized = getattr(recipe, "synchronize", True) and strategy.num_replicas_in_sync > 1
     for layer in normalizations(model):
@@ -124,6 +124,8 @@ class _Run:
                     iterator = self._distribute(state["step"])
                 began = time.perf_counter()
                 losses, hits = self._call(step, iterator, state)
+                if job.after_steps is not None:
+                    job.after_steps(losses, state)
                 check_finite(losses, state["step"], job)
                 add_steps(state, losses, hits, time.perf_counter() - began)
                 show(bar, job, state, losses, hits)
