@@ -35,9 +35,9 @@ def add(commands):
     )
     add(
         *("--calibration",),
-        metavar="NAME|FOLDER|CSV",
-        help="Images for int8: sample (bundled images of CIFAR-10), a folder of class folders, a CSV "
-        "file with the columns file and label, or a TFDS name (its training split).",
+        metavar="NAME|FOLDER|ZIP|CSV",
+        help="Images for int8: sample (bundled images of CIFAR-10), a folder of class folders, a zip "
+        "file of one, a CSV file with the columns file and label, or a TFDS name (its training split).",
     )
     add("--data-dir", metavar="DIR", help="TFDS's data directory.")
     add(

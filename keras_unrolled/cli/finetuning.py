@@ -27,9 +27,9 @@ def add(commands):
     add(
         *("--data",),
         required=True,
-        metavar="FOLDER|CSV|NAME",
+        metavar="FOLDER|ZIP|CSV|NAME",
         help="Folder with one folder of images per class (or with two such folders, train and val), "
-        "CSV file with the columns file and label, or a data set of TFDS such as beans:train.",
+        "zip file of one, CSV file with the columns file and label, or a data set of TFDS such as beans:train.",
     )
     add("--data-dir", metavar="DIR", help="TFDS's data directory.")
     add("--out", required=True, metavar="FOLDER", help="Folder of the preset to make.")

@@ -1,9 +1,9 @@
 """Images and texts to train, fine-tune and evaluate on.
 
 - `loading`: what a path or name stands for; a new source of images starts here.
-- `folders`, `tables`, `tfds`, `sample`, `text`: the kinds of sources that it knows; `parts` tells the
-  folders of train, validation and test, `listing` which files count, `records` reads TFDS's files where
-  there is no TensorFlow.
+- `folders`, `archives`, `tables`, `tfds`, `sample`, `text`: the kinds of sources that it knows; `parts`
+  tells the folders of train, validation and test, `listing` which files count, `records` reads TFDS's
+  files where there is no TensorFlow.
 - `files`, `decoding`: image files and their pixels.
 - `examples`: labeled images, how they are divided, and how labels are matched. `memory`, `labels`: those
   that are given as arrays.

@@ -56,7 +56,7 @@ def finetune(
         preset: name, folder or address of the preset to start from.
         data: `Examples`, or a pair of images `(n, height, width, channels)` on a scale of 0 to 255 and
             class numbers `(n,)`; path of a folder with one folder of images for each class, or of two such
-            folders `train` and `val`; path of a CSV file with the columns file and label; or the
+            folders `train` and `val`, or of a zip file of it; path of a CSV file with the columns file and label; or the
             name of a data set of TFDS, such as "beans" or "cifar10:train[:5%]".
         out: path of the preset's folder to make.
         data_dir: TFDS's data directory.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_unrolled import checks, data, models
-from keras_unrolled.data import tables
+from keras_unrolled.data import archives, tables
 from keras_unrolled.data.broken import check_images
 from keras_unrolled.data.listing import is_image, is_preset, list_folders, list_images, walk
 from keras_unrolled.data.loading import choose
@@ -181,6 +181,9 @@ def _as_folder(dataset, data_dir):
     if not is_path(dataset) or str(dataset) in (SAMPLE, "cifar10"):
         return None
     place = checks.readable("dataset", dataset)
+    if archives.is_archive(place) and data_dir is None:
+        with archives.unpacked(place) as folder:
+            return folder
     return place if place.is_dir() and (data_dir is None or not is_prepared(place)) else None
 
 
