@@ -16,6 +16,7 @@ from keras_unrolled.data.class_names import show_names
 from keras_unrolled.data.examples import Examples, align, split_indices
 from keras_unrolled.data.files import ImageFiles
 from keras_unrolled.data.folders import load_folder
+from keras_unrolled.data.hub_datasets import is_address, load_hub_dataset
 from keras_unrolled.data.memory import as_examples, is_path
 from keras_unrolled.data.parts import find_parts
 from keras_unrolled.data.tfds import TFDSImages, is_prepared, load_tfds
@@ -26,18 +27,19 @@ TFDS_NAME = r"[a-z][a-z0-9_]*(/[\w.-]+)?(:[^/]+)?"
 def load(
     source: str | Path, data_dir: str | Path | None = None, split: str | list[str] = "train"
 ) -> Examples:
-    """Labeled images from a folder of class folders, a zip file of one, a CSV file or TFDS.
+    """Labeled images from a folder of class folders, a zip file of one, a CSV file, TFDS or the Hub.
 
     Args:
-        source: path of a folder, of a `.zip` file of one, or of a `.csv` or `.tsv` file, or a name as
-            `load_tfds` takes it. Of a folder that is divided as `find_parts` has it one part is loaded.
+        source: path of a folder, of a `.zip` file of one, or of a `.csv` or `.tsv` file, a name as
+            `load_tfds` takes it, or an address as `load_hub_dataset` takes it. Of a folder that is
+            divided as `find_parts` has it one part is loaded.
         data_dir: TFDS's data directory. With it, a name of TFDS may be that of a folder, too, which
             TFDS has prepared.
         split: string or list of strings, the split where the source has several and names none:
             the first one that it has.
 
     Raises:
-        InputError: as `load_folder`, `load_csv` and `load_tfds`, for a data directory of a folder
+        InputError: as `load_folder`, `load_csv`, `load_tfds` and `load_hub_dataset`, for a data directory of a folder
             or file, for a file of another kind, for a zip file that is damaged or not safe to unpack,
             and for a divided folder that has none of the splits.
 
@@ -46,6 +48,9 @@ def load(
         >>> ku.data.load("pictures/")  # doctest: +SKIP
         >>> ku.data.load("cifar10:train[:5%]", data_dir="tfds/")  # doctest: +SKIP
     """
+    if is_address(source):
+        _check_no_data_dir(source, data_dir)
+        return load_hub_dataset(source, split)
     path = checks.readable("the data", source)
     is_name = re.fullmatch(TFDS_NAME, str(source)) is not None
     if is_name and data_dir is not None and is_prepared(path):
@@ -135,6 +140,8 @@ def load_parts(
                 "(images, labels), or Examples."
             )
         return _divide(examples, held_out, seed)
+    if is_address(source):
+        return _divide(read(load(source, data_dir)), held_out, seed)
     path = checks.readable("the data", source)
     if archives.is_archive(path):
         _check_no_data_dir(source, data_dir)
