@@ -4,6 +4,7 @@
 - `folders`, `archives`, `tables`, `tfds`, `hub_datasets`, `sample`, `text`: the kinds of sources that it
   knows; `parts` tells the folders of train, validation and test, `listing` which files count, `hub_layout`
   the files and columns of data sets on the Hub, `records` reads TFDS's files where there is no TensorFlow.
+- `corruptions`: CIFAR-10-C, regenerated.
 - `files`, `decoding`: image files and their pixels.
 - `examples`: labeled images, how they are divided, and how labels are matched. `memory`, `labels`: those
   that are given as arrays.
@@ -12,6 +13,7 @@
   `augment`: their `tf.data` pipelines.
 """
 
+from keras_unrolled.data.corruptions import corrupt
 from keras_unrolled.data.decoding import read_image
 from keras_unrolled.data.examples import Examples, align, split_indices
 from keras_unrolled.data.files import ImageFiles
@@ -30,6 +32,7 @@ __all__ = [
     "Parts",
     "TFDSImages",
     "align",
+    "corrupt",
     "find_parts",
     "load",
     "load_cifar10",
