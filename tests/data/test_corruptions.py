@@ -16,7 +16,7 @@ ndimage = pytest.importorskip("scipy.ndimage")
 
 @pytest.fixture(scope="module")
 def images():
-    return data.load_sample().images[:15]
+    return data.load_sample().images[:40]
 
 
 @pytest.fixture
@@ -40,6 +40,7 @@ def test_result_follows_from_picture_place_severity_and_seed(images, kind):
 # Elastic shifts whole pictures less at higher severities, and glass blurs by less at the fourth.
 @pytest.mark.parametrize("kind", sorted({*corruptions.KINDS} - {"elastic_transform", "glass_blur"}))
 def test_damage_grows_with_the_severity(images, kind):
+    images = images[:10] if kind == "zoom_blur" else images  # the slowest, and without chance
     damage = [np.abs(corrupt(images, kind, s) - images.astype(float)).mean() for s in range(1, 6)]
     assert damage == sorted(damage)
     assert damage[0] > 0.3
