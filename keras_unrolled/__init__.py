@@ -59,8 +59,9 @@ _PLACES = {
 
 
 registration.extend_lookup()
-# It registers how the classes' `from_preset` finds a name.
+# They register how the classes' `from_preset` finds a name, and `data` a data set on the Hub.
 importlib.import_module("keras_unrolled.presets.resolve")
+importlib.import_module("keras_unrolled.presets.hub_datasets")
 
 
 def __getattr__(name):

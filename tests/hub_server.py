@@ -1,6 +1,7 @@
 """A small Hugging Face Hub on 127.0.0.1, for the unmodified `huggingface_hub` client.
 
-It keeps repositories in memory: commits, tags, LFS objects, private repositories and tokens.
+It keeps repositories in memory: commits, tags, LFS objects, private repositories and tokens; those of data sets
+like those of models.
 Faults are a function that may answer a request in the server's place.
 """
 
@@ -14,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
 TOKENS = {"token-of-ada": "ada", "token-of-bob": "bob"}
-LFS = re.compile(r"\.(h5|safetensors|npz)$")
+LFS = re.compile(r"\.(h5|safetensors|npz|parquet)$")
 
 
 def git_oid(data):
@@ -309,7 +310,7 @@ ROUTES = [
     ("POST", r"/api/repos/create", Handler.create),
     ("POST", r"/api/validate-yaml", Handler.validate),
     ("GET", rf"/api/models/{_ID}", Handler.info),
-    ("GET", rf"/api/models/{_ID}/revision/(?P<revision>.+)", Handler.info),
+    ("GET", rf"/api/(?:models|datasets)/{_ID}/revision/(?P<revision>.+)", Handler.info),
     ("GET", rf"/api/models/{_ID}/tree/(?P<revision>[^/]+)", Handler.tree),
     ("GET", rf"/api/models/{_ID}/refs", Handler.refs),
     ("POST", rf"/api/models/{_ID}/preupload/(?P<revision>.+)", Handler.preupload),
@@ -318,7 +319,7 @@ ROUTES = [
     ("POST", rf"/{_ID}\.git/info/lfs/objects/batch", Handler.batch),
     ("PUT", r"/objects/(?P<oid>\w{64})", Handler.put),
     ("GETHEAD", r"/objects/(?P<oid>\w{64})", Handler.object),
-    ("GETHEAD", rf"/{_ID}/resolve/(?P<revision>[^/]+)/(?P<path>.+)", Handler.resolve),
+    ("GETHEAD", rf"/(?:datasets/)?{_ID}/resolve/(?P<revision>[^/]+)/(?P<path>.+)", Handler.resolve),
 ]
 
 

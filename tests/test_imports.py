@@ -28,6 +28,7 @@ ORDER = [
 ]
 GROUND = {
     "checks",
+    "dataset_files",
     "environment",
     "files",
     "paths",

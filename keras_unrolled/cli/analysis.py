@@ -41,7 +41,7 @@ def _add_data(command):
     )
     add(
         *("--dataset",),
-        metavar="NAME|FOLDER|CSV",
+        metavar="NAME|FOLDER|ZIP|CSV|ADDRESS",
         help="Images, as keras-unrolled evaluate takes them, or a folder of pictures without labels "
         "(default: what --data-dir has, or else the bundled sample).",
     )

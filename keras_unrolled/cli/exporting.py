@@ -35,9 +35,10 @@ def add(commands):
     )
     add(
         *("--calibration",),
-        metavar="NAME|FOLDER|CSV",
-        help="Images for int8: sample (bundled images of CIFAR-10), a folder of class folders, a CSV "
-        "file with the columns file and label, or a TFDS name (its training split).",
+        metavar="NAME|FOLDER|ZIP|CSV|ADDRESS",
+        help="Images for int8: sample (bundled images of CIFAR-10), a folder of class folders, a zip "
+        "file of one, a CSV file with the columns file and label, a TFDS name (its training split), or "
+        "hf-dataset://org/name.",
     )
     add("--data-dir", metavar="DIR", help="TFDS's data directory.")
     add(

@@ -20,6 +20,7 @@ def add(commands):
             "finetune highway_bn_cifar10 --data pictures/ --out flowers/",
             "finetune hf://timm/resnet18.a1_in1k --data photos/ --out flowers/",
             "finetune highway_bn_cifar10 --data beans --data-dir DIR --out beans/",
+            "finetune highway_bn_cifar10 --data hf-dataset://uoft-cs/cifar10:test --out tuned/",
         ],
     )
     add = command.add_argument
@@ -27,9 +28,10 @@ def add(commands):
     add(
         *("--data",),
         required=True,
-        metavar="FOLDER|CSV|NAME",
+        metavar="FOLDER|ZIP|CSV|NAME|ADDRESS",
         help="Folder with one folder of images per class (or with two such folders, train and val), "
-        "CSV file with the columns file and label, or a data set of TFDS such as beans:train.",
+        "zip file of one, CSV file with the columns file and label, a data set of TFDS such as beans:train, or "
+        "hf-dataset://org/name, a data set on the Hugging Face Hub.",
     )
     add("--data-dir", metavar="DIR", help="TFDS's data directory.")
     add("--out", required=True, metavar="FOLDER", help="Folder of the preset to make.")

@@ -45,10 +45,11 @@ def add_data(parser):
     add = parser.add_argument
     add(
         *("--dataset",),
-        metavar="NAME|FOLDER|CSV",
+        metavar="NAME|FOLDER|ZIP|CSV|ADDRESS",
         help="Images: sample (1,000 bundled images of CIFAR-10's test set), cifar10, imagenet2012 or "
-        "another TFDS name (its test or validation split), a folder of class folders, or a CSV "
-        "file with the columns file and label (default: sample).",
+        "another TFDS name (its test or validation split), a folder of class folders, a zip file of "
+        "one, a CSV file with the columns file and label, or hf-dataset://org/name, a data set on the "
+        "Hugging Face Hub (default: sample).",
     )
     add(
         *("--data-dir",),

@@ -54,7 +54,7 @@ def _add_report(command):
     )
     add(
         *("--calibrate-on",),
-        metavar="NAME|FOLDER|CSV",
+        metavar="NAME|FOLDER|ZIP|CSV|ADDRESS",
         help="Images that choose the temperature of the report, such as cifar10:train[45000:] (default: a "
         "random half of those that are scored).",
     )

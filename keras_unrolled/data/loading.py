@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from keras_unrolled import checks
-from keras_unrolled.data import tables
+from keras_unrolled.data import archives, tables
 from keras_unrolled.data.broken import check_images
 from keras_unrolled.data.class_names import show_names
 from keras_unrolled.data.examples import Examples, align, split_indices
 from keras_unrolled.data.files import ImageFiles
 from keras_unrolled.data.folders import load_folder
+from keras_unrolled.data.hub_datasets import is_address, load_hub_dataset
 from keras_unrolled.data.memory import as_examples, is_path
 from keras_unrolled.data.parts import find_parts
 from keras_unrolled.data.tfds import TFDSImages, is_prepared, load_tfds
@@ -26,33 +27,40 @@ TFDS_NAME = r"[a-z][a-z0-9_]*(/[\w.-]+)?(:[^/]+)?"
 def load(
     source: str | Path, data_dir: str | Path | None = None, split: str | list[str] = "train"
 ) -> Examples:
-    """Labeled images from a folder of class folders, a CSV file or TFDS.
+    """Labeled images from a folder of class folders, a zip file of one, a CSV file, TFDS or the Hub.
 
     Args:
-        source: path of a folder or of a `.csv` or `.tsv` file, or a name as `load_tfds` takes it.
-            Of a folder that is divided as `find_parts` has it one part is loaded.
+        source: path of a folder, of a `.zip` file of one, or of a `.csv` or `.tsv` file, a name as
+            `load_tfds` takes it, or an address as `load_hub_dataset` takes it. Of a folder that is
+            divided as `find_parts` has it one part is loaded.
         data_dir: TFDS's data directory. With it, a name of TFDS may be that of a folder, too, which
             TFDS has prepared.
         split: string or list of strings, the split where the source has several and names none:
             the first one that it has.
 
     Raises:
-        InputError: as `load_folder`, `load_csv` and `load_tfds`, for a data directory of a folder
-            or CSV file, for a file of another kind, and for a divided folder that has none of the
-            splits.
+        InputError: as `load_folder`, `load_csv`, `load_tfds` and `load_hub_dataset`, for a data directory of a folder
+            or file, for a file of another kind, for a zip file that is damaged or not safe to unpack,
+            and for a divided folder that has none of the splits.
 
     Example:
         >>> import keras_unrolled as ku
         >>> ku.data.load("pictures/")  # doctest: +SKIP
         >>> ku.data.load("cifar10:train[:5%]", data_dir="tfds/")  # doctest: +SKIP
     """
+    if is_address(source):
+        _check_no_data_dir(source, data_dir)
+        return load_hub_dataset(source, split)
     path = checks.readable("the data", source)
     is_name = re.fullmatch(TFDS_NAME, str(source)) is not None
     if is_name and data_dir is not None and is_prepared(path):
         return load_tfds(source, data_dir, split)
     is_table = path.suffix.lower() in tables.SUFFIXES
-    if is_table or path.is_dir():
+    if is_table or path.is_dir() or archives.is_archive(path):
         _check_no_data_dir(source, data_dir)
+    if archives.is_archive(path):
+        with archives.unpacked(path) as folder:
+            return archives.as_read_from(load(folder, split=split), folder, path)
     if is_table:
         return tables.load_csv(path)
     _check_no_other_file(path, str(source))
@@ -132,6 +140,14 @@ def load_parts(
                 "(images, labels), or Examples."
             )
         return _divide(examples, held_out, seed)
+    if is_address(source):
+        return _divide(read(load(source, data_dir)), held_out, seed)
+    path = checks.readable("the data", source)
+    if archives.is_archive(path):
+        _check_no_data_dir(source, data_dir)
+        with archives.unpacked(path) as folder:
+            parts = load_parts(folder, held_out, seed, chooses=chooses, skip_broken=skip_broken)
+            return _from_archive(parts, folder, path)
     folders, notes = find_parts(source)
     if not folders:
         return _divide(read(load(source, data_dir)), held_out, seed)
@@ -160,6 +176,15 @@ def load_parts(
     )
     indices = list(range(len(both)))
     return Parts(both, indices[: len(train)], indices[len(train) :], test, divided=True)
+
+
+def _from_archive(parts, folder, path):
+    """`Parts` of an unpacked folder, which name the archive instead."""
+    examples, test = (
+        None if part is None else archives.as_read_from(part, folder, path)
+        for part in (parts.examples, parts.test)
+    )
+    return dataclasses.replace(parts, examples=examples, test=test)
 
 
 def _divide(examples, held_out, seed, test=None):
@@ -217,9 +242,9 @@ def _check_no_other_file(path, source):
     """Raises `InputError` for a file that is no table; one named as a word may be TFDS's name."""
     if os.path.isfile(path) and not re.fullmatch(r"[a-z][a-z0-9_]*", source):
         raise checks.InputError(
-            f"Expected a folder, a table of images and labels ({' or '.join(tables.SUFFIXES)}) or a "
-            f"data set of TFDS. {source} is a file whose name ends in {path.suffix or 'neither'}. "
-            "If it is a table, rename it."
+            f"Expected a folder, a zip file of one, a table of images and labels "
+            f"({' or '.join(tables.SUFFIXES)}) or a data set of TFDS. {source} is a file whose name ends "
+            f"in {path.suffix or 'none of these'}. If it is one of them, rename it."
         )
 
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_unrolled import checks, data, engine, evaluation, files
+from keras_unrolled.data.hub_datasets import is_address
 from keras_unrolled.data.memory import as_bytes, is_path
 from keras_unrolled.finetuning.choices import Choices
 from keras_unrolled.finetuning.images import fingerprint, open_images
@@ -59,8 +60,9 @@ def finetune(
         preset: name, folder or address of the preset to start from.
         data: `Examples`, or a pair of images `(n, height, width, channels)` on a scale of 0 to 255 and
             class numbers `(n,)`; path of a folder with one folder of images for each class, or of two such
-            folders `train` and `val`; path of a CSV file with the columns file and label; or the
-            name of a data set of TFDS, such as "beans" or "cifar10:train[:5%]".
+            folders `train` and `val`, or of a zip file of it; path of a CSV file with the columns file and label; or the
+            name of a data set of TFDS, such as "beans" or "cifar10:train[:5%]"; or the address of one on
+            the Hugging Face Hub, "hf-dataset://org/name".
         out: path of the preset's folder to make.
         data_dir: TFDS's data directory.
         replicas: optional int, the number of devices to train on; None takes every GPU.
@@ -107,7 +109,7 @@ def finetune(
 
 def _check_apart(source, out):
     """Raises `InputError` for a preset within its own data, where it would become a class."""
-    if not is_path(source):
+    if not is_path(source) or is_address(source):
         return
     folder = checks.readable("the data", source).resolve()
     if folder.is_dir() and out.is_relative_to(folder):

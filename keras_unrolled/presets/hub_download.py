@@ -17,14 +17,14 @@ import filelock
 
 from keras_unrolled import checks, files
 from keras_unrolled.presets.hub_answers import Unreachable, no_hub, opened
-from keras_unrolled.presets.hub_listing import COMMIT
+from keras_unrolled.presets.hub_listing import COMMIT, PRESET
 from keras_unrolled.progress import progress
 
 ATTEMPTS = 5  # to go on with a file after its connection broke off, as the client does
 LARGE = 2**20  # bytes of a download with a progress bar
 
 
-def download(name, listing, revision, token=None):
+def download(name, listing, revision, token=None, kind=PRESET):
     """Downloads what the cache lacks of a commit.
 
     Args:
@@ -32,6 +32,7 @@ def download(name, listing, revision, token=None):
         listing: a `Listing`.
         revision: string, the branch, tag or commit that led to it.
         token: optional string.
+        kind: `Kind` of the repository.
 
     Returns:
         The path of the folder of the commit.
@@ -42,7 +43,9 @@ def download(name, listing, revision, token=None):
     """
     from huggingface_hub import constants
 
-    cache, repository = Path(constants.HF_HUB_CACHE), f"models--{name.replace('/', '--')}"
+    cache = Path(constants.HF_HUB_CACHE)
+    repository = f"{kind.group}--{name.replace('/', '--')}"
+    above = "" if kind.group == "models" else f"{kind.group}/"
     store = cache / repository
     folder = store / "snapshots" / listing.commit
     missing = {k: v for k, v in listing.files.items() if not (folder / k).exists()}
@@ -50,7 +53,7 @@ def download(name, listing, revision, token=None):
     try:
         # The smallest first, the record among them: a damaged preset is found out early.
         for file, stated in sorted(missing.items(), key=lambda item: item[1].size):
-            url = f"{constants.ENDPOINT}/{name}/resolve/{listing.commit}/{quote(file)}"
+            url = f"{constants.ENDPOINT}/{above}{name}/resolve/{listing.commit}/{quote(file)}"
             blob = store / "blobs" / stated.digest
             with _locked(cache / ".locks" / repository / f"{stated.digest}.lock"):
                 if not blob.exists() and not (folder / file).exists():

@@ -7,6 +7,7 @@ of such a thing is passed on.
 import json
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -42,13 +43,34 @@ class Stated:
 
 @dataclass(frozen=True)
 class Listing:
-    """A commit and those of its files that a preset may have, by name."""
+    """A commit and those of its files that a preset, or a data set, may have, by name."""
 
     commit: str
     files: dict[str, Stated]
 
 
-def ask(name, revision, wanted, token=None):
+@dataclass(frozen=True)
+class Kind:
+    """What is looked for in a repository.
+
+    Args:
+        title: string, for messages.
+        group: "models" or "datasets", as the Hub has it.
+        is_read: function from a file's name to whether it is looked at.
+        most: function from a file's name to the most bytes that it may have.
+        most_files: int, files at most.
+        most_bytes: int, bytes of all of them at most.
+    """
+
+    title: str
+    group: str
+    is_read: Callable[[str], bool]
+    most: Callable[[str], int]
+    most_files: int
+    most_bytes: int
+
+
+def ask(name, revision, wanted, token=None, kind=None):
     """Asks the Hub for a repository's commit and files.
 
     Args:
@@ -56,6 +78,7 @@ def ask(name, revision, wanted, token=None):
         revision: string, a branch, tag or commit.
         wanted: string, both of them, for messages.
         token: optional string.
+        kind: optional `Kind`; the default is `PRESET`.
 
     Returns:
         A `Listing`.
@@ -66,14 +89,15 @@ def ask(name, revision, wanted, token=None):
     """
     from huggingface_hub import constants
 
-    url = f"{constants.ENDPOINT}/api/models/{name}/revision/{quote(revision, safe='')}"
+    kind = kind or PRESET
+    url = f"{constants.ENDPOINT}/api/{kind.group}/{name}/revision/{quote(revision, safe='')}"
     with opened(f"{url}?blobs=true", wanted, token=token) as answer:
-        kind = answer.headers.get("Content-Type", "")
+        form = answer.headers.get("Content-Type", "")
         body = _read(answer, wanted)
     try:
         data = json.loads(body)
     except (ValueError, RecursionError) as error:
-        is_page = "html" in kind.lower() or body.lstrip()[:1] == b"<"
+        is_page = "html" in form.lower() or body.lstrip()[:1] == b"<"
         raise no_hub(wanted, "a web page" if is_page else "no JSON") from error
     commit, rows = (_get(data, key) for key in ("sha", "siblings"))
     if not isinstance(commit, str) or not COMMIT.fullmatch(commit) or not isinstance(rows, list):
@@ -83,15 +107,15 @@ def ask(name, revision, wanted, token=None):
     stated = {}
     for row in rows:
         file = _get(row, "rfilename")
-        if isinstance(file, str) and is_of_a_preset(file):
-            stated[file] = _read_row(file, row, wanted)
-    if len(stated) > MOST_FILES:
+        if isinstance(file, str) and kind.is_read(file):
+            stated[file] = _read_row(file, row, wanted, kind)
+    if len(stated) > kind.most_files:
         raise checks.InputError(
-            f"Expected a preset in {wanted}, of at most {MOST_FILES} files. The Hub states {len(stated):,}. "
+            f"Expected {kind.title} in {wanted}, of at most {kind.most_files:,} files. The Hub states {len(stated):,}. "
             "Nothing was downloaded. Check the name."
         )
-    if sum(entry.size for entry in stated.values()) > MOST_BYTES:
-        raise _too_large("the files", sum(entry.size for entry in stated.values()), wanted)
+    if sum(entry.size for entry in stated.values()) > kind.most_bytes:
+        raise _too_large("the files", sum(entry.size for entry in stated.values()), wanted, kind)
     return Listing(commit, stated)
 
 
@@ -112,15 +136,15 @@ def _read(answer, wanted):
     return bytes(body)
 
 
-def _read_row(file, row, wanted):
+def _read_row(file, row, wanted, kind):
     lfs = row.get("lfs")
     digest = _get(lfs, "sha256") if lfs else row.get("blobId")
     size = _get(lfs, "size") if lfs else row.get("size")
     is_hash = isinstance(digest, str) and HASH.fullmatch(digest)
     if not is_hash or type(size) is not int or size < 0:
         raise no_hub(wanted, f"{file} without its size and hash")
-    if size > _most(file):
-        raise _too_large(file, size, wanted)
+    if size > kind.most(file):
+        raise _too_large(file, size, wanted, kind)
     return Stated(size, digest)
 
 
@@ -135,8 +159,11 @@ def _get(value, key) -> Any:
     return value.get(key) if isinstance(value, dict) else None
 
 
-def _too_large(what, size, wanted):
+def _too_large(what, size, wanted, kind):
     return checks.InputError(
-        f"Expected a preset in {wanted}. The Hub states {size:,} bytes for {what}, more than any "
-        "preset has. Nothing was downloaded. Check the name."
+        f"Expected {kind.title} in {wanted}. The Hub states {size:,} bytes for {what}, more than any "
+        f"{kind.title.removeprefix('a ')} has. Nothing was downloaded. Check the name."
     )
+
+
+PRESET = Kind("a preset", "models", is_of_a_preset, _most, MOST_FILES, MOST_BYTES)

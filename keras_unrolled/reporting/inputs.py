@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from keras_unrolled import checks, data, models
-from keras_unrolled.data import tables
+from keras_unrolled.data import archives, tables
 from keras_unrolled.data.broken import check_images
+from keras_unrolled.data.hub_datasets import is_address
 from keras_unrolled.data.listing import is_image, is_preset, list_folders, list_images, walk
 from keras_unrolled.data.loading import choose
 from keras_unrolled.data.memory import as_examples, is_path
@@ -178,9 +179,12 @@ def _find_dataset(dataset, data_dir, known_as):
 
 def _as_folder(dataset, data_dir):
     """The folder of pictures that a data set's name is the path of, or None."""
-    if not is_path(dataset) or str(dataset) in (SAMPLE, "cifar10"):
+    if not is_path(dataset) or str(dataset) in (SAMPLE, "cifar10") or is_address(dataset):
         return None
     place = checks.readable("dataset", dataset)
+    if archives.is_archive(place) and data_dir is None:
+        with archives.unpacked(place) as folder:
+            return folder
     return place if place.is_dir() and (data_dir is None or not is_prepared(place)) else None
 
 
@@ -200,7 +204,7 @@ def find_training_source(dataset: Any, data_dir: Any, known_as: str | None) -> A
     """
     dataset, data_dir = _find_dataset(dataset, data_dir, known_as)
     place = _as_folder(dataset, data_dir)
-    if not is_path(dataset) or str(dataset) == SAMPLE:
+    if not is_path(dataset) or str(dataset) == SAMPLE or is_address(dataset):
         return None
     if place is not None:
         return (place, None) if "train" in data.find_parts(place)[0] else None
@@ -213,7 +217,7 @@ def find_training_source(dataset: Any, data_dir: Any, known_as: str | None) -> A
 
 def _find_training(dataset, data_dir, count, seed, skip_broken):
     """`Examples` of the training part of the data, or None."""
-    if not is_path(dataset) or str(dataset) == SAMPLE:
+    if not is_path(dataset) or str(dataset) == SAMPLE or is_address(dataset):
         return None
     name, place = str(dataset), _as_folder(dataset, data_dir)
     if name == "cifar10":

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_unrolled import checks, environment, files
+from keras_unrolled.data.hub_datasets import is_address
 from keras_unrolled.data.memory import is_path
 from keras_unrolled.reporting.analysis import FIGURES, PAGE, SUMMARY, check_report
 from keras_unrolled.reporting.diagnosis import figures
@@ -37,7 +38,7 @@ def check_target(out: str | Path, sources: Any, *, overwrite: bool) -> Path:
             f"another kind at {out}. Choose another folder."
         )
     for source in sources:
-        if source is None or not is_path(source):
+        if source is None or not is_path(source) or is_address(source):
             continue
         folder = checks.readable("the data", source).resolve()
         if folder.is_dir() and out.resolve().is_relative_to(folder):

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_unrolled import checks, data
-from keras_unrolled.data import tables
+from keras_unrolled.data import archives, tables
+from keras_unrolled.data.hub_datasets import is_address
 from keras_unrolled.data.memory import is_path
 from keras_unrolled.models.character_lm import CharacterLM
 from keras_unrolled.presets import scoring
@@ -46,7 +47,8 @@ def evaluate(
         dataset: for a classifier `Examples`, a pair of images `(n, height, width, channels)` and class
             numbers `(n,)`, "sample" (1,000 bundled images of CIFAR-10's test set), "cifar10",
             "imagenet2012" or another name of TFDS (its test or validation split), the path of a folder
-            of class folders or of a CSV file; for a language model the path of the folder with its
+            of class folders, of a zip file of one or of a CSV file, or the address of a data set on the
+            Hugging Face Hub, "hf-dataset://org/name"; for a language model the path of the folder with its
             text files, unless `data_dir` is given.
         data_dir: TFDS's data directory, or the folder of the text files.
         split: "test", "valid" or "train", which text file.
@@ -118,8 +120,12 @@ def _load_others(source, model, data_dir, skip_broken):
     if source is None:
         return None
     if is_path(source):
+        if is_address(source):
+            examples, name = scoring.load_images(source, model, skip_broken=skip_broken)
+            return examples, str(name)
         path = checks.readable("--calibrate-on", source)
-        is_named = not path.is_dir() and path.suffix.lower() not in tables.SUFFIXES
+        is_file = path.suffix.lower() in tables.SUFFIXES or archives.is_archive(path)
+        is_named = not path.is_dir() and not is_file
         if not is_named and not data.tfds.is_prepared(path):
             data_dir = None
     examples, name = scoring.load_images(source, model, data_dir=data_dir, skip_broken=skip_broken)
