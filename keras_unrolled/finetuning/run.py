@@ -53,16 +53,15 @@ def finetune(
     the same arguments; until it is done its state is in `out` + ".partial".
 
     The preset's folder also gets `curves.png`, `confusion.png`, `history.csv`, `held_out.csv`, the
-    network's answer for each held-out image, and event files for TensorBoard; with `find_lr` also
-    `find_lr.png` and `find_lr.csv`.
+    answer for each held-out image, and event files for TensorBoard; `find_lr` adds `find_lr.png` and `.csv`.
 
     Args:
         preset: name, folder or address of the preset to start from.
         data: `Examples`, or a pair of images `(n, height, width, channels)` on a scale of 0 to 255 and
             class numbers `(n,)`; path of a folder with one folder of images for each class, or of two such
-            folders `train` and `val`, or of a zip file of it; path of a CSV file with the columns file and label; or the
-            name of a data set of TFDS, such as "beans" or "cifar10:train[:5%]"; or the address of one on
-            the Hugging Face Hub, "hf-dataset://org/name".
+            folders `train` and `val`, or of a zip file of it; path of a CSV file with the columns file
+            and label; the name of a data set of TFDS, such as "beans" or "cifar10:train[:5%]"; or the
+            address of one on the Hugging Face Hub, "hf-dataset://org/name".
         out: path of the preset's folder to make.
         data_dir: TFDS's data directory.
         replicas: optional int, the number of devices to train on; None takes every GPU.
@@ -74,9 +73,8 @@ def finetune(
         A dict: "preset", "base", "classes", "n", the number of held-out images, "accuracy" and
         "balanced_accuracy" (the mean over the classes) of the saved network on them, "epochs",
         "image_size", "phases" (what each did), "limits" (what limits the result), "hints" (what to try
-        next), "notes" (on how the data were read), "parameters", "out", "range_test" and "trials"
-        (how the learning rate was chosen, empty without find_lr and tries), and "test" ("n" and "accuracy") if the data have a test part
-        besides the one held out.
+        next), "notes" (on how the data were read), "parameters", "out", "range_test" and "trials" (how
+        the learning rate was chosen, else empty), and "test" ("n" and "accuracy") for data with a test part.
 
     Raises:
         InputError: for a preset, folder, image or option that cannot be used; nothing is written

@@ -99,7 +99,7 @@ def _snake_case(name):
 
 
 def _fit(arrays, places):
-    """Whether each array has one variable of its shape, and lies in the file in one piece."""
+    """Whether each array has one variable of its shape, and is in the file in one piece."""
     return arrays.keys() == places.keys() and all(
         array.shape == list(places[place].shape)
         and array.dtype.kind in "fiu"
@@ -109,7 +109,7 @@ def _fit(arrays, places):
 
 
 def _read(path, arrays, places):
-    """Reads the arrays of a file in the order in which they lie there."""
+    """Reads the arrays of a file in their order in it."""
     with open(path, "rb") as file:
         for place, array in sorted(arrays.items(), key=lambda item: item[1].offset):
             file.seek(array.offset)
