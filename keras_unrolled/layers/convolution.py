@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_unrolled.layers.narrow_convolution import convolve, is_faster
+
 # TensorFlow 2.21 on a CPU writes past its memory in the gradient of a strided 1x1 convolution of
 # 8 channels or fewer (oneDNN). Without the stride it does not.
 FEW_CHANNELS = 16
@@ -41,12 +43,8 @@ class SymmetricConv2D(keras.layers.Conv2D):
                 rows, columns = self.strides
                 inputs, strides = inputs[:, ::rows, ::columns], 1
                 return ops.conv(inputs, kernel, strides, "valid", self.data_format)
-            if keras.backend.backend() == "jax" and self.strides == (1, 1):
-                from keras_unrolled.layers import jax_convolution
-
-                kernel = ops.convert_to_tensor(kernel)
-                if jax_convolution.is_faster(inputs, kernel):
-                    return jax_convolution.convolve(inputs, kernel)
+            if self.strides == (1, 1) and is_faster(inputs, kernel):
+                return convolve(inputs, ops.convert_to_tensor(kernel))
             return super().convolution_op(inputs, kernel)
         inputs = ops.pad(inputs, [(0, 0), *((pad, pad) for pad in pads), (0, 0)])
         return ops.conv(
