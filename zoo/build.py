@@ -1,13 +1,14 @@
 """Writes what follows from the records.
 
-python -m zoo.build             rewrites zoo/records, zoo/results/scores.csv, MODEL_CARDS.md and the
-                                generated tables of README.md and docs
+python -m zoo.build             rewrites zoo/records, zoo/results/scores.csv, MODEL_CARDS.md,
+                                docs/record.schema.json and the generated tables of README.md and docs
 python -m zoo.build --check     exits with code 1 if one of them is out of date
 """
 
 import argparse
 import csv
 import io
+import json
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from keras_unrolled import checks, paths, quiet
 from keras_unrolled.files import write_text
 from keras_unrolled.presets import card, catalog
 from keras_unrolled.presets.catalog import list_presets
+from keras_unrolled.presets.record_schema import make_schema
 from zoo.hours import make_hours_table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -128,6 +130,7 @@ def make_pages():
     return {
         RESULTS / "scores.csv": make_scores(records),
         ROOT / "MODEL_CARDS.md": cards,
+        ROOT / "docs/record.schema.json": json.dumps(make_schema(), indent=1) + "\n",
         **{
             path: fill(path.read_text(), name, "zoo.build", table)
             for path, (name, table) in tables.items()

@@ -9,6 +9,7 @@ from typing import Any
 from keras_unrolled import checks
 from keras_unrolled.files import read_json, write_text
 from keras_unrolled.presets.record_types import (
+    NEEDED,
     check_calibration,
     check_file_names,
     check_metrics,
@@ -224,7 +225,7 @@ def _check_keys(data, names, path):
             f"Expected only the keys of a record in {path}. Found unknown ones: "
             f"{', '.join(map(repr, unknown[:5]))}. {hint}"
         )
-    missing = sorted({"name", "origin", "parameters", "files"} - data.keys())
+    missing = sorted(set(NEEDED) - data.keys())
     if missing:
         raise checks.InputError(
             f"Expected a record in {path}, with name, origin, parameters and files. Found none of: "

@@ -9,10 +9,11 @@ from keras_unrolled import checks
 from keras_unrolled.presets.integrity import is_within
 
 NUMBER, TEXT = (int, float), (str, None)
+NEEDED = ("name", "origin", "parameters", "files")  # of a record that is read
 MOST_DEPTH = 20  # of dicts and lists in each other
 MOST_CHARACTERS = 10_000
 # Type of each entry, None for those that may be missing.
-_TYPES: dict[str, Any] = {
+RECORD: dict[str, Any] = {
     "name": str,
     "task": str,
     "description": str,
@@ -36,7 +37,7 @@ _TYPES: dict[str, Any] = {
     "dataset": (str, None),
 }
 # Types in the dicts; each entry may be missing, and there may be others.
-_INNER: dict[str, dict[str, Any]] = {
+INNER: dict[str, dict[str, Any]] = {
     "source": {
         **dict.fromkeys(("name", "repository", "revision", "gating", "license"), TEXT),
         "files": dict,
@@ -61,7 +62,7 @@ _INNER: dict[str, dict[str, Any]] = {
         **dict.fromkeys(("num_recurrent_layers", "vocabulary_size"), int),
     },
 }
-_METRIC: dict[str, Any] = {
+METRIC: dict[str, Any] = {
     "dataset": str,
     "split": str,
     "n": int,
@@ -69,7 +70,7 @@ _METRIC: dict[str, Any] = {
     "value": NUMBER,
     "origin": str,
 }
-_CALIBRATION: dict[str, Any] = {
+CALIBRATION: dict[str, Any] = {
     "temperature": NUMBER,
     "dataset": str,
     "split": str,
@@ -84,14 +85,14 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 def check_types(record):
     """Raises `InputError` for the first entry of a record that is of another type."""
-    for key, kind in _TYPES.items():
+    for key, kind in RECORD.items():
         value = getattr(record, key)
         _check(f"`{key}`", value, kind)
         _check_values(key, value)
         if isinstance(value, str) and (len(value) > MOST_CHARACTERS or _CONTROLS.search(value)):
             what = f"at most {MOST_CHARACTERS:,} characters, without control characters"
             raise _unexpected(f"`{key}`", what, value)
-    for key, entries in _INNER.items():
+    for key, entries in INNER.items():
         for name, kind in entries.items():
             entry = getattr(record, key)
             if name in entry:
@@ -115,12 +116,12 @@ def check_metrics(record):
     """Raises `InputError` for a score of a record that is incomplete or no number."""
     for metric in (*record.metrics, *(record.source.get("metrics") or ())):
         known = isinstance(metric, dict)
-        if not known or not all(_is(metric.get(k), t) for k, t in _METRIC.items()):
+        if not known or not all(_is(metric.get(k), t) for k, t in METRIC.items()):
             lacking = (
                 "" if not known or metric.get("origin") else " one without how it was measured"
             )
             raise checks.InputError(
-                f"Expected a metric with {', '.join(_METRIC)}. Received{lacking}: {_show(metric)}. "
+                f"Expected a metric with {', '.join(METRIC)}. Received{lacking}: {_show(metric)}. "
                 "Complete it, or leave the figure out."
             )
 
@@ -130,7 +131,7 @@ def check_calibration(record):
     found = record.calibration
     if not found:
         return
-    types = dict(_CALIBRATION)
+    types = dict(CALIBRATION)
     if {"scored_on", "scored_n", "before", "after"} & found.keys():
         types |= {"scored_on": str, "scored_n": int, "before": dict, "after": dict}
     if not all(_is(found.get(key), kind) for key, kind in types.items()):
