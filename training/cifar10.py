@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout, n
 
 from keras_unrolled import environment
 from training import job, result
+from training.answers import keep_answers
 from training.recipes import cifar10
 
 SMOKE_EXAMPLES = 1_000
@@ -42,8 +43,8 @@ def load_parts(recipe, options):
     return train, held
 
 
-def make_stream(recipe, train, steps_per_epoch):
-    """The training batches of a recipe."""
+def make_stream(recipe, train, steps_per_epoch, answers=None):
+    """The training batches of a recipe, with the teachers' answers in place of labels if they are kept."""
     from keras_unrolled.data.image_batches import ImageBatches
 
     return ImageBatches(
@@ -58,6 +59,8 @@ def make_stream(recipe, train, steps_per_epoch):
         mixup=recipe.mixup,
         cutmix=recipe.cutmix,
         classes=len(train.names),
+        period=recipe.view_epochs * steps_per_epoch or None,
+        answers=answers,
     )
 
 
@@ -80,11 +83,17 @@ def run(run):
         scores = evaluation.predict(model, held.images)
         return {"held_out_accuracy": evaluation.accuracy(scores, held.labels)}
 
-    teachers: list[Any] = []
+    teachers: list[Any] = []  # who are asked in each step
+    answers = None
+    if recipe.view_epochs:
+        folder = Path(options.answers or run.workdir / "answers")
+        stream = make_stream(recipe, train, steps_per_epoch)
+        answers = keep_answers(folder, recipe, stream, train.names)
 
     def build():
         model = job.build(recipe, labels=train.names, dtype=recipe.precision)
-        teachers[:] = job.load_teachers(recipe, model)
+        if answers is None:
+            teachers[:] = job.load_teachers(recipe, model)
         return model
 
     workers = engine.count_workers(strategy)
@@ -92,7 +101,7 @@ def run(run):
         engine.Job(
             recipe=recipe,
             build=build,
-            stream=make_stream(recipe, train, steps_per_epoch),
+            stream=make_stream(recipe, train, steps_per_epoch, answers),
             steps_per_epoch=steps_per_epoch,
             workdir=run.workdir,
             rate_factors=job.make_gate_factors(recipe),

@@ -129,6 +129,11 @@ def _make_parser(module, description):
         kinds = "|".join(module.RECIPES)
         add("--recipe", metavar=kinds, help=f"Recipe (default: {default}, or the preset's own).")
         add("--init", metavar="PRESET", help="Name, folder or address of a preset to start from.")
+    if "distill" in module.RECIPES:
+        text = (
+            "Folder that keeps the teachers' answers, for several runs (default: WORKDIR/answers)."
+        )
+        add("--answers", metavar="DIR", help=text)
     add("--data-dir", required=True, help="Folder of the data.")
     add("--workdir", required=True, help="Folder of the run: checkpoints, log and preset.")
     add(

@@ -32,9 +32,12 @@ class ImageBatches:
         rand_augment: float, magnitude of RandAugment; 0 for none.
         mixup, cutmix: float, alpha of mixup and CutMix; 0 for none.
         classes: int, number of classes, needed where images are mixed.
+        period: optional int, steps after which the same batches come again.
+        answers: optional float array `(period * batch_size, classes)`, the targets in place of the
+            labels, in the order of the stream.
 
     Call: as in `keras_unrolled.data.streams`, with inputs and labels: int32 `(batch,)`, or float
-    `(batch, classes)` where images are mixed. A call imports TensorFlow.
+    `(batch, classes)` where images are mixed and of `answers`. A call imports TensorFlow.
 
     Raises:
         InputError: on a call, if images cannot be mixed in pairs.
@@ -55,12 +58,14 @@ class ImageBatches:
         mixup: float = 0.0,
         cutmix: float = 0.0,
         classes: int | None = None,
+        period: int | None = None,
+        answers: Any = None,
     ) -> None:
         self.images, self.labels = images, np.asarray(labels, "int32")
         self.batch_size, self.total_steps, self.seed = batch_size, total_steps, seed
         self.shift_flip, self.pad, self.preprocess = shift_flip, pad, preprocess
         self.rand_augment, self.mixup, self.cutmix = rand_augment, mixup, cutmix
-        self.classes = classes
+        self.classes, self.period, self.answers = classes, period, answers
 
     @property
     def steps_per_epoch(self) -> int:
@@ -75,11 +80,13 @@ class ImageBatches:
     @property
     def fits_device(self) -> bool:
         """Whether a device can hold the images and augment them by `draw` alone."""
-        return self.in_memory and not (self.rand_augment or self.mixup or self.cutmix)
+        draws_more = self.rand_augment or self.mixup or self.cutmix or self.answers is not None
+        return self.in_memory and not draws_more
 
     def draw(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """The numbers of a step's examples, int32 `(batch,)`, and `draws.crop_draws` for them."""
-        epoch, position = divmod(int(step), self.steps_per_epoch)
+        step = int(step) if self.period is None else int(step) % self.period
+        epoch, position = divmod(step, self.steps_per_epoch)
         order = draws.epoch_order(self.seed, epoch, len(self.images))
         begin = position * self.batch_size
         crops = draws.crop_draws(self.seed, step, self.batch_size, self.pad)

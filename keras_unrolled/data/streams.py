@@ -25,6 +25,7 @@ def stream_images(batches, start, parts=1, worker=0, workers=1):
     augmented = batches.rand_augment
     operations = augment.make_operations(augmented) if augmented else None
     table = tf.constant(batches.images) if batches.in_memory else None
+    answers = None if batches.answers is None else tf.constant(batches.answers)
     mixed = bool(batches.mixup or batches.cutmix)
     if mixed:
         _check_pairs(batches.batch_size, parts, workers)
@@ -36,6 +37,7 @@ def stream_images(batches, start, parts=1, worker=0, workers=1):
 
     def piece(i):
         step, part = i // parts, tf.cast(i % parts, tf.int32)
+        step = step if batches.period is None else step % batches.period
         first = part * (batches.batch_size // parts) + worker * size
         drawn = tf.numpy_function(batches.draw, [step], (tf.int32, tf.int32), stateful=False)
         chosen, crops = (tensor[first : first + size] for tensor in drawn)
@@ -52,6 +54,10 @@ def stream_images(batches, start, parts=1, worker=0, workers=1):
             mix_seed = _seed(batches.seed, _MIX, step)
             hot = tf.one_hot(y, batches.classes)
             x, y = augment.mix_pairs(x, hot, mix_seed, batches.mixup, batches.cutmix)
+        if answers is not None:
+            begin = step * batches.batch_size + tf.cast(first, tf.int64)
+            y = answers[begin : begin + size]
+            y.set_shape((size, answers.shape[-1]))
         return batches.preprocess(x), y
 
     dataset = tf.data.Dataset.range(start * parts, batches.total_steps * parts)

@@ -179,6 +179,8 @@ class ImageRecipe(Recipe):
         gate_rate: factor of the learning rate of the gates.
         teachers: names, folders or addresses of presets whose mean answer to each augmented image is
             learned in place of its label.
+        view_epochs: epochs after which the augmented images come again in the same order, so that the
+            teachers answer each once; 0 for new ones in every epoch.
         **others: see `Recipe`.
     """
 
@@ -198,6 +200,7 @@ class ImageRecipe(Recipe):
     init: str | None = None
     gate_rate: float = _real(1.0, 0, 1_000)
     teachers: tuple[str, ...] = ()
+    view_epochs: int = _whole(0, 0, 10_000)
 
     step_unit: ClassVar[str] = "images"
 
@@ -213,6 +216,12 @@ class ImageRecipe(Recipe):
             )
         teachers = _sequence("teachers", self.teachers, '["resnet_bn_cifar10"]')
         object.__setattr__(self, "teachers", teachers)
+        if self.view_epochs and (not teachers or self.view_epochs > self.epochs):
+            raise checks.InputError(
+                "Expected view_epochs for a recipe with teachers, and at most as many as its epochs. "
+                f"Received: view_epochs={self.view_epochs}, epochs={self.epochs} and "
+                f"{checks.count(len(teachers), 'teacher')}. Set it to 0, or to fewer."
+            )
         checks.real("ramp[0]", self.ramp[0], least=0, most=1)
         checks.real("ramp[1]", self.ramp[1], least=self.ramp[0], most=1)
 
@@ -233,6 +242,7 @@ class ImageRecipe(Recipe):
             "init": self.init is None,
             "gate_rate": self.gate_rate == 1,
             "teachers": not self.teachers,
+            "view_epochs": not self.view_epochs,
         }
         return super().inactive() | {name for name, off in switched_off.items() if off}
 
