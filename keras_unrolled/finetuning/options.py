@@ -161,6 +161,11 @@ class Options:
         """Whether the learning rate of the last phase is found by short runs."""
         return self.find_lr or self.tries is not None
 
+    @property
+    def chooses_on_held(self) -> bool:
+        """Whether something is chosen by the held-out images, so that a test part is not held out."""
+        return self.patience is not None or self.tries is not None
+
     def to_dict(self) -> dict[str, Any]:
         """The options as plain data, for records and checkpoints."""
         return dataclasses.asdict(self)

@@ -134,9 +134,14 @@ def _make_metric(run, accuracy):
 
 def _describe_use(run):
     """What was chosen by the held-out images, which makes their score look better than it is."""
-    chosen = ["the epoch"] if run.options.patience else []
-    chosen += ["the learning rate"] if run.choices.trials.get("trials") else []
+    chosen = list_chosen(run.options, run.choices.trials.get("trials"))
     return f", which also chose {' and '.join(chosen)}" if chosen else ""
+
+
+def list_chosen(options, trials):
+    """What the held-out images have chosen, "the epoch" and "the learning rate"."""
+    chosen = ["the epoch"] if options.patience is not None else []
+    return chosen + (["the learning rate"] if trials else [])
 
 
 def _score_test(run, model):

@@ -135,7 +135,7 @@ class Finetuning:
             options.held_out,
             options.seed,
             data_dir,
-            chooses=options.patience is not None or options.tries is not None,
+            chooses=options.chooses_on_held,
             skip_broken=options.skip_broken,
         )
         check_held(options, len(parts.held))

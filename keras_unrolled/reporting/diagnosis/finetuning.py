@@ -10,6 +10,7 @@ from keras_unrolled import data as loading
 from keras_unrolled.data.memory import is_path
 from keras_unrolled.finetuning import run
 from keras_unrolled.finetuning.options import Options
+from keras_unrolled.finetuning.result import list_chosen
 from keras_unrolled.presets.loading import from_preset
 from keras_unrolled.reporting.diagnosis.findings import check_examples, diagnose
 from keras_unrolled.reporting.diagnosis.origin import OUT
@@ -62,7 +63,8 @@ def finetune(
         return run.finetune(preset, data, out, overwrite=overwrite, **options)
     target = check_target(report, [data], overwrite=overwrite)
     _check_apart(target, out)
-    held = _load_held_out(data, options)
+    chosen = Options(**{k: v for k, v in options.items() if k in Options.__dataclass_fields__})
+    held = _load_held_out(data, chosen, options)
     result = run.finetune(preset, data, out, overwrite=overwrite, **options)
     began = time.perf_counter()
     folder = checks.expand(out)
@@ -71,7 +73,7 @@ def finetune(
         result["preset"],
         held,
         str(data) if is_path(data) else held.split,
-        origin=(OUT, _describe_origin(result["n"], options)),
+        origin=(OUT, _describe_origin(result, chosen)),
     )
     training = {"result": result, "history": read_history(folder / "history.csv")}
     settings = {"base": result["base"], "epochs": result["epochs"]}
@@ -89,15 +91,14 @@ def _check_apart(report, out):
         )
 
 
-def _load_held_out(source, options):
+def _load_held_out(source, chosen, options):
     """The `Examples` that the fine-tuning will hold out, as files or arrays of their own size."""
-    chosen = Options(**{k: v for k, v in options.items() if k in Options.__dataclass_fields__})
     parts = loading.load_parts(
         source,
         chosen.held_out,
         chosen.seed,
         options.get("data_dir"),
-        chooses=chosen.patience is not None,
+        chooses=chosen.chooses_on_held,
         skip_broken=chosen.skip_broken,
     )
     held = parts.examples.take(parts.held)
@@ -106,13 +107,13 @@ def _load_held_out(source, options):
     return held
 
 
-def _describe_origin(count, options):
+def _describe_origin(result, options):
     text = (
-        f"The scores are out of sample: these {checks.count(count, 'image')} were held out of the "
+        f"The scores are out of sample: these {checks.count(result['n'], 'image')} were held out of the "
         "fine-tuning."
     )
-    if options.get("patience") is not None:
-        text += " They chose the epoch, so that the accuracy is a little too good."
+    if chosen := list_chosen(options, result["trials"]):
+        text += f" They chose {' and '.join(chosen)}, so that the accuracy is a little too good."
     return text
 
 

@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,8 @@ from PIL import Image
 
 import keras_unrolled as ku
 from keras_unrolled import InputError, evaluation
+from keras_unrolled.finetuning.options import Options
+from keras_unrolled.reporting.diagnosis import finetuning
 from tests.cli.calling import call
 from tests.reporting.nets import make_examples, make_model
 
@@ -98,3 +102,13 @@ def test_bad_report_is_rejected_before_anything_is_trained(base, pictures, tmp_p
     assert not out.exists()
     assert not (tmp_path / "out.partial").exists()
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(("options", "part"), [({}, "test"), ({"tries": 2}, "train")])
+def test_a_test_part_is_not_held_out_where_something_is_chosen(options, part, pictures, tmp_path):
+    for name in ("train", "test"):
+        shutil.copytree(pictures, tmp_path / "data" / name)
+        for i, path in enumerate((tmp_path / "data" / name).glob("*/*.png")):  # no copies
+            Image.fromarray(np.full((8, 8, 3), i, "uint8")).save(path)
+    held = finetuning._load_held_out(tmp_path / "data", Options(**options), {})
+    assert {path.parent.parent.name for path in map(Path, held.images.paths)} == {part}
