@@ -144,7 +144,7 @@ def test_fine_tuning_moves_the_gates_and_keeps_the_accuracy(tfds_dir, tmp_path):
     assert len(openings) == 9
     assert min(opening.std() for opening in openings) > 1e-5
     tuned = evaluation.accuracy(evaluation.predict(model, test.images), test.labels)
-    assert tuned >= accuracy - 0.1  # with a new head that has seen a thousand images
+    assert tuned >= accuracy - 0.15  # with a new head that has seen a thousand images
 
 
 def test_networks_that_cannot_be_regated_are_rejected():

@@ -88,6 +88,13 @@ def test_data_are_rejected_before_the_training(cases, preset, capsys, tmp_path, 
     assert list(tmp_path.iterdir()) == []
 
 
+def assert_same_answers(found, expected):
+    """The place in a batch may change the last digits, depending on the processor."""
+    assert [row["label"] for row in found] == [row["label"] for row in expected]
+    probabilities = [row["probability"] for row in expected]
+    assert [row["probability"] for row in found] == pytest.approx(probabilities, rel=1e-6)
+
+
 def test_pictures_have_the_scores_of_what_they_show(cases, capsys):
     def scores(*names):
         code, rows, err = call(capsys, "predict", "resnet_bn_cifar10", *names, "--json")
@@ -96,9 +103,10 @@ def test_pictures_have_the_scores_of_what_they_show(cases, capsys):
 
     deep, exif = cases / "deep_pixels", cases / "exif"
     expected, *others = scores(*(deep / f for f in ("grey8.png", "grey16.png", "grey16.tif")))
-    assert others == [expected, expected]
+    for other in others:
+        assert_same_answers(other, expected)
     expected, other = scores(exif / "plain.jpg", exif / "nan.jpg")
-    assert other == expected
+    assert_same_answers(other, expected)
     for name in ("grey12_in_16.png", "int32.tif", "float01.tif"):
         code, _, err = call(capsys, "predict", "resnet_bn_cifar10", deep / name)
         assert code == 2
