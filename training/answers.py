@@ -7,18 +7,19 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_unrolled import files
+from keras_unrolled import engine, files
 from keras_unrolled.engine.checkpoint import check_same
 from keras_unrolled.engine.objectives import ask_teachers
 from keras_unrolled.layers.fused_mix import fused_mixing
+from keras_unrolled.presets.resolve import resolve
 from keras_unrolled.progress import progress
 from training import job
 
 IDENTITY = "views.json"
-# What decides the views and the answers to them.
+# What decides the views of an epoch.
 SETTINGS = (
-    *("teachers", "view_epochs", "seed", "batch_size", "holdout"),
-    *("augmentation", "rand_augment", "mixup", "cutmix"),
+    *("seed", "batch_size", "holdout", "augmentation"),
+    *("rand_augment", "mixup", "cutmix"),
 )
 
 
@@ -34,8 +35,13 @@ class _Mean(keras.Model):
             return ask_teachers(self.teachers, images)
 
 
+def can_keep(strategy) -> bool:
+    """Whether this process trains alone, and reads a stream of TensorFlow."""
+    return keras.backend.backend() == "tensorflow" and engine.count_workers(strategy) == 1
+
+
 def keep_answers(folder: Path, recipe, stream, names) -> np.ndarray:
-    """The teachers' mean answers to the first `view_epochs` epochs of a stream.
+    """The teachers' mean answers to the first `view_epochs` epochs of a stream, or to all that it has.
 
     Each epoch is a file in the folder, so that an interrupted computation goes on where it was.
 
@@ -46,20 +52,21 @@ def keep_answers(folder: Path, recipe, stream, names) -> np.ndarray:
         names: the data's classes, which the teachers must have.
 
     Returns:
-        A float32 array `(view_epochs * steps * batch, classes)`, in the order of the stream.
+        A float32 array `(epochs * steps * batch, classes)`, in the order of the stream.
 
     Raises:
         InputError: for a folder with the answers of other teachers, or to other views; for teachers that
             do not fit.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = {name: getattr(recipe, name) for name in SETTINGS} | {"examples": len(stream.labels)}
-    wanted = json.loads(json.dumps(wanted))
+    wanted = {name: getattr(recipe, name) for name in SETTINGS}
+    wanted |= {"examples": len(stream.labels), "teachers": _identify(recipe.teachers)}
     with files.locked(folder):
         if (folder / IDENTITY).is_file():
             check_same(folder, files.read_json(folder / IDENTITY), wanted)
         files.write_text(folder / IDENTITY, json.dumps(wanted))
-        places = [folder / f"{epoch:03d}.npy" for epoch in range(recipe.view_epochs)]
+        epochs = min(recipe.view_epochs, recipe.epochs)
+        places = [folder / f"{epoch:03d}.npy" for epoch in range(epochs)]
         missing = [epoch for epoch, place in enumerate(places) if not place.is_file()]
         if missing:
             student = job.build(recipe, labels=names)
@@ -70,6 +77,15 @@ def keep_answers(folder: Path, recipe, stream, names) -> np.ndarray:
                     with files.replaced(places[epoch]) as aside, open(aside, "wb") as file:
                         np.save(file, answers)
         return np.concatenate([np.load(place) for place in places])
+
+
+def _identify(teachers):
+    """The hashes of the teachers' weights, by name, where they have a record."""
+    records = {name: resolve(name)[1] for name in teachers}
+    return {
+        str(name): {} if record is None else {f: v["sha256"] for f, v in record.files.items()}
+        for name, record in records.items()
+    }
 
 
 def _make_bar(missing, stream):

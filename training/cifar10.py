@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout, n
 
 from keras_unrolled import environment
 from training import job, result
-from training.answers import keep_answers
+from training.answers import can_keep, keep_answers
 from training.recipes import cifar10
 
 SMOKE_EXAMPLES = 1_000
@@ -59,7 +59,7 @@ def make_stream(recipe, train, steps_per_epoch, answers=None):
         mixup=recipe.mixup,
         cutmix=recipe.cutmix,
         classes=len(train.names),
-        period=recipe.view_epochs * steps_per_epoch or None,
+        period=recipe.view_epochs * steps_per_epoch or None if recipe.teachers else None,
         answers=answers,
     )
 
@@ -85,7 +85,8 @@ def run(run):
 
     teachers: list[Any] = []  # who are asked in each step
     answers = None
-    if recipe.view_epochs:
+    # JAX asks them on the device, which holds the images; workers would have to wait for each other.
+    if recipe.teachers and recipe.view_epochs and can_keep(strategy):
         folder = Path(options.answers or run.workdir / "answers")
         stream = make_stream(recipe, train, steps_per_epoch)
         answers = keep_answers(folder, recipe, stream, train.names)

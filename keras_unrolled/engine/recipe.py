@@ -171,16 +171,12 @@ class ImageRecipe(Recipe):
         ramp: the fractions of the epochs between which the size grows, in steps of 32.
         smallest_area: the smallest part of an image that a random resized crop covers.
         rand_augment: magnitude of RandAugment, up to 10; 0 for none.
-        mixup: alpha of mixup, 0 for none.
-        cutmix: alpha of CutMix, 0 for none.
+        mixup, cutmix: alpha of mixup and of CutMix, 0 for none.
         repeats: how often each image occurs in a batch (repeated augmentation).
-        init: name, folder or address of a preset to start from, in the network's gating; None for
-            random weights.
+        init: name, folder or address of a preset to start from, in the network's gating, or None.
         gate_rate: factor of the learning rate of the gates.
-        teachers: names, folders or addresses of presets whose mean answer to each augmented image is
-            learned in place of its label.
-        view_epochs: epochs after which the augmented images come again in the same order, so that the
-            teachers answer each once; 0 for new ones in every epoch.
+        teachers: presets whose mean answer to each augmented image is learned in place of its label.
+        view_epochs: with teachers, epochs after which the same augmented images come again; 0 for never.
         **others: see `Recipe`.
     """
 
@@ -216,14 +212,8 @@ class ImageRecipe(Recipe):
             )
         teachers = _sequence("teachers", self.teachers, '["resnet_bn_cifar10"]')
         object.__setattr__(self, "teachers", teachers)
-        if self.view_epochs and (not teachers or self.view_epochs > self.epochs):
-            raise checks.InputError(
-                "Expected view_epochs for a recipe with teachers, and at most as many as its epochs. "
-                f"Received: view_epochs={self.view_epochs}, epochs={self.epochs} and "
-                f"{checks.count(len(teachers), 'teacher')}. Set it to 0, or to fewer."
-            )
-        checks.real("ramp[0]", self.ramp[0], least=0, most=1)
-        checks.real("ramp[1]", self.ramp[1], least=self.ramp[0], most=1)
+        for name, value, least in zip(("ramp[0]", "ramp[1]"), self.ramp, (0, self.ramp[0])):
+            checks.real(name, value, least=least, most=1)
 
     def inactive(self) -> set[str]:
         crops = self.augmentation == "crop_flip"
@@ -242,7 +232,7 @@ class ImageRecipe(Recipe):
             "init": self.init is None,
             "gate_rate": self.gate_rate == 1,
             "teachers": not self.teachers,
-            "view_epochs": not self.view_epochs,
+            "view_epochs": not self.view_epochs or not self.teachers,
         }
         return super().inactive() | {name for name, off in switched_off.items() if off}
 

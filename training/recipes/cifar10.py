@@ -11,7 +11,7 @@ residual network only (docs/results.md).
 
 "adapt" goes on from a regated preset, "distill" learns what presets answer. Neither has been run to
 its end, and their epochs and rates are untuned. The views of "distill" come again after 20 epochs, for nine
-teachers take longer than the student; `--set view_epochs=0` asks them anew in every epoch, and
+teachers take longer than the student; `--set view_epochs=0` makes new ones in every epoch, and
 `--answers DIR` keeps what they said for a second student.
 """
 
