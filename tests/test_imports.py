@@ -27,6 +27,7 @@ ORDER = [
     "cli",
 ]
 GROUND = {
+    "assets",
     "checks",
     "dataset_files",
     "environment",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import filelock
 
-from keras_unrolled import checks, files
+from keras_unrolled import assets, checks, files
 from keras_unrolled.data.decoding import SUFFIXES
 from keras_unrolled.data.examples import Examples
 from keras_unrolled.data.listing import is_preset, is_system, list_folders, list_images
@@ -88,7 +88,8 @@ def unpack(path: Path) -> Path:
     """The folder of the cache with the content of a zip file; raises as `unpacked`."""
     with _opened(path) as archive:
         entries = _list_entries(archive, path)
-        place = _kept_folder(files.fingerprint(path)["sha256"])
+        digest = files.fingerprint(path)["sha256"]
+        place = assets.kept_folder("archives", digest[:32], path.name) / "files"
         lock = filelock.FileLock(place.with_suffix(".lock"))
         with suppress(NotImplementedError):  # a file system without locks
             lock.acquire()
@@ -174,25 +175,6 @@ def _read_name(info):
         with suppress(UnicodeError):
             name = name.encode("cp437").decode("utf-8")
     return name.replace("\\", "/")
-
-
-def _kept_folder(digest):
-    """Where the cache keeps the content of an archive."""
-    import huggingface_hub
-
-    try:
-        folder = huggingface_hub.cached_assets_path(
-            "keras_unrolled",
-            namespace="archives",
-            subfolder=digest[:32],
-            assets_dir=huggingface_hub.constants.HF_ASSETS_CACHE,  # as it is now, not at import
-        )
-    except (OSError, ValueError) as error:
-        raise checks.InputError(
-            f"Expected to unpack a zip file into the cache. It failed: {error}. Is there room on the "
-            "disk, and may it be written? HF_HOME sets another place."
-        ) from error
-    return folder / "files"
 
 
 def _is_complete(place, entries):

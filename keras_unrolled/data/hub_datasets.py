@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_unrolled import checks, dataset_files, files
+from keras_unrolled import assets, checks, dataset_files, files
 from keras_unrolled.data.class_names import clean_name, describe_merged
 from keras_unrolled.data.decoding import SUFFIXES
 from keras_unrolled.data.examples import Examples
@@ -122,23 +122,10 @@ def _check_installed():
 
 def _kept_folder(request, commit):
     """Where the cache keeps the pictures of a request."""
-    import huggingface_hub
-
     wanted = repr((request.splits, request.config, request.image, request.label))
     digest = hashlib.sha256(wanted.encode("utf-8", "surrogateescape")).hexdigest()
-    try:
-        folder = huggingface_hub.cached_assets_path(
-            "keras_unrolled",
-            namespace=f"datasets--{request.name.replace('/', '--')}",
-            subfolder=f"{commit}-{digest[:16]}",
-            assets_dir=huggingface_hub.constants.HF_ASSETS_CACHE,  # as it is now, not at import
-        )
-    except (OSError, ValueError) as error:
-        raise checks.InputError(
-            f"Expected to make a folder for {request.title} in the cache. It failed: {error}. Is there "
-            "room on the disk, and may it be written? HF_HOME sets another place."
-        ) from error
-    return folder / "files"
+    namespace = f"datasets--{request.name.replace('/', '--')}"
+    return assets.kept_folder(namespace, f"{commit}-{digest[:16]}", request.title) / "files"
 
 
 def _read(place, request):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from keras_unrolled import checks, convert, environment, files
+from keras_unrolled import assets, checks, convert, environment, files
 from keras_unrolled.presets import integrity, layout
 from keras_unrolled.presets import record as records
 from keras_unrolled.presets.describing import count_parameters
@@ -57,22 +57,8 @@ def find_folder(preset, **hub_options):
 
 def _kept_folder(name, commit):
     """Where the cache keeps a named preset that is made from a commit of its source."""
-    import huggingface_hub
-
     version = environment.package_version()
-    try:
-        folder = huggingface_hub.cached_assets_path(
-            "keras_unrolled",
-            namespace=name,
-            subfolder=f"{commit}-{version}",
-            assets_dir=huggingface_hub.constants.HF_ASSETS_CACHE,  # as it is now, not at import
-        )
-    except (OSError, ValueError) as error:
-        raise checks.InputError(
-            f"Expected to make a folder for {name} in the cache. It failed: {error}. Is there room on "
-            "the disk, and may it be written? HF_HOME sets another place."
-        ) from error
-    return folder / "preset"
+    return assets.kept_folder(name, f"{commit}-{version}", name) / "preset"
 
 
 def convert_preset(
