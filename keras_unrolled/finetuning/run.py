@@ -80,13 +80,6 @@ def finetune(
         InputError: for a preset, folder, image or option that cannot be used; nothing is written
             then.
         engine.Stopped: after SIGTERM or Ctrl-C, once the state has been saved.
-
-    Example:
-        >>> import keras_unrolled as ku
-        >>> result = ku.finetune(
-        ...     "highway_bn_cifar10", data="pictures/", out="flowers/", epochs=30
-        ... )  # doctest: +SKIP
-        >>> result["accuracy"], result["n"]  # doctest: +SKIP
     """
     checks.check_names(options, Options.__dataclass_fields__, "finetune")
     options = Options(**options)

@@ -1,8 +1,6 @@
-import csv
 import json
 import re
 import shutil
-import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
@@ -12,6 +10,7 @@ from keras_unrolled import InputError, data, models, reporting
 from keras_unrolled.reporting.measuring import MEASUREMENTS
 from tests.models.test_character_lm import TEXT, TINY
 from tests.reporting.nets import make_examples, make_model, write_pictures
+from tests.reporting.pages import read_page, read_rows
 
 # The columns that each table is documented to have.
 COLUMNS = {
@@ -35,16 +34,6 @@ COLUMNS = {
     "cka": "block other cka",
     "separation": "stage block fuzziness log_fuzziness nc1 low high slope r2",
 }
-
-
-def read_rows(path):
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def read_page(folder):
-    text = (folder / "report.html").read_text(encoding="utf-8")
-    return text, ElementTree.fromstring(text.split("\n", 1)[1])
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """A fine-tuning with a report on the images that it held out."""
 
-import csv
 import json
 import re
 import shutil
@@ -16,6 +15,7 @@ from keras_unrolled.finetuning.options import Options
 from keras_unrolled.reporting.diagnosis import finetuning
 from tests.cli.calling import call
 from tests.reporting.nets import make_examples, make_model
+from tests.reporting.pages import read_rows
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +37,6 @@ def pictures(tmp_path_factory):
     return folder
 
 
-def read(path):
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 @pytest.mark.slow
 def test_report_is_on_the_images_that_were_held_out(capsys, base, pictures, tmp_path):
     tuned, out = tmp_path / "tuned", tmp_path / "report"
@@ -56,7 +51,7 @@ def test_report_is_on_the_images_that_were_held_out(capsys, base, pictures, tmp_
     assert (summary["n"], summary["accuracy"]) == (result["n"], result["accuracy"])
     assert summary["in_sample"] == "no"
     # The images, labels and answers are those that the fine-tuning itself wrote.
-    held, rows = read(tuned / "held_out.csv"), read(out / "images.csv")
+    held, rows = read_rows(tuned / "held_out.csv"), read_rows(out / "images.csv")
     assert [row["file"].endswith(f"/{r['image']}") for row, r in zip(held, rows)] == [True] * 8
     assert [row["label"] for row in held] == [row["label"] for row in rows]
     assert [row["predicted"] for row in held] == [row["answer"] for row in rows]

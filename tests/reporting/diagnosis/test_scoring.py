@@ -1,7 +1,5 @@
-import csv
 import json
 import re
-import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
@@ -10,6 +8,7 @@ from PIL import Image
 import keras_unrolled as ku
 from keras_unrolled import InputError, data, evaluation, presets
 from tests.reporting.nets import LABELS, make_examples, make_model
+from tests.reporting.pages import read_page, read_rows
 
 TABLES = {
     "classes": "class n accuracy low high answered precision mistaken_for mistaken",
@@ -23,16 +22,6 @@ TABLES = {
     "sizes": "image height width why",
 }
 PLANTED = 7  # a copy of image 4, with another label
-
-
-def read_rows(path):
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def read_page(folder):
-    text = (folder / "report.html").read_text(encoding="utf-8")
-    return text, ElementTree.fromstring(text.split("\n", 1)[1])
 
 
 def write_classes(folder, examples):
