@@ -1,6 +1,5 @@
 """The report on a language model, next to what `next_words` says after each word."""
 
-import csv
 import json
 import re
 import xml.etree.ElementTree as ElementTree
@@ -12,6 +11,7 @@ import keras_unrolled as ku
 from keras_unrolled import InputError, models
 from keras_unrolled.reporting.diagnosis import language
 from tests.models.test_character_lm import TEXT, TINY
+from tests.reporting.pages import read_rows
 
 READ = "the zebra sat on the mat\nthe dog sat on N eggs\nthe cat\n"
 WORDS = READ.replace("\n", " <eos> ").split()
@@ -53,11 +53,6 @@ def expected(model):
     return found
 
 
-def read(path):
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 def test_figures_are_those_of_the_next_words(full, expected):
     _, result = full
     p = np.array([row[0] for row in expected])
@@ -80,7 +75,7 @@ def test_words_are_grouped_by_their_count_in_the_training_text(full, folder, exp
     groups = {"1 to 9": [], "10 to 99": []}
     for p, _, _, target in expected:
         groups["10 to 99" if words.count(target) >= 10 else "1 to 9"].append((target, p))
-    rows = read(out / "frequencies.csv")
+    rows = read_rows(out / "frequencies.csv")
     assert [row["frequency"] for row in rows] == list(groups)
     for row, group in zip(rows, groups.values()):
         losses = -np.log([p for _, p in group])
@@ -93,7 +88,7 @@ def test_words_are_grouped_by_their_count_in_the_training_text(full, folder, exp
 
 
 def test_sentences_are_ranked_with_their_hardest_word(full, expected):
-    rows = read(full[0] / "sentences.csv")
+    rows = read_rows(full[0] / "sentences.csv")
     assert {row["line"] for row in rows[:2]} == {"1", "2"}
     assert rows[2]["line"] == "3"  # two words and an end: too few to rank
     assert float(rows[0]["perplexity"]) > float(rows[1]["perplexity"])

@@ -1,6 +1,5 @@
 """Faults planted into a folder of real pictures, and how many of them a report shows first."""
 
-import csv
 import io
 
 import numpy as np
@@ -9,6 +8,7 @@ from PIL import Image
 
 import keras_unrolled as ku
 from keras_unrolled import data
+from tests.reporting.pages import read_rows
 
 PICTURES, WRONG, SHOWN = 500, 10, 20
 
@@ -65,19 +65,14 @@ def plant(folder):
     return {names[i] for i in wrong}, pairs
 
 
-def read_first(path):
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))[:SHOWN]
-
-
 @pytest.mark.slow
 def test_planted_faults_are_among_the_first_that_are_shown(tmp_path):
     # Measured with six seeds and three presets: 9 or 10 wrong labels, all five pairs.
     wrong, pairs = plant(tmp_path / "pictures")
     ku.evaluate("highway_bn_cifar10", tmp_path / "pictures", report=tmp_path / "out")
-    suspects = {row["image"] for row in read_first(tmp_path / "out" / "suspects.csv")}
+    suspects = {row["image"] for row in read_rows(tmp_path / "out" / "suspects.csv")[:SHOWN]}
     assert len(wrong & suspects) >= 8
-    rows = read_first(tmp_path / "out" / "duplicates.csv")
+    rows = read_rows(tmp_path / "out" / "duplicates.csv")[:SHOWN]
     found = {frozenset((row["first"], row["second"])) for row in rows}
     assert len(pairs & found) >= 4
     assert len(found) <= 10  # pictures that merely look alike would hide them
