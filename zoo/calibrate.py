@@ -17,7 +17,7 @@ from keras_unrolled.presets import layout
 from keras_unrolled.presets.loading import from_preset
 from keras_unrolled.presets.record import Record
 from zoo import build
-from zoo.compare import find_depth, list_trained
+from zoo.compare import list_trained, list_twenty_layers
 
 CHOOSE, SCORE = "test[:5000]", "test[5000:]"  # TFDS keeps the test set in a random order
 ORIGIN = "a half of the test set, since the network was trained on all training images"
@@ -29,10 +29,10 @@ def find_names(names):
     Raises:
         InputError: for a name that is no trained preset of CIFAR-10.
     """
-    trained = [n for n, record in list_trained().items() if record.dataset == "cifar10"]
+    trained = [name for name, record in list_trained().items() if record.dataset == "cifar10"]
     for name in names:
         checks.one_of("preset", name, trained)
-    return list(names) or [name for name in trained if not find_depth(name)]
+    return list(names or list_twenty_layers())
 
 
 def measure(choose, score):

@@ -41,6 +41,12 @@ def list_trained():
     }
 
 
+def list_twenty_layers():
+    """The trained presets of CIFAR-10 with 20 layers: a dict from name to record."""
+    trained = list_trained().items()
+    return {n: r for n, r in trained if r.dataset == "cifar10" and not find_depth(n)}
+
+
 def find_depth(name):
     """The depth in the name of a preset that has another than its family's usual one, or ""."""
     return re.sub(r"\D", "", name.split("_")[0])

@@ -12,19 +12,18 @@ measured again.
 import argparse
 import csv
 import io
-import re
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from keras_unrolled import checks, data, evaluation
+from keras_unrolled import checks, data, evaluation, quiet
 from keras_unrolled.data.corruptions import KINDS, SEVERITIES, corrupt
 from keras_unrolled.files import write_text
-from keras_unrolled.presets.catalog import list_presets
 from keras_unrolled.presets.loading import from_preset
 from keras_unrolled.progress import progress
 from zoo.build import RESULTS, ROOT, fill
+from zoo.compare import list_twenty_layers
 
 PAGE, TABLE = ROOT / "docs/results.md", RESULTS / "corruption.csv"
 CLEAN = ("clean", 0)
@@ -35,15 +34,6 @@ GROUPS = {
     "digital": ("contrast", "elastic_transform", "pixelate", "jpeg_compression"),
 }
 DRAWS = 2_000  # of the bootstrap over pictures, and of the permutations
-
-
-def list_networks():
-    """The trained presets of 20 layers: a dict from name to `Record`."""
-    return {
-        record.name: record
-        for record in list_presets(dataset="cifar10")
-        if record.origin == "trained" and not re.search(r"\d", record.name.split("_")[0])
-    }
 
 
 def choose_first(labels, count):
@@ -245,23 +235,37 @@ def write_results(records, answers):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Scores the presets and writes the results; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m zoo.corruption",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
     parser.add_argument("--tfds", help="TFDS's data directory, for more pictures.")
     parser.add_argument("--count", type=int, default=250, help="Pictures (default: 250).")
     parser.add_argument("--severities", type=int, nargs="+", default=[1, 3, 5], choices=SEVERITIES)
     parser.add_argument("--answers", type=Path, help="File of answers to keep, or to use again.")
     options = parser.parse_args(arguments)
-    records = list_networks()
-    presets = list(records)
+    quiet.import_keras()
+    try:
+        records = list_twenty_layers()
+        write_results(records, find_answers(list(records), options))
+    except checks.InputError as error:
+        print(f"zoo.corruption: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def find_answers(presets, options):
+    """The answers of the presets: from the file that keeps them, or measured and kept."""
     if options.answers and options.answers.exists():
-        answers = load_answers(options.answers, presets)
-    else:
-        examples = data.load_cifar10(options.tfds, "test") if options.tfds else data.load_sample()
-        examples = examples.take(choose_first(examples.labels, options.count))
-        answers = measure(presets, examples, sorted(set(options.severities)))
-        if options.answers:
-            save_answers(options.answers, presets, answers)
-    write_results(records, answers)
+        return load_answers(options.answers, presets)
+    examples = data.load_cifar10(options.tfds, "test") if options.tfds else data.load_sample()
+    examples = examples.take(choose_first(examples.labels, options.count))
+    answers = measure(presets, examples, sorted(set(options.severities)))
+    if options.answers:
+        save_answers(options.answers, presets, answers)
+    return answers
 
 
 if __name__ == "__main__":

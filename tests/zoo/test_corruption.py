@@ -7,13 +7,13 @@ import pytest
 
 from keras_unrolled import InputError, data
 from keras_unrolled.data.corruptions import KINDS
-from zoo import corruption
+from zoo import compare, corruption
 from zoo.build import RESULTS
 
 
 @pytest.fixture(scope="module")
 def records():
-    return corruption.list_networks()
+    return compare.list_twenty_layers()
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +109,15 @@ def test_scores_in_the_table_are_those_of_the_presets():
     )
     row = rows["resnet_bn_cifar10", "fog", "3"]
     assert float(row["accuracy"]) == pytest.approx(fog[corruption.CLEAN][0].mean(), abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--tfds", "/nowhere"], "CIFAR-10 as TFDS prepares it"),
+        (["--count", "7"], "a multiple of 10"),
+    ],
+)
+def test_bad_input_ends_with_a_message(arguments, message, capsys):
+    assert corruption.main(arguments) == 2
+    assert message in capsys.readouterr().err
