@@ -198,10 +198,15 @@ def _read_card_feature(dtype):
     names = dtype.get("class_label") if isinstance(dtype, dict) else None
     names = names.get("names") if isinstance(names, dict) else None
     if isinstance(names, dict):  # {"0": "cat", "1": "dog"}
-        names = [names[key] for key in sorted(names, key=lambda key: int(key))]
+        names = [names[key] for key in sorted(names, key=_number)]
     if isinstance(names, list):
         return [str(name) for name in names]
     return "image" if dtype == "image" else "other"
+
+
+def _number(key):
+    """A class's number; what is none comes first, for a card may have anything."""
+    return int(key) if str(key).isdecimal() else -1
 
 
 def _is_image(feature, kind):

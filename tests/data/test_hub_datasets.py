@@ -282,6 +282,11 @@ dataset_info:
     assert data.load(f"{address},config=small").names == ("dog", "cat")
 
 
+def test_classes_of_a_card_that_are_not_numbered_are_in_its_order():
+    dtype = {"class_label": {"names": {"b": "dog", "a": "cat", "1": "cow", 0: "owl"}}}
+    assert hub_layout._read_card_feature(dtype) == ["dog", "cat", "owl", "cow"]
+
+
 @pytest.mark.parametrize(
     ("file", "config", "split"),
     [
