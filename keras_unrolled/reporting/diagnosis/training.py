@@ -8,6 +8,7 @@ from keras_unrolled.analysis.plots import add_curves
 from keras_unrolled.reporting.html import Page
 
 PHASE = ("phase", "trained", "epochs", "learning_rate", "accuracy", "val_accuracy")
+TRIAL = ("learning_rate", "val_accuracy", "val_loss", "steps", "seconds", "chosen")
 
 
 def draw_training(history: list[dict[str, Any]], path: str | Path) -> Path:
@@ -29,7 +30,8 @@ def draw_training(history: list[dict[str, Any]], path: str | Path) -> Path:
 
 
 def report_training(page: Page, result: dict[str, Any], drawn: dict[str, str | bytes]) -> None:
-    """Adds the section: phases, curves, the score on a test part, and what to try next.
+    """Adds the section: phases, curves, the score on a test part, trials, what limits the result
+    and what to try next.
 
     Args:
         page: `Page`.
@@ -51,4 +53,7 @@ def report_training(page: Page, result: dict[str, Any], drawn: dict[str, str | b
             f"On the test part, {result['test']['n']:,} images by which nothing was chosen, "
             f"{100 * result['test']['accuracy']:.2f}\u00a0% are answered right. It is not in this report."
         )
+    if result["trials"]:
+        page.table(result["trials"], TRIAL, "Learning rates that were tried briefly.", most=None)
+    page.note("What limits the result", result["limits"])
     page.note("What to try next", result["hints"])

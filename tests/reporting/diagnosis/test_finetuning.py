@@ -69,6 +69,8 @@ def test_report_is_on_the_images_that_were_held_out(capsys, base, pictures, tmp_
         "They chose the epoch",
         "Loss and accuracy over the epochs",
         "the new head",
+        "What limits the result",
+        "Few training images: dark (16), light (16)",
     ):
         assert words in page, words
     loaded = re.findall(r'(?:\ssrc|\shref|xlink:href)="([^"]*)"|url\(([^)]*)\)', page)
