@@ -76,7 +76,8 @@ def test_kills_at_random_moments_change_nothing(unbroken, tmp_path):
     np.testing.assert_allclose(
         np.array(losses(workdir), float), np.array(expected_losses, float), rtol=1e-12
     )
-    assert while_writing >= KILLS // 4
+    if KILLS >= 4:  # of few kills none may fall into the moment of writing
+        assert while_writing >= KILLS // 4
     assert half_written(workdir) == []
 
 
