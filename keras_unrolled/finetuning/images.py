@@ -1,4 +1,7 @@
-"""The images of a fine-tuning: streamed from the disk, whatever their number."""
+"""The images of a fine-tuning: streamed from the disk, whatever their number.
+
+What streams them imports TensorFlow, without which presets are evaluated, too, so it is imported on use.
+"""
 
 import hashlib
 import io
@@ -12,11 +15,8 @@ import numpy as np
 from keras_unrolled import checks, files
 from keras_unrolled.data import ImageFiles, TFDSImages
 from keras_unrolled.data.broken import hash_images
-from keras_unrolled.data.crops import make_normalizer
 from keras_unrolled.data.decoding import decode_image
 from keras_unrolled.data.image_batches import ImageBatches
-from keras_unrolled.data.sources import FileSource, RecordSource, Subset
-from keras_unrolled.data.streams import crop_batches
 from keras_unrolled.progress import progress
 
 LARGEST_CACHED = 64  # pixels, up to which images are resized once; larger ones are read each epoch
@@ -85,6 +85,10 @@ def open_images(examples, parts, converter, augmentation, folder) -> TrainingIma
             "size of its images. Use augmentation='shift_flip'."
         )
     if augmentation == "crop_flip" and not isinstance(examples.images, np.ndarray):
+        from keras_unrolled.data.crops import make_normalizer
+        from keras_unrolled.data.sources import Subset
+        from keras_unrolled.data.streams import crop_batches
+
         _check_records(examples.images, folder / "checked")
         source = Subset(_make_source(examples), parts[0])
         return TrainingImages(
@@ -215,12 +219,16 @@ def _first(images):
 
 
 def _open_records(examples):
+    from keras_unrolled.data.sources import RecordSource
+
     images = examples.images
     paths = images.builder.info.splits[images.split].filepaths
     return RecordSource(paths, examples.names, image=images.image, label=images.label)
 
 
 def _make_source(examples):
+    from keras_unrolled.data.sources import FileSource, Subset
+
     images = examples.images
     if isinstance(images, ImageFiles):
         return FileSource(images.paths, examples.labels, examples.names, any_format=True)
@@ -242,7 +250,7 @@ class RecordImages:
         numbers: list of int.
     """
 
-    def __init__(self, source: RecordSource, numbers: Sequence[int]):
+    def __init__(self, source: Any, numbers: Sequence[int]):
         self.source, self.numbers = source, list(numbers)
 
     def __len__(self):
