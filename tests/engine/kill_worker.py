@@ -1,4 +1,4 @@
-"""Sixty steps on real images, made to be killed: see test_kill.py.
+"""Thirty steps on real images, made to be killed: see test_kill.py.
 
 python kill_worker.py WORKDIR OUT.npz
 
@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from keras_unrolled.engine import ImageRecipe, Job, make_strategy, train
 
-STEPS_PER_EPOCH, EPOCHS, EVERY = 15, 4, 2
+STEPS_PER_EPOCH, EPOCHS, EVERY = 15, 2, 2
 
 
 def main(workdir, out):
@@ -38,9 +38,10 @@ def main(workdir, out):
         momentum=0.9,
         weight_decay=5e-4,
         label_smoothing=0.05,
-        batch_size=64,
+        batch_size=32,
         ema=0.999,
         seed=7,
+        precision="float32",
     )
     sample = data.load_sample()  # a thousand images of CIFAR-10
     stream = ImageBatches(

@@ -57,6 +57,7 @@ def main(workdir, out, stop=None):
         weight_decay=1e-4,
         clip_norm=1.0,
         ema=0.0,
+        precision="float32",
     )
 
     def build():

@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -102,19 +103,31 @@ def test_killed_worker_ends_the_others_and_the_run_resumes(tmp_path):
             start(folder, tmp_path / f"{folder.name}-{i}.npz", cluster=(ports, i)) for i in (0, 1)
         ]
 
+    def finish_both(processes, folder):
+        errors = {}
+
+        def read(i, process):
+            errors[i] = process.communicate(timeout=HANG)[1]
+
+        readers = [threading.Thread(target=read, args=each) for each in enumerate(processes)]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join()
+        codes = [process.returncode for process in processes]
+        assert codes == [0, 0], (codes, errors[0][-3000:], errors[1][-3000:])
+        return [dict(np.load(tmp_path / f"{folder.name}-{i}.npz")) for i in (0, 1)]
+
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    processes = start_both(whole)
-    expected = [finish(p, tmp_path / f"whole-{i}.npz") for i, p in enumerate(processes)]
+    expected = finish_both(start_both(whole), whole)
     processes = start_both(broken)
-    assert wait_for(lambda: (checkpoint.list_steps(broken) or [0])[0] >= 20, processes[0])
+    assert wait_for(lambda: (checkpoint.list_steps(broken) or [0])[0] >= 10, processes[0])
     processes[1].kill()
     processes[1].communicate()
     # The other one does not wait for ever.
     _, errors = processes[0].communicate(timeout=HANG)
     assert processes[0].returncode != 0, errors[-2000:]
-    assert 20 <= checkpoint.list_steps(broken)[0] < STEPS
-    processes = start_both(broken)
-    for i, process in enumerate(processes):
-        found = finish(process, tmp_path / f"broken-{i}.npz")
-        for name, value in expected[i].items():
+    assert 10 <= checkpoint.list_steps(broken)[0] < STEPS
+    for found, arrays in zip(finish_both(start_both(broken), broken), expected, strict=True):
+        for name, value in arrays.items():
             np.testing.assert_array_equal(found[name], value)

@@ -81,7 +81,12 @@ def make_recipe(**options):
         "layer_dropout": 0.2,
     }
     training = {"epochs": 4, "warmup_epochs": 1, "batch_size": 16, "momentum": 0.9, "seed": 1}
-    training |= {"weight_decay": 5e-4, "label_smoothing": 0.05, "ema": 0.999}
+    training |= {
+        "weight_decay": 5e-4,
+        "label_smoothing": 0.05,
+        "ema": 0.999,
+        "precision": "float32",
+    }
     options = {**training, **options}
     return ImageRecipe(network=network, **options)
 
@@ -145,7 +150,7 @@ def test_same_seed_gives_the_same_run_to_the_bit(finished, tmp_path):
 
 @pytest.mark.slow
 def test_same_seed_gives_the_same_run_to_the_bit_in_float32(tmp_path):
-    recipe = make_recipe(precision="float32", epochs=2)
+    recipe = make_recipe(epochs=2)
     first, second = (train(recipe, tmp_path / str(i))[0] for i in range(2))
     for a, b in zip(weights(first), weights(second), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -202,7 +207,7 @@ def test_resuming_with_another_recipe_is_rejected(finished, tmp_path):
 
 @pytest.mark.slow
 def test_first_non_finite_loss_stops_the_run_and_is_named(tmp_path):
-    recipe = make_recipe(precision="float32")
+    recipe = make_recipe()
     clean = data(recipe)
 
     def poisoned(start, **_):
@@ -252,9 +257,7 @@ def reference_step(model, recipe, images, labels, momenta, rate):
 
 
 def test_step_equals_numpy_sgd_with_nesterov_l2_clipping_and_smoothing(tmp_path):
-    recipe = make_recipe(
-        precision="float32", epochs=2, warmup_epochs=0, weight_decay=0.01, clip_norm=0.3, ema=0.0
-    )
+    recipe = make_recipe(epochs=2, warmup_epochs=0, weight_decay=0.01, clip_norm=0.3, ema=0.0)
     recipe = recipe.override(["network.layer_dropout=0"])
     model, _ = train(recipe, tmp_path)
     keras.utils.set_random_seed(recipe.seed)
@@ -349,7 +352,7 @@ def test_averaged_weights_are_the_exponential_mean_of_the_steps(tmp_path):
         return {}
 
     # One step an epoch, so that every step is seen.
-    recipe = make_recipe(precision="float32", epochs=5, batch_size=48, ema=0.8)
+    recipe = make_recipe(epochs=5, batch_size=48, ema=0.8)
     model, _ = train(recipe, tmp_path, steps_per_epoch=1, evaluate=record)
     expected = kernels[0]
     for kernel in kernels[1:]:
@@ -361,7 +364,7 @@ def test_averaged_weights_are_the_exponential_mean_of_the_steps(tmp_path):
 
 @pytest.mark.slow
 def test_averaged_weights_get_batch_statistics_of_their_own(tmp_path):
-    recipe = make_recipe(precision="float32", ema=0.9, learning_rate=0.5)
+    recipe = make_recipe(ema=0.9, learning_rate=0.5)
     model, _ = train(recipe, tmp_path)
     (first,) = [n for n in normalizations(model) if "stem" in n.path]
     (kernel,) = [v for v in model.variables if "stem" in v.path and v.path.endswith("kernel")]
