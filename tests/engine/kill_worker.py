@@ -16,7 +16,7 @@ STEPS_PER_EPOCH, EPOCHS, EVERY = 15, 2, 2
 
 
 def main(workdir, out):
-    strategy = make_strategy(timeout=100)  # before TensorFlow has looked at its devices
+    strategy = make_strategy(timeout=600)  # before TensorFlow has looked at its devices
 
     import keras
     import numpy as np
@@ -59,7 +59,7 @@ def main(workdir, out):
         steps_per_epoch=STEPS_PER_EPOCH,
         workdir=workdir,
         checkpoint_every=EVERY,
-        timeout=100 if strategy.num_replicas_in_sync > 1 else None,
+        timeout=600 if strategy.num_replicas_in_sync > 1 else None,
     )
     model, state = train(job, strategy)
     weights = {f"{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(model.variables)}
