@@ -68,9 +68,8 @@ def write_pages(folder: Path) -> None:
 
 
 def find_score(record):
-    """The last score of a record, or else of its source; and whether it is the record's own."""
-    rows = record.metrics or record.source.get("metrics") or ()
-    return (rows[-1] if rows else None), bool(record.metrics)
+    """The score of a record, or else of its source; and whether it is the record's own."""
+    return record.find_main_score(), bool(record.metrics)
 
 
 def make_zoo_table(records) -> str:

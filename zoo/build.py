@@ -32,7 +32,7 @@ def make_presets_table(records):
     ]
     for record in sorted(records, key=lambda record: record.dataset or ""):
         if record.origin == "trained":
-            score = record.show(record.metrics[-1]) if record.metrics else ""
+            score = record.show(record.find_main_score()) if record.metrics else ""
             lines.append(
                 f"| `{record.name}` | {record.network['gating']} | {record.parameters:,} | "
                 f"{_shorten(record.macs)} | {score} |"

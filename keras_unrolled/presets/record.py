@@ -137,6 +137,15 @@ class Record:
                 return row["value"]
         return None
 
+    def find_main_score(self) -> dict[str, Any] | None:
+        """The row of `metrics`, or else of the source's, that stands for the preset in tables.
+
+        It is the last on the record's own data set, and the last of all where there is none.
+        """
+        rows = list(self.metrics or self.source.get("metrics") or ())
+        own = [row for row in rows if row["dataset"] == self.dataset]
+        return (own or rows or [None])[-1]
+
     @staticmethod
     def show(row):
         """The value of a metric as text: an accuracy in percent, others as they are."""

@@ -19,8 +19,8 @@ def make_table(records: list[Record]) -> str:
     """A table of presets that fits 80 columns."""
     rows = [("name", "gating", "parameters", "score", "weights")]
     for record in records:
-        scores = record.metrics or record.source.get("metrics", ())
-        score = record.show(scores[-1]) if scores else ""
+        found = record.find_main_score()
+        score = record.show(found) if found else ""
         if score and not record.metrics:
             score += "*"
         gating = record.network.get("gating", "")

@@ -34,6 +34,16 @@ def test_record_comes_back_as_it_was_written(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
 
 
+def test_score_that_stands_for_a_preset_is_on_its_own_data_set():
+    rows = [{**with_score(i / 10), "dataset": name} for i, name in enumerate("xdedf")]
+    source = {**SOURCE, "metrics": rows}
+    without = {**GOOD, "metrics": (), "source": source}
+    assert Record(**without, dataset="d").find_main_score()["value"] == 0.3
+    assert Record(**without, dataset="z").find_main_score()["value"] == 0.4
+    assert Record(**GOOD, dataset="d", source=source).find_main_score()["value"] == 0.5
+    assert Record(**{**GOOD, "metrics": ()}).find_main_score() is None
+
+
 def test_former_spelling_of_the_license_is_read(tmp_path):
     record = Record(**GOOD, license="MIT", source={**SOURCE, "license": "MIT"})
     text = record.to_json().replace('"license"', '"licence"')

@@ -14,7 +14,7 @@ import pytest
 import keras_unrolled as ku
 from keras_unrolled import models
 from keras_unrolled.engine import checkpoint
-from tests.engine.processes import HANG
+from tests.engine.processes import HANG, KILLS
 from tests.engine.test_jax import jax_env
 from training import ptb, recipes
 from training.recipes.ptb import RECIPES
@@ -49,7 +49,7 @@ def texts(tmp_path_factory):
     """Made-up sentences that a bigram would learn, in three files."""
     folder, rng = tmp_path_factory.mktemp("texts"), random.Random(0)
     nouns, verbs = ["cat", "dog", "company", "multibillion-dollar"], ["sat", "saw", "rose N"]
-    for split, lines in (("train", 1500), ("valid", 40), ("test", 40)):
+    for split, lines in (("train", 700), ("valid", 40), ("test", 40)):
         sentences = [
             f"the {rng.choice(nouns)} {rng.choice(verbs)} the <unk> {rng.choice(nouns)}"
             for _ in range(lines)
@@ -82,7 +82,7 @@ def test_killed_run_ends_with_the_weights_of_an_unbroken_one(texts, tmp_path, en
 
     said = finish(begin("whole"))
     rng, seen = np.random.default_rng(0), 0
-    for _ in range(3 if not env else 1):
+    for _ in range(1 if env else KILLS):
         process = begin("broken")
         while process.poll() is None and checkpoint.list_steps(tmp_path / "broken")[:1] in (
             [],
