@@ -14,6 +14,14 @@ from tests.convert.test_timm import write_checkpoint
 from tests.hub_server import running_hub, sha256
 from tests.presets.hub_client import NOWHERE, Client
 
+PUBLISHED = {  # timm's results of resnet50.a1_in1k at 224 pixels
+    "imagenet2012": 0.8038,
+    "imagenet2012_real": 0.85712,
+    "imagenet_v2": 0.6847,
+    "imagenet_a": 0.09973,
+    "imagenet_r": 0.40417,
+    "imagenet_sketch": 0.29641,
+}
 SOURCE = ku.load_record("highway_bn_imagenet").source
 SMALL = "timm/resnet18.a1_in1k"
 GATINGS = {
@@ -227,8 +235,10 @@ def test_records_of_imagenet_presets_claim_no_score_of_their_own():
         assert record.origin == "regated"
         assert record.metrics == ()
         assert "hf://timm/resnet50.a1_in1k" in record.description
-        (row,) = record.source["metrics"]
-        assert "published for the source" in row["origin"]
+        scores = record.source["metrics"]
+        assert all("published for the source" in row["origin"] for row in scores)
+        assert {row["dataset"]: row["value"] for row in scores} == PUBLISHED
+        assert record.find_main_score()["value"] == PUBLISHED["imagenet2012"]
     for name in RECIPES:
         record = ku.load_record(name)
         assert (record.origin, record.metrics, record.files) == ("recipe only", (), {})
