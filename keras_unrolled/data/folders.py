@@ -21,6 +21,7 @@ from keras_unrolled.data.listing import (
     walk,
 )
 from keras_unrolled.data.parts import check_no_parts
+from keras_unrolled.files import read_json
 
 
 def load_folder(folder: str | Path, *, least: int = 2) -> Examples:
@@ -62,6 +63,11 @@ def load_folder(folder: str | Path, *, least: int = 2) -> Examples:
     if not any(images.values()):
         flat = len(list_images(folder))
         content = f"{checks.count(flat, 'image')} in no class folder" if flat else "no image in it"
+        if prepared := find_prepared(folder):
+            raise checks.InputError(
+                f"{hint}Found a data set as TFDS prepares it. Pass {prepared.name!r} for the data and "
+                f"{str(prepared.parent)!r} for TFDS's data directory (--data-dir)."
+            )
         raise checks.InputError(
             f"{hint}Found {content}. Put images ({', '.join(SUFFIXES)}) into a folder for each class."
         )
@@ -123,3 +129,20 @@ def _drop_repeated(
         labels.add(label)
         kept.append((label, path))
     return kept, repeated, shared
+
+
+def find_prepared(folder: Path) -> Path | None:
+    """The folder of a data set that TFDS has prepared in a folder, as `cifar10` in `DIR/cifar10/3.0.2`."""
+    for depth in range(4):
+        for path in sorted(folder.glob("*/" * depth + "dataset_info.json")):
+            for parent in path.parents:
+                if parent.name == _read_name(path):
+                    return parent
+    return None
+
+
+def _read_name(path):
+    try:
+        return read_json(path).get("name")
+    except (checks.InputError, AttributeError):
+        return None

@@ -64,8 +64,9 @@ def load_csv(path: str | Path) -> Examples:
         if not _is_file(f)
     ]
     if missing:
+        verb = "is" if len(missing) == 1 else "are"
         raise checks.InputError(
-            f"Expected the files that {path} names. {len(missing):,} of {len(files):,} are missing: "
+            f"Expected the files that {path} names. {len(missing):,} of {len(files):,} {verb} missing: "
             f"{', '.join(missing[:3])}. Paths count from the folder of the table."
         )
     labels = [clean_name(label, f"{path}, line {number}") for number, _, label in rows]

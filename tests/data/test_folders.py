@@ -40,6 +40,15 @@ def test_folder_without_images_is_rejected(tmp_path):
         data.load_folder(tmp_path)
 
 
+def test_folder_of_tfds_is_rejected_with_the_names_to_pass(tmp_path):
+    version = tmp_path / "tfds" / "beans" / "0.1.0"
+    version.mkdir(parents=True)
+    (version / "dataset_info.json").write_text('{"name": "beans"}')
+    for folder in (tmp_path / "tfds", version.parent, version):
+        with pytest.raises(InputError, match=f"Pass 'beans' .* and '{tmp_path / 'tfds'}' for TFDS"):
+            data.load_folder(folder)
+
+
 def test_single_class_is_rejected(tmp_path):
     fill(tmp_path, ["cat"])
     with pytest.raises(InputError, match="one class only, 'cat'"):
