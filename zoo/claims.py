@@ -10,7 +10,7 @@ from keras_unrolled.evaluation import comparison
 from keras_unrolled.presets.catalog import list_presets
 
 SIGNIFICANT = 0.05
-LIKE = 0.02  # perplexities within 2 % of each other are called about equal
+LIKE = 0.02  # perplexities within 2% of each other are called about equal
 # What a pair of presets is compared by, and how its value and interval are shown.
 EFFECTS = {
     "cifar10": ("difference in accuracy", "{difference:+.2%} ({low:+.2%} to {high:+.2%})"),
@@ -22,12 +22,12 @@ EFFECTS = {
 # Treebank in words.
 CLAIMS = {
     "cifar10": [
-        ("resnet_bn", "highway_bn", "ahead", "7.17 and 7.53 % top-5 error"),
-        ("resnet_bn", "highway_hrelu_bn", "ahead", "7.17 and 7.29 %"),
-        ("highway_hrelu_bn", "highway_bn", "ahead", "7.29 and 7.53 %"),
-        ("resnet_nobn", "highway_nobn", "ahead", "9.40 and 10.03 %"),
-        ("resnet_bn", "resnet_nobn", "ahead", "7.17 and 9.40 %"),
-        ("highway_bn", "highway_nobn", "ahead", "7.53 and 10.03 %"),
+        ("resnet_bn", "highway_bn", "ahead", "7.17 and 7.53% top-5 error"),
+        ("resnet_bn", "highway_hrelu_bn", "ahead", "7.17 and 7.29%"),
+        ("highway_hrelu_bn", "highway_bn", "ahead", "7.29 and 7.53%"),
+        ("resnet_nobn", "highway_nobn", "ahead", "9.40 and 10.03%"),
+        ("resnet_bn", "resnet_nobn", "ahead", "7.17 and 9.40%"),
+        ("highway_bn", "highway_nobn", "ahead", "7.53 and 10.03%"),
     ],
     "ptb": [
         ("highway", "highway_full", "about equal", "in words"),
@@ -56,7 +56,7 @@ def claims_table(dataset, rows):
     kind, shown = EFFECTS[dataset]
     lines = [
         f"| first | second | the paper: first is | its figures | "
-        f"here: {kind} (95 %) | p | as in the paper? |",
+        f"here: {kind} (95%) | p | as in the paper? |",
         "|---|---|---|---|---|---:|---|",
     ]
     ending = "_cifar10" if dataset == "cifar10" else "_small_ptb"
@@ -93,7 +93,7 @@ def order_table(dataset, answers, rows):
     records = {record.name: record for record in list_presets()}
     lines = [
         f"| preset | gating | parameters | validation | test {metric} | "
-        f"{kind}, compared with the row above (95 %) | p |",
+        f"{kind}, compared with the row above (95%) | p |",
         "|---|---|---:|---:|---:|---|---:|",
     ]
     steps = [rows[below, above] for above, below in itertools.pairwise(names)]

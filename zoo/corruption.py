@@ -131,7 +131,7 @@ def make_table(records, answers):
     lines = [
         f"| preset | gating | test accuracy | accuracy on these {total.shape[1]:,} | "
         + " | ".join(GROUPS)
-        + " | mean of all corruptions (95 %) |",
+        + " | mean of all corruptions (95%) |",
         "|---|---|" + "---:|" * (len(GROUPS) + 2) + "---|",
     ]
     names = list(records)
@@ -167,9 +167,9 @@ def correlate(clean, corrupted, draws):
         draws: float array `(networks, DRAWS)`, `corrupted` for pictures drawn with replacement.
 
     Returns:
-        A dict: "n", "r" (Pearson), "low" and "high", its 95 % interval over networks (Fisher's z), "p" of
+        A dict: "n", "r" (Pearson), "low" and "high", its 95% interval over networks (Fisher's z), "p" of
         as large an |r| under permutations, "slope", and "residuals", "residual_low" and "residual_high",
-        the distance of each network from the line with its 95 % interval over pictures.
+        the distance of each network from the line with its 95% interval over pictures.
     """
     n = len(clean)
     r = np.corrcoef(clean, corrupted)[0, 1]
@@ -205,8 +205,8 @@ def make_answers_table(records, answers):
     clean = np.array([find_accuracy(record) for record in records.values()])
     with_norm = np.array(["nobn" not in name for name in names])
     lines = [
-        "| networks | n | correlation of clean and corrupted accuracy (95 %) | p | points per point | "
-        "farthest from the line (95 % over pictures) |",
+        "| networks | n | correlation of clean and corrupted accuracy (95%) | p | points per point | "
+        "farthest from the line (95% over pictures) |",
         "|---|---:|---|---:|---:|---|",
     ]
     for title, part in (("all", with_norm | True), ("with batch normalization", with_norm)):

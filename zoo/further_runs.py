@@ -112,7 +112,7 @@ def runs_table(dataset, rows):
     kind, shown = EFFECTS[dataset]
     show = "{:.2%}" if dataset == "cifar10" else "{:.2f}"
     lines = [
-        f"| preset | changed | of this run | of the preset | {kind} (95 %) | p |",
+        f"| preset | changed | of this run | of the preset | {kind} (95%) | p |",
         "|---|---|---:|---:|---|---:|",
     ]
     for row in rows:

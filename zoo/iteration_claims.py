@@ -178,7 +178,7 @@ CLAIMS = (
     ),
     Claim(
         "E[F] = 0",
-        "Blocks leave the mean of the features alone. Holds if the mean has below 1 % of F's power in "
+        "Blocks leave the mean of the features alone. Holds if the mean has below 1% of F's power in "
         "every block.",
         "Greff et al. 2017, equations 6 to 9: derived",
         _means,

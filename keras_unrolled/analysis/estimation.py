@@ -71,7 +71,7 @@ def estimation_error(model, images, *, at="output", control=None, progress=None)
 
     Returns:
         A `Table` with columns "stage"; "block"; "mean"; "std"; "normalized", the std as a part of that
-        of A; "low" and "high", the 95 % interval of "normalized" over images; "network", "model" or
+        of A; "low" and "high", the 95% interval of "normalized" over images; "network", "model" or
         "control".
 
     Example:

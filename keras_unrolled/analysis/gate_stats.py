@@ -154,7 +154,7 @@ def gate_stats(model, images, labels=None, *, by="block", progress=None):
 
         - by block: "kind" ("free", "coupled", "one" or "zero"), "mean", "std" over images and units,
           "between_images", the std of the images' means, "shut" and "open", the shares below 0.05 and
-          above 0.95, "low" and "high", the 95 % interval of the mean over images;
+          above 0.95, "low" and "high", the 95% interval of the mean over images;
         - by channel: "channel", "mean", "std"; by class: "class", "n", "mean"; by position: "row",
           "column", "mean"; as a histogram: "low" and "high", of a bin, "share". Without rows for gates
           that are fixed.

@@ -116,7 +116,7 @@ def geometry(model, images, labels=None, *, at="input", progress=None):
         less the shortcut h, over images whose h is not 0, "cosine" between shortcut and output of whole
         feature maps, "influence", 1 less that, and "influence_positions", the same at each position
         (0 where both are 0); "gradient_cosine" of F with the negative gradient, over images whose
-        gradient is not 0, with "low" and "high", its 95 % interval, None without labels and where the
+        gradient is not 0, with "low" and "high", its 95% interval, None without labels and where the
         gradient has another shape (at the input of transition blocks); "at". Plain blocks have no rows.
 
     Raises:

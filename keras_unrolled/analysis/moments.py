@@ -19,7 +19,7 @@ T_QUANTILE = (
     2.365,
     2.306,
     2.262,
-)  # 97.5 %, by freedom
+)  # 97.5%, by freedom
 
 
 class Moments:
@@ -122,7 +122,7 @@ class Grouped:
         return first
 
     def interval(self, statistic):
-        """A statistic with its 95 % interval over images.
+        """A statistic with its 95% interval over images.
 
         Args:
             statistic: function from `Moments` or `Sums` to a number or an array of numbers.

@@ -130,7 +130,7 @@ def optimal_gate(model, images, *, progress=None):
 
     Returns:
         A `Table` with columns "stage"; "block"; "gate"; "trained", the mean of the gate; "optimal";
-        "low" and "high", its 95 % interval over images; "own" and "later", which add up to "optimal"
+        "low" and "high", its 95% interval over images; "own" and "later", which add up to "optimal"
         (means over units, weighted by the variance of H - x); "correlation" over the units between the
         trained gate and the optimal one, and "own_correlation" with the block's own slope;
         "tautology", true for the last block of a stage. Where no unit's two estimates vary apart, as of

@@ -64,7 +64,7 @@ def residual_mean(model, images, *, progress=None):
         "change" (the output less the shortcut: with a last ReLU max(F, -shortcut), which is at least F);
         "mean", of E[F] over the units; "rms", the root of the mean square of E[F]; "share", the part of the power
         E[F^2] that is E[F]^2, at most 1 and, as it is corrected for chance, around 0 without a mean,
-        None for blocks that add nothing; "low" and "high", its 95 % interval over images;
+        None for blocks that add nothing; "low" and "high", its 95% interval over images;
         "significant", the share of units with |E[F]| above 1.96 standard errors, about 0.05 by chance.
         Plain blocks have no shortcut and no rows.
 

@@ -43,7 +43,7 @@ def run_schedules(
         recalibrated. Columns: "schedule"; "recalibrated"; "n", images; "accuracy"; "loss", mean
         cross-entropy in nats; "kl", mean Kullback-Leibler divergence from the intact network's
         probabilities in nats; "agreement", the share of images that get the intact network's answer;
-        "low" and "high", the intact network's accuracy plus the 95 % interval of the change (paired,
+        "low" and "high", the intact network's accuracy plus the 95% interval of the change (paired,
         Newcombe 1998, method 10); "difference", the change. A recalibrated row is compared with the
         intact network that is recalibrated, too, and that one with the network as it is.
 

@@ -225,7 +225,7 @@ def separation(model, images, labels=None, *, progress=None):
         A `Table` with a row for the stem's output ("stem", stage 0) and for each block's, and columns
         "stage"; "block"; "fuzziness", D, 0 for classes that are points and None if the class means do
         not differ; "log_fuzziness", its natural logarithm, None where D is 0; "nc1"; "low" and "high",
-        the 95 % interval of "log_fuzziness" over images, None for fewer than 20, from ten groups with
+        the 95% interval of "log_fuzziness" over images, None for fewer than 20, from ten groups with
         the classes spread evenly over them; "slope" and "r2", the same in every row, of the line through
         "log_fuzziness" against the block's number in the network, without the stem: a block multiplies
         D by exp(slope) on average.

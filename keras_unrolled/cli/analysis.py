@@ -168,7 +168,7 @@ def summarize(result):
     lines += [f"not measured: {names} ({reason})" for reason, names in skipped.items()]
     for row in result.get("pruned", ()):
         lines.append(
-            f"pruned, {row['step']}: {100 * row['accuracy']:.2f} % with {row['blocks']} blocks"
+            f"pruned, {row['step']}: {100 * row['accuracy']:.2f}% with {row['blocks']} blocks"
         )
     lines += [f"note: {note}" for note in result["notes"]]
     lines.append("written in {seconds:.0f} seconds: {report}".format(**result))

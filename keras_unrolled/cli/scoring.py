@@ -126,7 +126,7 @@ def _describe_report(result):
     before, after = (calibration[k]["calibration_error"] for k in ("before", "after"))
     return "\n".join(
         [
-            " (95 %: {low:.2%} to {high:.2%})".format(**result),
+            " (95%: {low:.2%} to {high:.2%})".format(**result),
             f"averaged over mirror images: {mirror['averaged']:.2%}",
             "negative log-likelihood {negative_log_likelihood:.4f}, Brier score {brier:.4f}, calibration "
             "error {calibration_error:.2%}".format(**result),
@@ -242,7 +242,7 @@ def _compare_images(options, models):
         result["notes"] = list(dict.fromkeys(notes))
     text = (
         "{0}: {2:.2%}\n{1}: {3:.2%}\n".format(*options.presets, *accuracies)
-        + "difference {difference:+.2%} (95 %: {low:+.2%} to {high:+.2%}), McNemar's exact p = {p:.2g}\n"
+        + "difference {difference:+.2%} (95%: {low:+.2%} to {high:+.2%}), McNemar's exact p = {p:.2g}\n"
         "{count}, {data}; only the first is right on {only_first:,}, only the second "
         "on {only_second:,}"
     ).format(**result, data=_name_data(result), count=checks.count(result["n"], "image"))
@@ -273,7 +273,7 @@ def _compare_texts(options, models):
     result = {"split": split, "perplexities": perplexities, **row}
     text = (
         "{0}: perplexity {2:.2f}\n{1}: perplexity {3:.2f}\n".format(*options.presets, *perplexities)
-        + "ratio {ratio:.4f} (95 %: {low:.4f} to {high:.4f}), p = {p:.2g} by a bootstrap of sentences\n"
+        + "ratio {ratio:.4f} (95%: {low:.4f} to {high:.4f}), p = {p:.2g} by a bootstrap of sentences\n"
         "{n:,} words in {sentences:,} sentences, {split}"
     ).format(**result)
     return result, text

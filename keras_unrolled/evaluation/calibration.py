@@ -125,7 +125,7 @@ def reliability(log_p: np.ndarray, labels: Any, bins: int = BINS) -> list[dict[s
 
     Returns:
         A list of a dict for each bin: "from", "to", "n", "confidence", the mean of the largest
-        probabilities, "accuracy", "low" and "high", its 95 % interval (Wilson 1927). Those of an empty
+        probabilities, "accuracy", "low" and "high", its 95% interval (Wilson 1927). Those of an empty
         bin are None.
 
     Raises:

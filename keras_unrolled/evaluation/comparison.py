@@ -18,7 +18,7 @@ def compare_answers(first, second):
 
     Returns:
         A dict: "n", "only_first" and "only_second" (images that only one has right), "difference" in
-        accuracy, first less second, "low" and "high", its 95 % interval (Newcombe 1998, method 10), and
+        accuracy, first less second, "low" and "high", its 95% interval (Newcombe 1998, method 10), and
         "p", of McNemar's exact two-sided test.
 
     Raises:
@@ -43,7 +43,7 @@ def compare_answers(first, second):
 
 
 def paired_interval(both, ahead, behind, neither):
-    """Newcombe's 95 % interval of the difference of two paired proportions (1998, method 10).
+    """Newcombe's 95% interval of the difference of two paired proportions (1998, method 10).
 
     It joins the Wilson interval of each proportion, with the correlation of the two. Unlike Wald's it
     is not a single point where the two never differ, and stays within -1 and 1.
@@ -87,7 +87,7 @@ def compare_losses(first, second, ends, draws=10_000, seed=0):
         seed: int.
 
     Returns:
-        A dict: "n", "sentences", "ratio" (first perplexity by second), "low" and "high", its 95 %
+        A dict: "n", "sentences", "ratio" (first perplexity by second), "low" and "high", its 95%
         interval, and "p", two-sided, not below `1 / draws`.
 
     Raises:

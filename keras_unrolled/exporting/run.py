@@ -73,7 +73,7 @@ def export(
         InputError: for impossible arguments, another backend than TensorFlow, a package that is not
             installed (`pip install "keras-unrolled[export]"`), a language model, a target that exists,
             and a result that differs too much from the model: by 1e-3 in float32, by 0.02 in float16,
-            or in the answer to more than 10 % of the images in int8.
+            or in the answer to more than 10% of the images in int8.
 
     Example:
         >>> import keras_unrolled as ku

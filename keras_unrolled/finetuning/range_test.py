@@ -13,7 +13,7 @@ from keras_unrolled.engine.schedules import ExponentialRise
 from keras_unrolled.finetuning.short_runs import shorten
 
 LOWEST, HIGHEST = 1e-5, 1.0
-STEPS = 50  # ten for each factor of ten, which gives a rate to 26 %
+STEPS = 50  # ten for each factor of ten, which gives a rate to 26%
 WINDOW = 7  # steps that the smoothed loss is a mean of
 KEPT = 0.75  # of the fall of the loss, which bounds the valley that the rate is taken from
 DIVERGED = 2.0  # times the loss at the start, from which higher rates tell nothing

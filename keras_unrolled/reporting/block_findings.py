@@ -111,7 +111,7 @@ def judge_residual_mean(table: Any, context: Context) -> list[Finding]:
         ]
         for of in dict.fromkeys(table["of"])
     }
-    limit = f"{100 * SHARE:.0f} % of the power of F"
+    limit = f"{100 * SHARE:.0f}% of the power of F"
     findings = divide(
         found.get("residual", []),
         SHARE,
@@ -127,7 +127,7 @@ def judge_residual_mean(table: Any, context: Context) -> list[Finding]:
         values = [e.value for e in change]
         text = (
             "Of the change of the output, which a last ReLU pushes up (it is at least F), the mean has "
-            f"{100 * min(values):.1f} % to {100 * max(values):.1f} % of the power."
+            f"{100 * min(values):.1f}% to {100 * max(values):.1f}% of the power."
         )
         findings.append(Finding(NEITHER, text))
     return findings
@@ -157,9 +157,9 @@ def _judge_chance(found, chance, who):
         (NEITHER, [e for e in others if e.high >= 2 * chance], "perhaps no better than chance"),
     ):
         if chosen:
-            shown = join(e.show(".1f", " %", 100) for e in chosen)
+            shown = join(e.show(".1f", "%", 100) for e in chosen)
             where = count(chosen, found, "block")
-            text = f"{who} reads classes {how} ({100 * chance:.0f} %) before the last block, in {where}: {shown}."
+            text = f"{who} reads classes {how} ({100 * chance:.0f}%) before the last block, in {where}: {shown}."
             findings.append(Finding(verdict, text))
     return findings
 

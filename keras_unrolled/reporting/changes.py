@@ -29,7 +29,7 @@ def find_change(name: str, row: dict[str, Any], base: dict[str, Any]) -> Estimat
 
 
 def find_accuracy(name: str, row: dict[str, Any]) -> Estimate:
-    """A row's accuracy with its own 95 % interval, Wilson's."""
+    """A row's accuracy with its own 95% interval, Wilson's."""
     return Estimate(name, row["accuracy"], *wilson_interval(row["accuracy"], row["n"]))
 
 
@@ -57,8 +57,8 @@ def judge_recalibration(table: Any, column: str) -> list[Finding]:
     score = "accuracy" if whole[False]["accuracy"] is not None else "agreement"
     if score == "accuracy":
         before, after = whole[False]["accuracy"], whole[True]["accuracy"]
-        text += f"turns accuracy from {100 * before:.1f} % to {100 * after:.1f} %"
+        text += f"turns accuracy from {100 * before:.1f}% to {100 * after:.1f}%"
     else:
-        text += f"leaves {100 * whole[True]['agreement']:.1f} % of the answers the same"
+        text += f"leaves {100 * whole[True]['agreement']:.1f}% of the answers the same"
     text += ": recalibrated networks are compared with the network that is recalibrated, too."
     return [Finding(NEITHER, text)]

@@ -34,7 +34,7 @@ class Experiment:
 
 
 SCHEDULE = (
-    "Accuracy has the 95 % interval of its change, paired over the images (Newcombe 1998, method 10). "
+    "Accuracy has the 95% interval of its change, paired over the images (Newcombe 1998, method 10). "
     "Recalibrated rows use the batch statistics of the changed network, and are compared with the network "
     "that has nothing changed but is recalibrated, too."
 )
@@ -51,7 +51,7 @@ EXPERIMENTS = (
         "figure 3). As A is the last output, the raw error falls to 0 in any network, so the normalized "
         "error, std(a − A) / std(A), counts: a constant guess has 1.",
         "Estimation error by block: left the mean with the standard deviation as bars, right the "
-        "normalized error with 95 % intervals.",
+        "normalized error with 95% intervals.",
         figures.plot_estimation_error,
         block_findings.judge_estimation_error,
     ),
@@ -62,7 +62,7 @@ EXPERIMENTS = (
         "If all blocks of a stage estimate the same features without bias, E[F] = 0 at every unit (Greff et "
         "al. 2017, equations 6 to 9). The share of F's power that is its mean's is measured, less what "
         "chance gives; also for the output less the shortcut, which a last ReLU pushes up.",
-        "The share of the power of F that is its mean's, by block, with 95 % intervals.",
+        "The share of the power of F that is its mean's, by block, with 95% intervals.",
         figures.plot_residual_mean,
         block_findings.judge_residual_mean,
     ),
@@ -72,7 +72,7 @@ EXPERIMENTS = (
         "Does the network still work when a block is left out?",
         "Each block that can be is left out by T = 0, with C = 1 or, as `keep_carry`, with C as it is "
         "(Srivastava et al. 2015, Veit et al. 2016). " + SCHEDULE,
-        "Scores with one block left out, with 95 % intervals.",
+        "Scores with one block left out, with 95% intervals.",
         figures.plot_lesion,
         schedule_findings.judge_lesion,
     ),
@@ -82,7 +82,7 @@ EXPERIMENTS = (
         "Can blocks of a stage change places, and does more disorder do more damage?",
         "All swaps of two blocks of one shape and other orders of a stage's blocks are run (Veit et al. "
         "2016), against the number of pairs of the stage's blocks in reverse order. " + SCHEDULE,
-        "Scores against the number of reversed pairs, with 95 % intervals.",
+        "Scores against the number of reversed pairs, with 95% intervals.",
         figures.plot_shuffle,
         schedule_findings.judge_shuffle,
     ),
@@ -92,7 +92,7 @@ EXPERIMENTS = (
         "Can a block be run again on its own output, as a step of an iteration can?",
         "Each block of one shape is run several times in a row (Jastrzebski et al. 2018). "
         + SCHEDULE,
-        "Scores with one block run several times, with 95 % intervals.",
+        "Scores with one block run several times, with 95% intervals.",
         figures.plot_repeat,
         schedule_findings.judge_repeat,
     ),
@@ -102,7 +102,7 @@ EXPERIMENTS = (
         "Does each block need what the one before it has written?",
         "Neighbors of a stage, and all blocks of one shape in it, read the same input, and their changes "
         "are added. " + SCHEDULE,
-        "Scores with blocks side by side, with 95 % intervals.",
+        "Scores with blocks side by side, with 95% intervals.",
         figures.plot_parallel,
         schedule_findings.judge_parallel,
     ),
@@ -137,7 +137,7 @@ EXPERIMENTS = (
         "the sum of this block's own slope and that of the later blocks. For a stage's last block, whose "
         "output is A, it is a tautology (it holds by construction) and not judged. Means over the units are "
         "weighted by the variance of H − x: units where both estimates agree count for nothing.",
-        "Trained and optimal gates by block with 95 % intervals, and the two parts of the optimal one.",
+        "Trained and optimal gates by block with 95% intervals, and the two parts of the optimal one.",
         figures.plot_optimal_gate,
         gate_findings.judge_optimal_gate,
     ),
@@ -147,7 +147,7 @@ EXPERIMENTS = (
         "Can the answer be read out before the last block, and better with each block?",
         "The head as it is reads the output of every block of the last stage. Where asked for, linear "
         "probes trained on features averaged over height and width read the output of every block (Alain & "
-        "Bengio 2016). Accuracy has the 95 % interval of its change, paired over the images.",
+        "Bengio 2016). Accuracy has the 95% interval of its change, paired over the images.",
         "Accuracy read out after blocks against the multiply-accumulates of an image until there.",
         figures.plot_readout,
         block_findings.judge_readout,
@@ -161,7 +161,7 @@ EXPERIMENTS = (
         "gradient is taken: at the block's input, through the rest of the network, or where the head "
         "reads the block out directly.",
         "The length of F relative to its input, the cosine of input and output, and that of F with the "
-        "negative gradient (95 % intervals).",
+        "negative gradient (95% intervals).",
         figures.plot_geometry,
         block_findings.judge_geometry,
     ),
@@ -184,7 +184,7 @@ EXPERIMENTS = (
         "that between them. A constant factor makes the natural logarithm of D a line in depth. NC1, the "
         "first sign of neural collapse, is the spread within classes relative to that between (Papyan et "
         "al. 2020), 0 where each class is a point. The outputs are averaged over height and width.",
-        "Left the natural logarithm of D by block with 95 % intervals and the line through the blocks, right NC1.",
+        "Left the natural logarithm of D by block with 95% intervals and the line through the blocks, right NC1.",
         figures.plot_separation,
         block_findings.judge_separation,
     ),

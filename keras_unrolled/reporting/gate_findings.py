@@ -54,7 +54,7 @@ def judge_gate_stats(table: Any, context: Context) -> list[Finding]:
         where = where if len(means) > 1 else f"in {least.show()}"
         text = (
             f"{letter} opens {where}. On average "
-            f"{100 * shut:.0f} % of its values are below 0.05 and {100 * opened:.0f} % above 0.95; between images its "
+            f"{100 * shut:.0f}% of its values are below 0.05 and {100 * opened:.0f}% above 0.95; between images its "
             f"mean varies by {min(between):.3f} to {max(between):.3f} (standard deviation)."
         )
         findings.append(Finding(NEITHER, text))

@@ -64,7 +64,7 @@ def _introduce(page, inputs, found, findings):
     intact = next((found.tables[n].rows[0] for n in PLANS if n in found.tables), None)
     if intact is not None and intact["accuracy"] is not None:
         page.paragraph(
-            f"The network as it is answers {100 * intact['accuracy']:.1f} % of "
+            f"The network as it is answers {100 * intact['accuracy']:.1f}% of "
             f"{checks.count(intact['n'], 'image')} right; its mean cross-entropy is {intact['loss']:.3f}."
         )
     rows = [
@@ -81,7 +81,7 @@ def _introduce(page, inputs, found, findings):
     page.note("About the data", [f"{note}." for note in inputs.notes])
     page.heading("How to read it")
     page.paragraph(
-        "A finding is for or against the view only where a whole 95 % interval over the images is on one "
+        "A finding is for or against the view only where a whole 95% interval over the images is on one "
         f"side of a limit: {100 * SMALL:.0f} points of accuracy for a change that counts as small, 0 for a direction, 1 for "
         "the error of a constant guess, and so on, as each sentence says. Two numbers differ where their "
         "intervals do not overlap. Experiments are not corrected for their number, and findings of one "
@@ -121,7 +121,7 @@ def _caption(experiment, table):
     if experiment.name == "geometry" and all(row["gradient_cosine"] is None for row in rows):
         text = "The length of F relative to its input, and the cosine of input and output."
     if "low" in table.columns and all(row["low"] is None for row in rows):
-        text = re.sub(r",? with 95 % intervals| \(95 % intervals\)", "", text)
+        text = re.sub(r",? with 95% intervals| \(95% intervals\)", "", text)
     return text
 
 
@@ -140,7 +140,7 @@ def _report_pruning(page, table):
     page.paragraph(
         "Blocks of one shape were ranked by how little they matter, and left out from the least on. The "
         f"folder `pruned` is the preset{how}, which `from_preset` loads; "
-        "`finetuned`, if there is one, was trained further. Accuracy has the 95 % interval of its change "
+        "`finetuned`, if there is one, was trained further. Accuracy has the 95% interval of its change "
         "from the network as it is, paired over the images."
     )
     page.table(table.rows, table.columns, "The numbers, as in `prune.csv`.")

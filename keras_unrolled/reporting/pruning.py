@@ -69,7 +69,7 @@ def prune_preset(
 
     Returns:
         A `Table` with a row for each step: "step"; "blocks"; "parameters"; "n", images; "accuracy";
-        "low" and "high", the first network's accuracy plus the paired 95 % interval of the change;
+        "low" and "high", the first network's accuracy plus the paired 95% interval of the change;
         "difference".
     """
     steps = _prune(model, name, inputs, prune, prune_by, folder / PRUNED)

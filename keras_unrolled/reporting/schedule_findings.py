@@ -46,7 +46,7 @@ def _judge(changes, doing, turn, table, *, predicted=True):
             f"whether {doing} costs more or less than {LIMIT} of accuracy is open",
         )
     else:
-        kept = f"{100 * (1 - SMALL):.0f} % of the images"
+        kept = f"{100 * (1 - SMALL):.0f}% of the images"
         texts = (
             f"{doing} keeps the answer to more than {kept}",
             f"{doing} keeps the answer to less than {kept}",
@@ -69,7 +69,7 @@ def _list(changes, table):
     if _has_labels(table):
         return f"accuracy changes by: {join(e.show('+.1f', ' points', 100) for e in changes)}"
     kept = [Estimate(e.name, 1 + e.value, 1 + e.low, min(1.0, 1 + e.high)) for e in changes]
-    return f"answers stay the same for: {join(e.show('.1f', ' %', 100) for e in kept)}"
+    return f"answers stay the same for: {join(e.show('.1f', '%', 100) for e in kept)}"
 
 
 def judge_lesion(table: Any, context: Context) -> list[Finding]:
@@ -106,9 +106,9 @@ def _find_chance(rows, base, turn, context):
     lost = [e for e in found if e.high < chance + SMALL]
     if not lost:
         return []
-    names = join(e.show(".1f", " %", 100) for e in lost)
+    names = join(e.show(".1f", "%", 100) for e in lost)
     text = (
-        f"accuracy is no better than chance ({100 * chance:.1f} %) plus {LIMIT} in "
+        f"accuracy is no better than chance ({100 * chance:.1f}%) plus {LIMIT} in "
         f"{count(lost, rows, 'case')}: {names}."
     )
     return [Finding(AGAINST, begin(text, turn))]
@@ -205,17 +205,17 @@ def judge_layer_dropout_curve(table: Any, context: Context) -> list[Finding]:
         means = [_average(rows, number, column) for number in sorted({r["count"] for r in rows})]
         first, last = means[0], means[-1]
         start = begin(what, turn)
-        goal = f"half of the way from the intact network to chance ({100 * half:.1f} %)"
+        goal = f"half of the way from the intact network to chance ({100 * half:.1f}%)"
         over = "the intervals are over the sets that were drawn"
         works = column == "agreement" or find_accuracy("", intact).low > chance + SMALL
         if works and last.low > half:
-            text = f"{start} stays above {goal}, with {last.show('.1f', ' %', 100)}; {over}."
+            text = f"{start} stays above {goal}, with {last.show('.1f', '%', 100)}; {over}."
             findings.append(Finding(FOR, text))
         elif works and first.high < half:
-            text = f"{start} is below {goal} at once, with {first.show('.1f', ' %', 100)}; {over}."
+            text = f"{start} is below {goal} at once, with {first.show('.1f', '%', 100)}; {over}."
             findings.append(Finding(AGAINST, text))
         else:
-            shown = "; ".join(e.show(".1f", " %", 100) for e in means)
+            shown = "; ".join(e.show(".1f", "%", 100) for e in means)
             how = f"crosses {goal} as more are left out"
             if not works:
                 how = "of the intact network is near chance, and no measure of what is left out"

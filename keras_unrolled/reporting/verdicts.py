@@ -1,6 +1,6 @@
 """What a measurement shows: sentences with numbers, for or against the iterative view.
 
-A verdict follows from 95 % intervals alone: where an interval is on neither side of a limit as a whole,
+A verdict follows from 95% intervals alone: where an interval is on neither side of a limit as a whole,
 there is none.
 """
 
@@ -65,7 +65,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its 95 % interval.
+    """A number with its 95% interval.
 
     Attributes:
         name: string, what it is of.
@@ -90,11 +90,11 @@ class Estimate:
         return cls(name, row[column], *bounds)
 
     def show(self, form: str = ".2f", unit: str = "", scale: float = 1) -> str:
-        """The name, the number and the interval, "block 1.1 0.92 (95 %: 0.90 to 0.94)"."""
+        """The name, the number and the interval, "block 1.1 0.92 (95%: 0.90 to 0.94)"."""
         numbers = [format(scale * x, form) for x in (self.value, self.low, self.high)]
         if math.isinf(self.low):
             return f"{self.name} {numbers[0]}{unit}"
-        return f"{self.name} {numbers[0]}{unit} (95 %: {numbers[1]} to {numbers[2]})"
+        return f"{self.name} {numbers[0]}{unit} (95%: {numbers[1]} to {numbers[2]})"
 
 
 def sort_out(

@@ -49,7 +49,7 @@ def test_text_names_every_figure(capsys, preset, tmp_path, tfds_dir):
     assert code == 0, err
     for words in (
         "60 images",
-        "95 %:",
+        "95%:",
         "mirror images",
         "Brier score",
         "chosen on",

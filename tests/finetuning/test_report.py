@@ -23,5 +23,5 @@ def test_margin_is_given_where_all_answers_are_right_or_wrong(accuracy):
 
 
 def test_margin_of_many_images_is_that_of_the_normal_distribution():
-    assert "about 5%" in find_margin(0.5, 400)  # 1.96 * sqrt(0.25 / 400) = 4.9 %
+    assert "about 5%" in find_margin(0.5, 400)  # 1.96 * sqrt(0.25 / 400) = 4.9%
     assert find_margin(0.5, 10_000) is None

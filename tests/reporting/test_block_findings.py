@@ -96,7 +96,7 @@ def test_mean_of_the_residual_is_compared_with_a_share_of_its_power():
     assert sides(found) == [AGAINST, FOR, NEITHER, NEITHER]
     assert "in 1 of 3 blocks, where the view expects none: block 1.1 0.30" in found[0].text
     assert "pushes up" in found[3].text
-    assert "10.0 % to 40.0 %" in found[3].text
+    assert "10.0% to 40.0%" in found[3].text
 
 
 def test_change_of_the_output_is_left_out_without_a_last_relu():
@@ -115,8 +115,8 @@ def test_what_gates_pass_on_is_on_neither_side():
     found = gates.judge_gate_stats(Table(table), CONTEXT)
     assert sides(found) == [NEITHER, NEITHER]
     assert "more than half of the old estimate in 3, less in 1 and about half in 1" in found[0].text
-    assert "T opens least in block 2.1 0.10 (95 %: 0.09 to 0.11)" in found[1].text
-    assert "20 % of its values are below 0.05" in found[1].text
+    assert "T opens least in block 2.1 0.10 (95%: 0.09 to 0.11)" in found[1].text
+    assert "20% of its values are below 0.05" in found[1].text
 
 
 def test_fixed_gates_are_named():
@@ -216,6 +216,6 @@ def test_examples_are_cut_after_three():
 
 def test_estimate_shows_its_interval_only_where_it_is_known():
     assert Estimate.of("x", {"a": 0.5, "low": 0.4, "high": 0.6}, "a").show() == (
-        "x 0.50 (95 %: 0.40 to 0.60)"
+        "x 0.50 (95%: 0.40 to 0.60)"
     )
     assert Estimate.of("x", {"a": 0.5, "low": None, "high": None}, "a").show(".0%") == "x 50%"

@@ -43,7 +43,7 @@ def test_lesions_are_for_against_or_undecided_by_their_whole_interval():
     assert sides(found) == [FOR, AGAINST, NEITHER]
     assert found[0].text == (
         "Leaving out a block costs less than 5 points of accuracy in 1 of 3 cases; accuracy changes by: "
-        "block 1.1 -1.0 points (95 %: -2.0 to +0.0)."
+        "block 1.1 -1.0 points (95%: -2.0 to +0.0)."
     )
     assert "costs more than 5 points of accuracy in 1 of 3 cases" in found[1].text
     assert "block 1.2 -30.0 points" in found[1].text
@@ -69,8 +69,8 @@ def test_lesion_that_leaves_chance_counts_against_the_view():
     assert sides(found) == [AGAINST, AGAINST]
     low, high = stats.binomtest(100, 1000).proportion_ci(method="wilson")
     assert found[1].text == (
-        "Accuracy is no better than chance (10.0 %) plus 5 points in 1 of 1 case: block 1.1 10.0 % "
-        f"(95 %: {100 * low:.1f} to {100 * high:.1f})."
+        "Accuracy is no better than chance (10.0%) plus 5 points in 1 of 1 case: block 1.1 10.0% "
+        f"(95%: {100 * low:.1f} to {100 * high:.1f})."
     )
     assert sides(findings.judge_lesion(lesion([-0.7]), CONTEXT)) == [AGAINST]
 
@@ -101,7 +101,7 @@ def test_recalibrated_rows_have_sentences_of_their_own():
     assert found[1].text.startswith(
         "With recalibrated batch statistics, leaving out a block costs less than"
     )
-    assert "from 90.0 % to 90.0 %" in found[2].text
+    assert "from 90.0% to 90.0%" in found[2].text
 
 
 def test_recalibrated_rows_are_compared_with_the_recalibrated_network():
@@ -110,15 +110,15 @@ def test_recalibrated_rows_are_compared_with_the_recalibrated_network():
     table.rows[3] |= {"accuracy": 0.71, "difference": -0.19, "low": 0.7, "high": 0.72}
     found = findings.judge_lesion(table, CONTEXT)
     assert sides(found) == [AGAINST, FOR, NEITHER]
-    assert "+1.0 points (95 %: +0.0 to +2.0)" in found[1].text
-    assert "turns accuracy from 90.0 % to 70.0 %" in found[2].text
+    assert "+1.0 points (95%: +0.0 to +2.0)" in found[1].text
+    assert "turns accuracy from 90.0% to 70.0%" in found[2].text
 
 
 def test_without_labels_answers_that_stay_the_same_count():
     found = findings.judge_lesion(lesion([-0.01, -0.3], labeled=False), CONTEXT)
     assert sides(found) == [FOR, AGAINST]
     low, high = paired_interval(700, 0, 300, 0)
-    shown = f"block 1.2 70.0 % (95 %: {100 + 100 * low:.1f} to {100 + 100 * high:.1f})"
+    shown = f"block 1.2 70.0% (95%: {100 + 100 * low:.1f} to {100 + 100 * high:.1f})"
     assert f"answers stay the same for: {shown}" in found[1].text
     assert not any("accuracy" in f.text for f in found)
 
@@ -187,16 +187,16 @@ def test_dropout_curve_is_compared_with_half_of_the_way_to_chance():
     between = dropout([(1, 0.8), (1, 0.81), (2, 0.2), (2, 0.21)])
     found = [findings.judge_layer_dropout_curve(t, CONTEXT)[0] for t in (high, low, between)]
     assert sides(found) == [FOR, AGAINST, NEITHER]
-    assert "above half of the way from the intact network to chance (50.0 %)" in found[0].text
-    assert "2 blocks left out 80.5 % (95 %: 74.1 to 86.9)" in found[0].text  # Student's t, 1 degree
+    assert "above half of the way from the intact network to chance (50.0%)" in found[0].text
+    assert "2 blocks left out 80.5% (95%: 74.1 to 86.9)" in found[0].text  # Student's t, 1 degree
     assert "below half" in found[1].text
-    assert "1 block left out 80.5 %" in found[2].text
+    assert "1 block left out 80.5%" in found[2].text
 
 
 def test_one_set_has_no_interval_and_no_verdict():
     (found,) = findings.judge_layer_dropout_curve(dropout([(1, 0.9)]), CONTEXT)
     assert found.verdict == NEITHER
-    assert "1 block left out 90.0 %;" in found.text
+    assert "1 block left out 90.0%;" in found.text
 
 
 def test_dropout_curve_of_a_network_at_chance_is_on_neither_side():

@@ -22,7 +22,7 @@ from keras_unrolled.engine import ImageRecipe
 
 PROGRAM, DATASET = "training/cifar10.py", "cifar10"
 
-# Within 5 % of the residual network's parameters at every depth, in widths that suit a CPU. A
+# Within 5% of the residual network's parameters at every depth, in widths that suit a CPU. A
 # gate has as many parameters as H.
 ONE_GATE, TWO_GATES = [16, 16, 48], [16, 16, 36]
 FAMILIES: dict[str, dict[str, Any]] = {

@@ -72,7 +72,7 @@ def plot_reliability(rows: Sequence[dict[str, Any]], path: str | Path) -> Path:
             below = [max(0.0, row["accuracy"] - row["low"]) for row in full]
             above = [max(0.0, row["high"] - row["accuracy"]) for row in full]
             style = {"marker": "o", "markersize": 4, "linewidth": 1, "elinewidth": 1, "capsize": 2}
-            axis.errorbar(x, y, [below, above], label="accuracy, 95 % interval", **style)
+            axis.errorbar(x, y, [below, above], label="accuracy, 95% interval", **style)
             axis.set(xlabel="confidence", xlim=(0, 1), ylim=(0, 1.02))
             if "temperature" in part[0]:
                 axis.set_title(f"{title}: temperature {part[0]['temperature']:.3g}")

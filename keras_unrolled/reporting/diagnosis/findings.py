@@ -178,7 +178,7 @@ def summarize(found: Findings) -> dict[str, Any]:
     """The figures of a report: those of `presets.scoring.evaluate`, and more.
 
     Returns:
-        A dict: "preset", "dataset", "split", "n", "accuracy", "low" and "high" (its 95 % interval),
+        A dict: "preset", "dataset", "split", "n", "accuracy", "low" and "high" (its 95% interval),
         "top_5_accuracy" for 100 classes or more, "negative_log_likelihood", "brier" and
         "calibration_error" of all images, "calibration" ("temperature", "chosen_on", "n", and "before"
         and "after", each of the same three), "mirror" (as `tabulate_mirror`), "in_sample", "suspects",

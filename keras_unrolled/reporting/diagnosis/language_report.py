@@ -121,14 +121,14 @@ def _report_sentences(page, found):
 def _report_calibration(page, found, drawn):
     page.section("Calibration of the next word", "calibration")
     page.paragraph(
-        "Of the words that a calibrated model finds likeliest with a probability of 80 %, 80 % are the next "
+        "Of the words that a calibrated model finds likeliest with a probability of 80%, 80% are the next "
         f"one. The expected calibration error puts the words into {BINS} bins of equal width by the probability "
         "of the likeliest one, and is the mean distance of a bin's accuracy from its mean confidence, "
         "weighted by the words in it (Guo et al. 2017). Intervals take words as independent, which they are not."
     )
     page.figure(
         drawn["reliability"],
-        "Reliability diagram: accuracy over confidence in each bin with its 95 % interval, and the share of "
+        "Reliability diagram: accuracy over confidence in each bin with its 95% interval, and the share of "
         "the words in it. Below the diagonal the model is too sure.",
     )
     table = found.tables["reliability"]

@@ -60,7 +60,7 @@ def _introduce(page, found, result):
     page.section("Summary", "summary")
     page.paragraph(
         f"The network answers {_percent(result['accuracy'])} of {checks.count(result['n'], 'image')} right "
-        f"(95 % interval {_percent(result['low'])} to {_percent(result['high'])}, Wilson 1927). The interval "
+        f"(95% interval {_percent(result['low'])} to {_percent(result['high'])}, Wilson 1927). The interval "
         "is for images drawn like these; it covers neither another training run nor other kinds of images."
     )
     page.paragraph(found.origin)
@@ -86,7 +86,7 @@ def _introduce(page, found, result):
 def _report_classes(page, found, drawn):
     page.section("Classes", "classes")
     page.paragraph(
-        "The accuracy of a class is the share of its images that are answered right, with its 95 % interval; "
+        "The accuracy of a class is the share of its images that are answered right, with its 95% interval; "
         "precision is the share of the answers of this class that are right."
     )
     table = found.tables["classes"]
@@ -106,7 +106,7 @@ def _report_calibration(page, found, result, drawn):
     page.section("Calibration", "calibration")
     calibration = result["calibration"]
     page.paragraph(
-        "Of the answers that a calibrated network gives with a probability of 80 %, 80 % are right. The "
+        "Of the answers that a calibrated network gives with a probability of 80%, 80% are right. The "
         f"expected calibration error puts the images into {BINS} bins of equal width by their largest "
         "probability, and is the mean distance of a bin's accuracy from its mean confidence, weighted by "
         "the images in it (Guo et al. 2017). The negative log-likelihood is the mean of the negative logarithm of "
@@ -125,7 +125,7 @@ def _report_calibration(page, found, result, drawn):
     page.figure(
         drawn["reliability"],
         "Reliability diagrams before and after the temperature: accuracy over confidence in each bin with "
-        "its 95 % interval, and the share of the images in it. Below the diagonal the network is too sure.",
+        "its 95% interval, and the share of the images in it. Below the diagonal the network is too sure.",
     )
 
 
@@ -134,7 +134,7 @@ def _report_mirror(page, found):
     row = found.tables["mirror"].rows[0]
     page.paragraph(
         f"With the probabilities averaged over an image and its mirror image {_percent(row['averaged'])} are "
-        f"right in place of {_percent(row['accuracy'])}: a difference of {100 * row['difference']:+.2f} points (95 % "
+        f"right in place of {_percent(row['accuracy'])}: a difference of {100 * row['difference']:+.2f} points (95% "
         f"interval {100 * row['low']:+.2f} to {100 * row['high']:+.2f}, p = {row['p']:.2g} by McNemar's exact test). "
         "This takes twice the time, and no other figure of this report uses it."
     )
@@ -267,4 +267,4 @@ def _encode(found, numbers):
 
 
 def _percent(share, digits=2):
-    return None if share is None else f"{100 * share:.{digits}f}\u00a0%"
+    return None if share is None else f"{100 * share:.{digits}f}%"

@@ -17,7 +17,7 @@ def tabulate_classes(labels: np.ndarray, answers: np.ndarray, names: Any) -> Tab
         names: list of the classes' names.
 
     Returns:
-        A `Table` with "class", "n", "accuracy", "low" and "high" (its 95 % interval, Wilson 1927),
+        A `Table` with "class", "n", "accuracy", "low" and "high" (its 95% interval, Wilson 1927),
         "answered", how often it is the answer, "precision", the share of these that are right, and
         "mistaken_for", the most frequent wrong answer, "mistaken", how often. What has no images is None.
     """
@@ -62,7 +62,7 @@ def tabulate_confusion(labels: np.ndarray, answers: np.ndarray, names: Any) -> T
 
 
 def bound(share: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share of n, within 0 and 1."""
+    """Wilson's 95% interval of a share of n, within 0 and 1."""
     low, high = wilson_interval(share, n)
     return max(0.0, low), min(1.0, high)
 
@@ -77,7 +77,7 @@ def tabulate_mirror(labels: np.ndarray, log_p: np.ndarray, mirrored: np.ndarray)
 
     Returns:
         A `Table` of one row: "n", "accuracy", "averaged" (the accuracy with averages), "difference", "low"
-        and "high" (its 95 % interval), "only_averaged" and "only_plain" (images that only one has right),
+        and "high" (its 95% interval), "only_averaged" and "only_plain" (images that only one has right),
         and "p", of McNemar's exact test.
     """
     both = np.exp(log_p) + np.exp(mirrored)

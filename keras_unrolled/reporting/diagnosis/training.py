@@ -51,7 +51,7 @@ def report_training(page: Page, result: dict[str, Any], drawn: dict[str, str | b
     if "test" in result:
         page.paragraph(
             f"On the test part, {result['test']['n']:,} images by which nothing was chosen, "
-            f"{100 * result['test']['accuracy']:.2f}\u00a0% are answered right. It is not in this report."
+            f"{100 * result['test']['accuracy']:.2f}% are answered right. It is not in this report."
         )
     if result["trials"]:
         page.table(result["trials"], TRIAL, "Learning rates that were tried briefly.", most=None)
