@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_unrolled import checks, data, evaluation, quiet
+from keras_unrolled import checks, convert, data, evaluation, quiet
 from keras_unrolled.data.corruptions import KINDS, SEVERITIES, corrupt
 from keras_unrolled.files import write_text
 from keras_unrolled.presets.loading import from_preset
@@ -67,7 +67,8 @@ def measure(presets, examples, severities):
     answers = np.zeros((len(conditions), len(presets), len(examples)), bool)
     everything = np.concatenate(images)  # one call for each network: each call compiles it
     for i, name in enumerate(presets):
-        scores = evaluation.predict(from_preset(name), everything, progress=name)
+        model = convert.fold(from_preset(name))  # the same answers in half of the time
+        scores = evaluation.predict(model, everything, progress=name)
         found = scores.argmax(-1).reshape(len(conditions), len(examples))
         answers[:, i] = found == examples.labels
     return dict(zip(conditions, answers))
