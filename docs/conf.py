@@ -23,9 +23,11 @@ html_title = f"keras_unrolled {release}"
 
 # === Sources ===
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "generated/*.md"]  # the latter are included by pages
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
+
+smartquotes = False  # options of commands keep their two dashes
 
 # === Notebooks: run during the build, again only after they have changed ===
 nb_execution_mode = "cache"

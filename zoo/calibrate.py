@@ -12,7 +12,7 @@ import dataclasses
 import sys
 
 from keras_unrolled import checks, data, evaluation, paths, quiet
-from keras_unrolled.evaluation.calibration import log_softmax, score_probabilities
+from keras_unrolled.evaluation import calibration
 from keras_unrolled.presets import layout
 from keras_unrolled.presets.loading import from_preset
 from keras_unrolled.presets.record import Record
@@ -45,19 +45,13 @@ def measure(choose, score):
     Returns:
         A dict, see `Record`.
     """
-    temperature = evaluation.fit_temperature(*choose)
-    found = {
-        "temperature": temperature,
+    return {
+        **calibration.calibrate(choose, score),
         "dataset": "cifar10",
         "split": CHOOSE,
-        "n": len(choose[1]),
         "origin": ORIGIN,
         "scored_on": SCORE,
-        "scored_n": len(score[1]),
     }
-    for name, divisor in (("before", 1.0), ("after", temperature)):
-        found[name] = score_probabilities(log_softmax(score[0], divisor), score[1])
-    return found
 
 
 def calibrate(name, examples):

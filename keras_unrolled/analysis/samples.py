@@ -20,7 +20,7 @@ MEMORY = 2**29  # bytes that the activations of one batch may take
 
 
 class Samples:
-    """Images or words, with or without labels.
+    """Images or words, with or without labels: what the functions of `keras_unrolled.analysis` take.
 
     Args:
         stack: a `BlockStack`.

@@ -29,7 +29,7 @@ def add(commands):
         *("--data",),
         required=True,
         metavar="FOLDER|ZIP|CSV|NAME|ADDRESS",
-        help="Folder with one folder of images per class (or with two such folders, train and val), "
+        help="Folder with one folder of images per class (or with two or three such folders: train, val, test), "
         "zip file of one, CSV file with the columns file and label, a data set of TFDS such as beans:train, or "
         "hf-dataset://org/name, a data set on the Hugging Face Hub.",
     )
@@ -105,6 +105,12 @@ def summarize(result):
         lines.append(
             "test part, scored once: {accuracy:.1%} of {0}".format(
                 checks.count(result["test"]["n"], "image"), **result["test"]
+            )
+        )
+    if result["temperature"]:
+        lines.append(
+            "temperature of the probabilities: {temperature:.3g} (predict --calibrated)".format(
+                **result
             )
         )
     lines += [f"note: {note}" for note in result["notes"]]

@@ -116,7 +116,7 @@ def _check_installed():
     except ImportError as error:
         raise checks.InputError(
             "Expected pyarrow, to read data sets of the Hugging Face Hub. It is not installed. Run: "
-            'pip install "keras_unrolled[datasets]"'
+            'pip install "keras-unrolled[datasets]"'
         ) from error
 
 

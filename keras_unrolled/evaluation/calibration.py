@@ -107,6 +107,29 @@ def score_probabilities(log_p: np.ndarray, labels: Any) -> dict[str, float]:
     }
 
 
+def calibrate(choose: tuple[Any, Any], score: tuple[Any, Any] | None = None) -> dict[str, Any]:
+    """A temperature, and what it does to the probabilities of other images.
+
+    Args:
+        choose: pair of scores `(n, classes)` and class numbers `(n,)` that choose the temperature.
+        score: optional pair of others, which show what it does.
+
+    Returns:
+        A dict: "temperature" and "n"; with `score` also "scored_n", and "before" and "after", dicts as
+        `score_probabilities` returns them.
+
+    Raises:
+        InputError: as `fit_temperature`.
+    """
+    temperature = fit_temperature(*choose)
+    found: dict[str, Any] = {"temperature": temperature, "n": len(choose[1])}
+    if score is not None:
+        found["scored_n"] = len(score[1])
+        for name, divisor in (("before", 1.0), ("after", temperature)):
+            found[name] = score_probabilities(log_softmax(score[0], divisor), score[1])
+    return found
+
+
 def sum_gaps(rows: list[dict[str, Any]]) -> float:
     """The expected calibration error of the rows of `reliability`."""
     total = sum(row["n"] for row in rows)

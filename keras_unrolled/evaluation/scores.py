@@ -1,5 +1,6 @@
 """Scores of a classifier, computed in one way by training, the command line and the tests."""
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -20,8 +21,7 @@ def predict(model: Any, images: Any, *, progress: str | None = None) -> np.ndarr
     Args:
         model: an `ImageClassifier` with a preprocessor.
         images: uint8 array `(n, height, width, 3)`, a list of arrays `(height, width, 3)`
-            each with its own size, or `ImageFiles` or `TFDSImages` of
-            `keras_unrolled.data`.
+            each with its own size, a list of paths of image files, or the images of `Examples`.
         progress: optional string, the title of a progress bar on standard error.
 
     Returns:
@@ -38,10 +38,13 @@ def predict(model: Any, images: Any, *, progress: str | None = None) -> np.ndarr
         >>> ku.evaluation.predict(model, ku.data.load_sample().images[:3]).shape
         (3, 10)
     """
-    if not hasattr(images, "__getitem__"):
+    if isinstance(images, list) and images and all(isinstance(i, str | Path) for i in images):
+        images = ImageFiles(images)
+    if not hasattr(images, "__getitem__") or isinstance(images, str):
         raise checks.InputError(
-            f"Expected images as an array, a list of arrays or `ImageFiles`. Received a "
-            f"{type(images).__name__}. Of a tf.data.Dataset call model.predict(dataset)."
+            f"Expected images as an array, or a list of arrays or of paths. Received a "
+            f"{type(images).__name__}. Pass one picture as [picture]; of a tf.data.Dataset call "
+            "model.predict(dataset)."
         )
     if not len(images):
         raise checks.InputError("Expected images to score. Received none. Pass one at least.")

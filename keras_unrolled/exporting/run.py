@@ -77,7 +77,7 @@ def export(
 
     Example:
         >>> import keras_unrolled as ku
-        >>> ku.export("highway_bn_cifar10", "highway.onnx")["path"]  # doctest: +SKIP
+        >>> ku.export("highway_bn_cifar10", "highway.onnx")["out"]  # doctest: +SKIP
     """
     request = check_request(
         out,

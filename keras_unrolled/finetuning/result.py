@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from keras_unrolled import environment, evaluation
+from keras_unrolled.evaluation.calibration import calibrate
 from keras_unrolled.finetuning import report
 from keras_unrolled.finetuning.limits import describe_limits
 from keras_unrolled.presets.saving import portable, save_preset
+
+LEAST_CALIBRATED = 50  # held-out images that choose a temperature
 
 
 def write_result(run, model, states, overwrite):
@@ -45,7 +48,8 @@ def write_result(run, model, states, overwrite):
             )
         )
 
-    test, test_metrics = _score_test(run, model)
+    test, test_metrics, test_scores = _score_test(run, model)
+    calibration = _calibrate(run, scores, test_scores)
     record = save_preset(
         model,
         run.out,
@@ -54,6 +58,7 @@ def write_result(run, model, states, overwrite):
         description=f"{run.base} fine-tuned to {len(held.names)} classes",
         training=_describe_training(run, states),
         metrics=(_make_metric(run, accuracy), *test_metrics),
+        calibration=calibration,
     )
     shutil.rmtree(run.partial, ignore_errors=True)
     answers = np.argmax(scores, -1)
@@ -73,6 +78,7 @@ def write_result(run, model, states, overwrite):
         "hints": report.suggest(run.options, history, len(held)),
         **run.choices.describe(),
         "parameters": record.parameters,
+        "temperature": calibration.get("temperature"),
         **test,
         "notes": notes,
         "out": str(run.out),
@@ -112,16 +118,14 @@ def _describe_training(run, states):
 
 def _make_metric(run, accuracy):
     """The record's score on the held-out images."""
-    source, converter = run.source, run.converter
-    name = run.examples.split if source is None else Path(source).resolve().name
-    name = name.encode("utf-8", "backslashreplace").decode()  # of a folder in another encoding
+    converter = run.converter
     origin = (
         "the part of the data that is held out"
         if run.divided
         else f"a fraction of {run.options.held_out:g} held out by class"
     )
     return {
-        "dataset": name,
+        "dataset": _name_data(run),
         "split": "held out",
         "n": len(run.held),
         "metric": "accuracy",
@@ -130,6 +134,13 @@ def _make_metric(run, accuracy):
         "crop_fraction": converter.crop_fraction,
         "origin": f"measured after fine-tuning, on {origin}" + _describe_use(run),
     }
+
+
+def _name_data(run):
+    """What the record calls the data."""
+    source = run.source
+    name = run.examples.split if source is None else Path(source).resolve().name
+    return name.encode("utf-8", "backslashreplace").decode()  # of a folder in another encoding
 
 
 def _describe_use(run):
@@ -147,13 +158,30 @@ def list_chosen(options, trials):
 def _score_test(run, model):
     """The score on a test part that nothing was chosen by, for the result and the record."""
     if run.test is None:
-        return {}, ()
+        return {}, (), None
     scores = evaluation.predict(model, run.test.images, progress="test")
     accuracy = evaluation.accuracy(scores, run.test.labels)
     count = len(run.test)
     origin = "measured once, after fine-tuning, on the test part of the data"
     metric = {**_make_metric(run, accuracy), "split": "test", "n": count, "origin": origin}
-    return {"test": {"n": count, "accuracy": accuracy}}, (metric,)
+    return {"test": {"n": count, "accuracy": accuracy}}, (metric,), scores
+
+
+def _calibrate(run, scores, test_scores):
+    """The record's temperature, which the held-out images choose, and {} for few or all right.
+
+    What it does is shown by a test part. The held-out images were not trained on, but with `--try` and
+    `--patience` they have chosen, too.
+    """
+    held, name = run.held, _name_data(run)
+    right = np.argmax(scores, -1) == held.labels
+    if len(held) < LEAST_CALIBRATED or right.all():
+        return {}
+    tested = test_scores is not None
+    found = calibrate((scores, held.labels), (test_scores, run.test.labels) if tested else None)
+    shown = {"scored_on": f"{name} test"} if tested else {}
+    origin = f"the images that are held out{_describe_use(run)}"
+    return {**found, "dataset": name, "split": "held out", "origin": origin, **shown}
 
 
 def _list_names(examples, numbers):

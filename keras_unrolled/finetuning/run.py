@@ -74,7 +74,8 @@ def finetune(
         "balanced_accuracy" (the mean over the classes) of the saved network on them, "epochs",
         "image_size", "phases" (what each did), "limits" (what limits the result), "hints" (what to try
         next), "notes" (on how the data were read), "parameters", "out", "range_test" and "trials" (how
-        the learning rate was chosen, else empty), and "test" ("n" and "accuracy") for data with a test part.
+        the learning rate was chosen, else empty), "temperature" (of the probabilities, chosen by the held-out
+        images if there are 50 or more, else None), and "test" ("n" and "accuracy") for data with a test part.
 
     Raises:
         InputError: for a preset, folder, image or option that cannot be used; nothing is written

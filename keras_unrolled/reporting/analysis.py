@@ -57,8 +57,10 @@ def analyze(
     Args:
         preset: what `from_preset` takes, or what `analysis.as_stack` takes.
         out: path of the folder to make.
-        dataset: as `load_inputs` takes it, also images or a pair of images and labels. A language
-            model reads `test.txt` in `data_dir`.
+        dataset: "sample" (the default), "cifar10" or another name of TFDS, the path of a folder of class
+            folders, of a folder of pictures without labels, of a zip file or of a CSV file; also
+            `Examples`, images, or a pair of images and labels. A language model reads `test.txt` in
+            `data_dir`.
         data_dir: TFDS's data directory, a folder of pictures, or that of a language model's text.
         only: optional name of a measurement, or a list of them; the default is all that the network
             and the data allow.

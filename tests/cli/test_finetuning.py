@@ -14,6 +14,7 @@ RESULT = {
     "limits": [],
     "hints": [],
     "notes": [],
+    "temperature": None,
     "out": "flowers",
 }
 
@@ -34,6 +35,13 @@ def test_trials_are_printed_as_a_table_with_the_chosen_one_marked():
         ["0.03", "not", "finite", "25", "4.0"],
     ]
     assert len({line.index("25") for line in lines[start + 1 : start + 3]}) == 1  # in one column
+
+
+def test_temperature_is_printed_where_there_is_one():
+    assert "temperature" not in summarize(RESULT)
+    assert "probabilities: 2.54 (predict --calibrated)" in summarize(
+        {**RESULT, "temperature": 2.5398}
+    )
 
 
 def test_limits_and_hints_have_headings_only_where_there_are_some():

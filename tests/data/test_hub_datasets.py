@@ -305,7 +305,7 @@ def test_split_and_configuration_follow_from_the_name(file, config, split):
 def test_missing_extra_is_named(hub, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(InputError, match=r'pip install "keras_unrolled\[datasets\]"'):
+    with pytest.raises(InputError, match=r'pip install "keras-unrolled\[datasets\]"'):
         data.load(ADDRESS)
 
 

@@ -28,8 +28,13 @@ def test_array_a_list_and_files_give_the_same_scores(model, tmp_path, rng):
     for image, path in zip(images, paths):
         Image.fromarray(image).save(path)
     expected = evaluation.predict(model, images)
-    for same in (list(images), data.ImageFiles(paths)):
+    for same in (list(images), data.ImageFiles(paths), paths, [str(path) for path in paths]):
         np.testing.assert_array_equal(evaluation.predict(model, same), expected)
+
+
+def test_single_path_is_rejected_with_what_to_pass(model):
+    with pytest.raises(InputError, match=r"Pass one picture as \[picture\]"):
+        evaluation.predict(model, "photo.jpg")
 
 
 def test_files_are_read_one_at_a_time(model, tmp_path, monkeypatch):

@@ -37,19 +37,32 @@ def finetune(
 
     Args:
         preset: name, folder or address of the preset to start from.
-        data: as `finetuning.run.finetune` takes it: a folder of class folders, a CSV file, a name of
-            TFDS, `Examples`, or a pair of images and class numbers.
+        data: `Examples`, or a pair of images `(n, height, width, channels)` on a scale of 0 to 255 and
+            class numbers `(n,)`; path of a folder with one folder of images for each class, or of such
+            folders `train`, `val` and `test`, or of a zip file of it; path of a CSV file with the columns
+            file and label; the name of a data set of TFDS, such as "beans" or "cifar10:train[:5%]"; or
+            the address of one on the Hugging Face Hub, "hf-dataset://org/name".
         out: path of the preset's folder to make.
         report: optional path of the folder of a report to make.
         overwrite: bool, whether `out` may replace a preset and `report` an earlier report.
-        **options: further arguments of `finetuning.run.finetune`, such as epochs=30 or data_dir=...
+        **options: data_dir, TFDS's data directory; replicas and strategy, see `engine.make_strategy`; and
+            the options of `keras-unrolled finetune`, with their defaults: epochs, batch_size,
+            learning_rate, head_learning_rate, held_out, head_only, stages, layer_decay, weight_decay,
+            label_smoothing, augmentation, rand_augment, mixup, balance, skip_broken, patience, find_lr,
+            tries, try_minutes, precision, seed.
 
     Returns:
-        The dict of `finetuning.run.finetune`; with a report also "report", the path of its page.
+        A dict: "preset", "base", "classes", "n", the number of held-out images, "accuracy" and
+        "balanced_accuracy" (the mean over the classes) of the saved network on them, "epochs",
+        "image_size", "phases" (what each did), "limits" (what limits the result), "hints" (what to try
+        next), "notes" (on how the data were read), "parameters", "out", "range_test" and "trials" (how the
+        learning rate was chosen, else empty), "temperature" (of the probabilities, chosen by the held-out
+        images if there are 50 or more, else None), "test" ("n" and "accuracy") for data with a test part,
+        and with a report "report", the path of its page.
 
     Raises:
-        InputError: as `finetuning.run.finetune`; for a report also if it cannot be written, is within the data
-            or the preset, or if the held-out images are of one class. Nothing is trained then.
+        InputError: for a preset, folder, image or option that cannot be used; for a report also if it
+            cannot be written, is within the data or the preset, or if the held-out images are of one class. Nothing is trained then.
         engine.Stopped: after SIGTERM or Ctrl-C, once the state has been saved.
 
     Example:

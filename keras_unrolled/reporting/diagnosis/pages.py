@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from keras_unrolled import checks
 from keras_unrolled.evaluation.calibration import BINS
 from keras_unrolled.reporting.diagnosis.duplicates import AREA, BITS, COSINE, LIKENESS, SHAPE
@@ -186,13 +188,15 @@ def _report_maps(page, found, drawn):
 
 def _report_suspects(page, found):
     page.section("Labels that may be wrong", "suspects")
+    wrong = float(np.mean(found.log_p.argmax(-1) != found.examples.labels))
     page.paragraph(
         "By confident learning (Northcutt, Jiang & Chuang 2021): an image counts as the likeliest of the "
         "classes whose probability is at or above the mean that images labeled so have. The counts "
         f"estimate {checks.count(len(found.suspects), 'wrong label')}. Shown are as many images, the ones "
         "with the lowest probability of their label among those that are answered otherwise. The "
         "probabilities are the network's own, of the image as it is: nothing was trained for it. "
-        f"{found.origin} A suspicion is no proof: hard pictures are among them."
+        f"{found.origin} A suspicion is no proof: hard pictures are among them, and the network itself errs on "
+        f"{_percent(wrong, 1)} of the images: the more it errs, the more of these labels are right."
     )
     if not found.suspects:
         page.paragraph("No label is suspected.")
