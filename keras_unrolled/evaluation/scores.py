@@ -43,8 +43,8 @@ def predict(model: Any, images: Any, *, progress: str | None = None) -> np.ndarr
     if not hasattr(images, "__getitem__") or isinstance(images, str):
         raise checks.InputError(
             f"Expected images as an array, or a list of arrays or of paths. Received a "
-            f"{type(images).__name__}. Pass one picture as [picture]; of a tf.data.Dataset call "
-            "model.predict(dataset)."
+            f"{type(images).__name__}. Of a tf.data.Dataset call model.predict(dataset); pass one "
+            "picture as [picture]."
         )
     if not len(images):
         raise checks.InputError("Expected images to score. Received none. Pass one at least.")

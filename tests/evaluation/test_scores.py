@@ -33,7 +33,7 @@ def test_array_a_list_and_files_give_the_same_scores(model, tmp_path, rng):
 
 
 def test_single_path_is_rejected_with_what_to_pass(model):
-    with pytest.raises(InputError, match=r"Pass one picture as \[picture\]"):
+    with pytest.raises(InputError, match=r"pass one picture as \[picture\]"):
         evaluation.predict(model, "photo.jpg")
 
 
