@@ -1,7 +1,8 @@
 """Writes what follows from the records.
 
-python -m zoo.build             rewrites zoo/records, zoo/results/scores.csv, MODEL_CARDS.md,
-                                docs/record.schema.json and the generated tables of README.md and docs
+python -m zoo.build             rewrites zoo/records, scores.csv and timm.csv in zoo/results,
+                                MODEL_CARDS.md, docs/record.schema.json and the generated tables of
+                                README.md and docs
 python -m zoo.build --check     exits with code 1 if one of them is out of date
 """
 
@@ -94,6 +95,41 @@ def make_scores(records):
     return text.getvalue()
 
 
+def make_timm_table(records):
+    """zoo/results/timm.csv: a row for each classifier and data set under the column names of timm's results.
+
+    Percentages and millions of parameters, as timm has them; then the data set, and whose score it is.
+    """
+    text = io.StringIO()
+    columns = "model,img_size,top1,top1_err,top5,top5_err,param_count,crop_pct,interpolation,dataset,split,whose"
+    rows = csv.DictWriter(text, columns.split(","), lineterminator="\n")
+    rows.writeheader()
+    for record in records:
+        own = [(row, "ours") for row in record.metrics]
+        found: dict[tuple[str, str], dict[str, object]] = {}
+        for score, whose in [
+            *own,
+            *((row, "the source's") for row in record.source.get("metrics", ())),
+        ]:
+            top = {"accuracy": "top1", "top5_accuracy": "top5"}.get(score["metric"])
+            if top is None:
+                continue
+            place = (score["dataset"], score["split"])
+            row = found.setdefault(place, {"dataset": place[0], "split": place[1], "whose": whose})
+            crop = score.get("crop_fraction", record.preprocessing.get("crop_fraction"))
+            row |= {
+                "model": record.name,
+                "img_size": score.get("resolution"),
+                top: f"{100 * score['value']:.3f}",
+                f"{top}_err": f"{100 - 100 * score['value']:.3f}",
+                "param_count": f"{record.parameters / 1e6:.2f}",
+                "crop_pct": f"{crop:.3f}",
+                "interpolation": record.preprocessing.get("interpolation"),
+            }
+        rows.writerows(found.values())
+    return text.getvalue()
+
+
 def fill(page, name, program, text):
     """A page with the text between a name's two comments replaced."""
     begin, end = f"<!-- {name}: python -m {program} -->", f"<!-- /{name} -->"
@@ -129,6 +165,7 @@ def make_pages():
     }
     return {
         RESULTS / "scores.csv": make_scores(records),
+        RESULTS / "timm.csv": make_timm_table(records),
         ROOT / "MODEL_CARDS.md": cards,
         ROOT / "docs/record.schema.json": json.dumps(make_schema(), indent=1) + "\n",
         **{

@@ -12,11 +12,20 @@ import traceback
 from contextlib import suppress
 
 from keras_unrolled import checks, environment
-from keras_unrolled.cli import analysis, demo, exporting, finetuning, prediction, presets, scoring
+from keras_unrolled.cli import (
+    analysis,
+    comparing,
+    demo,
+    exporting,
+    finetuning,
+    prediction,
+    presets,
+    scoring,
+)
 from keras_unrolled.cli.options import reject_empty
 from keras_unrolled.quiet import import_keras
 
-GROUPS = (presets, scoring, prediction, analysis, finetuning, exporting, demo)
+GROUPS = (presets, scoring, comparing, prediction, analysis, finetuning, exporting, demo)
 SIGTERM = 143  # 128 + 15, as of a shell: the command is not done
 DEBUG = "KERAS_UNROLLED_DEBUG"
 

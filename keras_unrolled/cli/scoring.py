@@ -1,4 +1,4 @@
-"""Commands that score presets: evaluate, compare."""
+"""The command that scores presets, evaluate, and what it shares with compare."""
 
 from pathlib import Path
 
@@ -30,17 +30,13 @@ def add(commands):
     )
     command.add_argument("preset", help=PRESET)
     add_data(command)
-    _add_report(command)
-
-    command = add_command(
-        commands,
-        run_compare,
-        "compare",
-        "Test whether two presets differ by more than chance on the same data.",
-        examples=["compare highway_bn_cifar10 resnet_bn_cifar10 --dataset cifar10 --data-dir DIR"],
+    command.add_argument(
+        "--soft-labels",
+        metavar="FILE",
+        help="People's answers to all images of the data set, in its published order: an .npy file such as "
+        "cifar10h-probs.npy of CIFAR-10H.",
     )
-    command.add_argument("presets", nargs=2, metavar="PRESET", help=PRESET)
-    add_data(command)
+    _add_report(command)
 
 
 def _add_report(command):
@@ -78,7 +74,7 @@ def _check_report(options):
 
 def run_evaluate(options):
     _check_report(options)
-    _check_data(options, [options.preset])
+    check_data(options, [options.preset])
     from keras_unrolled.reporting.diagnosis.scoring import evaluate
 
     model = _load(options, options.preset)
@@ -90,6 +86,7 @@ def run_evaluate(options):
         limit=options.limit,
         batch_size=or_default(options.batch_size, 1),
         skip_broken=options.skip_broken,
+        soft_labels=options.soft_labels,
         report=options.report,
         calibrate_on=options.calibrate_on,
         seed=or_default(options.seed, 0),
@@ -112,12 +109,19 @@ def _describe(result):
             ).format(**result)
         return text
     text = "{preset}: {accuracy:.2%} of ".format(**result)
-    text += f"{checks.count(result['n'], 'image')}, {_name_data(result)}"
+    text += f"{checks.count(result['n'], 'image')}, {name_data(result)}"
     if "top_5_accuracy" in result:
         text += "; {top_5_accuracy:.2%} among the first five".format(**result)
+    if "people" in result:
+        text += (
+            "\ncross-entropy with people's answers {cross_entropy:.4f} (at least {entropy:.4f}); the same answer as "
+            "most people {agreement:.2%}"
+        ).format(**result["people"])
+        if "calibrated" in result["people"]:
+            text += "; calibrated {calibrated:.4f}".format(**result["people"])
     if "report" in result:
         text += _describe_report(result)
-    return _add_notes(text, result)
+    return add_notes(text, result)
 
 
 def _describe_report(result):
@@ -140,11 +144,11 @@ def _describe_report(result):
     )
 
 
-def _add_notes(text, result):
+def add_notes(text, result):
     return "\n".join([text, *(f"note: {note}" for note in result.get("notes", ()))])
 
 
-def _name_data(result):
+def name_data(result):
     """Data set and split; once where the path of a folder or file is both."""
     dataset, split = result["dataset"], result["split"]
     if split.startswith(dataset):
@@ -152,7 +156,7 @@ def _name_data(result):
     return dataset if Path(dataset).name == split else f"{dataset}, {split}"
 
 
-def _check_data(options, presets):
+def check_data(options, presets):
     """Rejects impossible values, and options that do not apply, before a model is loaded."""
     if options.limit is not None:
         checks.whole("--limit", options.limit, least=1, most=10**9)
@@ -161,10 +165,10 @@ def _check_data(options, presets):
     if options.split is not None:
         checks.one_of("--split", options.split, ("test", "valid", "train"))
     for preset in presets:
-        check_record(preset, lambda is_text: _check_task(options, is_text))
+        check_record(preset, lambda is_text: check_task(options, is_text))
 
 
-def _check_task(options, is_text):
+def check_task(options, is_text):
     if not is_text:
         calibrates = getattr(options, "calibrate_on", None) is not None
         if options.dataset in (None, "sample") and not calibrates:
@@ -172,7 +176,7 @@ def _check_task(options, is_text):
                 options, ["data_dir"], "the bundled sample (--dataset cifar10 reads TFDS)"
             )
         return reject_options(options, ["split", "batch_size"], "a classifier of images")
-    names = ["dataset", "skip_broken", "calibrate_on", "seed"]
+    names = ["dataset", "skip_broken", "calibrate_on", "seed", "soft_labels"]
     names = [name for name in names if hasattr(options, name)]  # compare has no report
     reject_options(options, names, "a language model")
     if options.data_dir is None:
@@ -183,97 +187,13 @@ def _check_task(options, is_text):
 
 
 def _load(options, preset):
-    return load(preset, lambda is_text: _check_task(options, is_text))
+    return load(preset, lambda is_text: check_task(options, is_text))
 
 
-def _read_text(options):
+def read_text(options):
     """The requested part of a text, and the parts that are read in parallel."""
     from keras_unrolled import data
 
     split = or_default(options.split, "test")
     words = data.read_words(options.data_dir, split)[: options.limit]
     return split, words, or_default(options.batch_size, 1)
-
-
-def run_compare(options):
-    tasks: set[bool] = set()
-
-    def check(is_text):
-        tasks.add(is_text)
-        if len(tasks) > 1:
-            raise checks.InputError(
-                "Expected two presets for the same task. Received a language model and a "
-                f"classifier: {', '.join(options.presets)}. Compare two of the same kind."
-            )
-
-    for preset in options.presets:
-        check_record(preset, check)
-    _check_data(options, options.presets)
-    models = [load(preset, check) for preset in options.presets]
-    compare = _compare_texts if tasks.pop() else _compare_images
-    result, text = compare(options, models)
-    return {"presets": options.presets, **result}, text
-
-
-def _compare_images(options, models):
-    import numpy as np
-
-    from keras_unrolled import evaluation
-    from keras_unrolled.evaluation import comparison
-    from keras_unrolled.presets.scoring import load_images
-
-    right, notes = [], []
-    for preset, model in zip(options.presets, models):
-        dataset = or_default(options.dataset, "sample")
-        examples, dataset = load_images(
-            dataset,
-            model,
-            data_dir=options.data_dir,
-            limit=options.limit,
-            skip_broken=options.skip_broken,
-        )
-        scores = evaluation.predict(model, examples.images, progress=preset)
-        right.append(np.argmax(scores, -1) == examples.labels)
-        notes += examples.notes
-    row = comparison.compare_answers(*right)
-    accuracies = [float(r.mean()) for r in right]
-    result = {"dataset": str(dataset), "split": examples.split, "accuracies": accuracies, **row}
-    if notes:
-        result["notes"] = list(dict.fromkeys(notes))
-    text = (
-        "{0}: {2:.2%}\n{1}: {3:.2%}\n".format(*options.presets, *accuracies)
-        + "difference {difference:+.2%} (95%: {low:+.2%} to {high:+.2%}), McNemar's exact p = {p:.2g}\n"
-        "{count}, {data}; only the first is right on {only_first:,}, only the second "
-        "on {only_second:,}"
-    ).format(**result, data=_name_data(result), count=checks.count(result["n"], "image"))
-    return result, _add_notes(text, result)
-
-
-def _compare_texts(options, models):
-    import numpy as np
-
-    from keras_unrolled import evaluation
-    from keras_unrolled.evaluation import comparison
-    from keras_unrolled.models.character_tokenizer import END
-
-    if models[0].vocabulary_size != models[1].vocabulary_size:
-        raise checks.InputError(
-            "Expected two models with one vocabulary, since perplexity depends on it. Received ones "
-            "with {:,} and {:,} words. Compare models of the same text.".format(
-                *(model.vocabulary_size for model in models)
-            )
-        )
-    split, words, batch_size = _read_text(options)
-    first, second = (
-        evaluation.text_losses(model, words, batch_size=batch_size, progress=preset)
-        for preset, model in zip(options.presets, models)
-    )
-    row = comparison.compare_losses(first, second, np.array(words) == END)
-    perplexities = [float(np.exp(losses.mean())) for losses in (first, second)]
-    result = {"split": split, "perplexities": perplexities, **row}
-    text = (
-        "{0}: perplexity {2:.2f}\n{1}: perplexity {3:.2f}\n".format(*options.presets, *perplexities)
-        + "ratio {ratio:.4f} (95%: {low:.4f} to {high:.4f}), p = {p:.2g} by a bootstrap of sentences\n"
-        "{n:,} words in {sentences:,} sentences, {split}"
-    ).format(**result)
-    return result, text

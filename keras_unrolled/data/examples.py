@@ -12,6 +12,7 @@ import numpy as np
 from keras_unrolled import checks
 from keras_unrolled.data.class_names import read_numbers, show_names
 from keras_unrolled.data.labels import as_array
+from keras_unrolled.data.order import Order, number_examples
 from keras_unrolled.models.inputs import tidy
 
 
@@ -25,6 +26,7 @@ class Examples:
         names: tuple of the classes' names.
         split: what part of which data this is, for a report.
         notes: what a user should know of how the data were read, such as files left out.
+        order: where images and classes are in the data set as published; by default as they are here.
 
     Example:
         >>> import numpy as np
@@ -39,16 +41,21 @@ class Examples:
     names: tuple[str, ...]
     split: str
     notes: tuple[str, ...] = ()
+    order: Order = None  # type: ignore[assignment]  # always set below
 
     def __post_init__(self):
         object.__setattr__(self, "labels", as_array(self.labels))
+        if self.order is None:
+            object.__setattr__(self, "order", number_examples(self.labels.size, self.names))
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, chosen: Sequence[int] | np.ndarray) -> "Examples":
         """The examples at the indices `chosen`, in that order."""
-        return dataclasses.replace(self, images=self.images[chosen], labels=self.labels[chosen])
+        order = self.order.take(chosen)
+        images, labels = self.images[chosen], self.labels[chosen]
+        return dataclasses.replace(self, images=images, labels=labels, order=order)
 
     def part(self, split: str, start: int, stop: int | None = None) -> "Examples":
         """The examples `start:stop`, named as a TFDS split, "train[45000:]"."""
@@ -57,7 +64,8 @@ class Examples:
         name = split if stop - start == len(self) else f"{split}[{ends[0]}:{ends[1]}]"
         images = self.images
         images = images[start:stop] if isinstance(images, np.ndarray) else images.part(start, stop)
-        return dataclasses.replace(self, images=images, labels=self.labels[start:stop], split=name)
+        labels, order = self.labels[start:stop], self.order.take(slice(start, stop))
+        return dataclasses.replace(self, images=images, labels=labels, split=name, order=order)
 
     def keys(self) -> list[str]:
         """What identifies each image, wherever the data are and in whatever order."""
@@ -171,7 +179,11 @@ def align(
         )
     places = np.array([int(n) for n in examples.names] if numbers else [*map(labels.index, names)])
     return dataclasses.replace(
-        examples, labels=places[examples.labels], names=tuple(labels), notes=notes
+        examples,
+        labels=places[examples.labels],
+        names=tuple(labels),
+        notes=notes,
+        order=examples.order.renumber(places),
     )
 
 
@@ -203,6 +215,7 @@ def _align_numbers(examples, count):
             *examples.notes,
             f"the network's classes have no names; those of the data were taken {note}",
         ),
+        order=examples.order.renumber(places),
     )
 
 

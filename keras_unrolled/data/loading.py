@@ -173,6 +173,7 @@ def load_parts(
         ),
         labels=np.concatenate([train.labels, held.labels]),
         split=str(source),
+        order=None,
     )
     indices = list(range(len(both)))
     return Parts(both, indices[: len(train)], indices[len(train) :], test, divided=True)

@@ -10,6 +10,7 @@ import numpy as np
 from keras_unrolled import checks
 from keras_unrolled.data.decoding import decode_image
 from keras_unrolled.data.examples import Examples
+from keras_unrolled.data.order import read_order
 
 
 def load_small_images(folder: str | Path, split: str) -> Examples:
@@ -48,7 +49,7 @@ def load_small_images(folder: str | Path, split: str) -> Examples:
             f"Expected a split, or a part of it that has images. Received: {split!r} ({why}). Write "
             f"for instance {parts[1]}[:1000]."
         )
-    records = records[start:stop]
+    total, records = len(records), records[start:stop]
     try:
         features = [_read_example(record) for record in records]
         labels = np.array([f["label"] for f in features], "int64")
@@ -60,7 +61,8 @@ def load_small_images(folder: str | Path, split: str) -> Examples:
         ) from error
     images = [decode_image(io.BytesIO(e), f"{folder.parent.name}/{split}") for e in encoded]
     names = tuple((folder / "label.labels.txt").read_text(encoding="utf-8").splitlines())
-    return Examples(np.stack(images), labels, names, split)
+    order = read_order([f.get("id", b"") for f in features], total, names)
+    return Examples(np.stack(images), labels, names, split, order=order)
 
 
 def find_version(data_dir: str | Path, name: str) -> Path | None:

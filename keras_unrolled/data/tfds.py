@@ -12,6 +12,7 @@ from keras_unrolled import checks
 from keras_unrolled.data import records
 from keras_unrolled.data.decoding import decode_image
 from keras_unrolled.data.examples import Examples
+from keras_unrolled.data.order import read_order
 
 
 def load_cifar10(data_dir: str | Path | None, split: str) -> Examples:
@@ -52,7 +53,10 @@ def load_cifar10(data_dir: str | Path | None, split: str) -> Examples:
         raise _not_prepared(place) from error
     table = tfds.as_numpy(tables)
     names = tuple(builder.info.features["label"].names)
-    return Examples(table["image"], table["label"].astype("int64"), names, split)
+    first = tfds.core.ReadInstruction.from_spec(split).to_absolute(builder.info.splits)[0]
+    total = builder.info.splits[first.splitname].num_examples
+    order = read_order(table.get("id", ()), total, names)
+    return Examples(table["image"], table["label"].astype("int64"), names, split, order=order)
 
 
 def _not_prepared(place):
@@ -227,5 +231,8 @@ def load_tfds(
         )
     image, label = images[0], "label" if "label" in labels else labels[0]
     records = TFDSImages(builder, parse_split(name, builder, chosen), image, label)
-    numbers = np.array(records.read(label), "int64")
-    return Examples(records, numbers, tuple(features[label].names), chosen)
+    numbers, names = np.array(records.read(label), "int64"), tuple(features[label].names)
+    has_ids = isinstance(features.get("id"), tfds.features.Text)
+    ids = records.read("id") if has_ids else ()
+    order = read_order(ids, splits[records.split].num_examples, names)
+    return Examples(records, numbers, names, chosen, order=order)

@@ -1,5 +1,6 @@
 """Scores of a preset or a model on a data set, by its name."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,8 @@ from keras_unrolled import checks, data, evaluation, models
 from keras_unrolled.data.broken import check_images
 from keras_unrolled.data.loading import choose
 from keras_unrolled.data.memory import as_examples, is_path
+from keras_unrolled.evaluation.published import read_soft_labels, score_soft_labels
+from keras_unrolled.presets.calibration import find_temperature
 from keras_unrolled.presets.loading import from_preset
 
 
@@ -19,6 +22,7 @@ def evaluate(
     limit: int | None = None,
     batch_size: int = 1,
     skip_broken: bool = False,
+    soft_labels: str | Path | None = None,
 ) -> dict[str, Any]:
     """Scores a classifier on labeled images, or a language model on a text.
 
@@ -38,6 +42,10 @@ def evaluate(
     if limit is not None:
         checks.whole("limit", limit, least=1, most=10**9)
     if isinstance(model, models.CharacterLM):
+        if soft_labels is not None:
+            raise checks.InputError(
+                "Expected soft labels for a classifier of images. Received a language model. Leave them out."
+            )
         folder = data_dir or dataset
         words = data.read_words(folder, split)[:limit]
         scores = evaluation.perplexity(model, words, batch_size=batch_size, progress=title)
@@ -45,6 +53,7 @@ def evaluate(
     examples, dataset = load_images(
         dataset, model, data_dir=data_dir, limit=limit, skip_broken=skip_broken
     )
+    shares = None if soft_labels is None else read_soft_labels(soft_labels, examples)
     predictions = evaluation.predict(model, examples.images, progress=title)
     result = {
         "preset": str(name),
@@ -57,6 +66,11 @@ def evaluate(
         result["notes"] = list(examples.notes)
     if predictions.shape[-1] >= 100:
         result["top_5_accuracy"] = evaluation.accuracy(predictions, examples.labels, top=5)
+    if shares is not None:
+        result["people"] = score_soft_labels(predictions, shares)
+        with suppress(checks.InputError):  # without a temperature, or changed since it was chosen
+            calibrated = score_soft_labels(predictions, shares, find_temperature(model))
+            result["people"]["calibrated"] = calibrated["cross_entropy"]
     return result
 
 

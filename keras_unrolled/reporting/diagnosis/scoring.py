@@ -28,6 +28,7 @@ def evaluate(
     limit: int | None = None,
     batch_size: int = 1,
     skip_broken: bool = False,
+    soft_labels: str | Path | None = None,
     report: str | Path | None = None,
     calibrate_on: Any = None,
     seed: int = 0,
@@ -56,6 +57,8 @@ def evaluate(
             come in runs or whose first ones lack classes, as many drawn evenly over the classes.
         batch_size: int, parts of a text that are read in parallel.
         skip_broken: bool, whether image files that do not decode are left out.
+        soft_labels: optional path of an `.npy` file with people's answers to all images of the data set, in its
+            published order, as CIFAR-10H has them: see `evaluation.read_soft_labels`. Without a report only.
         report: optional path of the folder of a report to make.
         calibrate_on: optional, data as `dataset` takes them, to choose the temperature of the report on;
             by default a random half of the images chooses it and the other half shows its effect.
@@ -64,8 +67,9 @@ def evaluate(
 
     Returns:
         A dict: "preset", "dataset", "split", "n" and "accuracy", and "top_5_accuracy" for 100
-        classes or more, and "notes" if there is something to know of the data; or "preset", "split",
-        "tokens", "perplexity" and "unknown". With a report also "low" and "high", "negative_log_likelihood",
+        classes or more, "people" with soft labels (as `evaluation.score_soft_labels` returns it, and
+        "calibrated", the cross-entropy with the record's temperature), and "notes" if there is something to know
+        of the data; or "preset", "split", "tokens", "perplexity" and "unknown". With a report also "low" and "high", "negative_log_likelihood",
         "brier", "calibration_error", "calibration", "mirror", "in_sample", "suspects", "duplicates" and
         "unusual_sizes", as `diagnosis.findings.summarize` has them, or "sentences", "accuracy", "confidence" and
         "calibration_error" of the next word; and "out", "report" and "seconds".
@@ -88,7 +92,9 @@ def evaluate(
             "seed": seed != 0,
         }
         _reject(given, "without a report")
+        options["soft_labels"] = soft_labels
         return scoring.evaluate(preset, dataset, split=split, batch_size=batch_size, **options)
+    _reject({"soft_labels": soft_labels is not None}, "with a report")
     began = time.perf_counter()
     if limit is not None:
         checks.whole("limit", limit, least=1, most=10**9)
