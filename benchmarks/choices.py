@@ -54,13 +54,14 @@ def main(arguments=None):
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--preset", default="resnet_bn_cifar10", metavar="NAME")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="N")
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS), metavar="WAY")
     parser.add_argument("--epochs", type=int, default=15, metavar="N")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     rows = []
     for data in options.data:
         for seed in options.seeds:
-            for way in WAYS:
+            for way in options.ways:
                 rows.append(measure(options.preset, data, way, seed, options.epochs))
                 print(rows[-1], file=sys.stderr, flush=True)
                 with (options.out / "choices.csv").open("w", newline="", encoding="utf-8") as file:

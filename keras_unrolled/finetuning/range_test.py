@@ -16,6 +16,7 @@ LOWEST, HIGHEST = 1e-5, 1.0
 STEPS = 50  # ten for each factor of ten, which gives a rate to 26%
 WINDOW = 7  # steps that the smoothed loss is a mean of
 KEPT = 0.75  # of the fall of the loss, which bounds the valley that the rate is taken from
+MARGIN = 10.0  # that the rate stays below the one from which the loss has doubled
 DIVERGED = 2.0  # times the loss at the start, from which higher rates tell nothing
 
 
@@ -90,10 +91,11 @@ def suggest_rate(rates, losses) -> float | None:
 
     The valley is the stretch of rates around the lowest point in which at least three quarters of the
     fall from the start are kept. Its middle depends less on the noise of single batches than the
-    lowest point does.
+    lowest point does. The last points, which are means of fewer losses, are no part of it. Where the test ended
+    early, the rate stays a factor of ten below its last one: what holds for some steps need not for epochs.
 
     Args:
-        rates: list of float, ascending.
+        rates: list of float, ascending; they end below `HIGHEST` where the test ended early.
         losses: list of float, the training loss at each.
 
     Returns:
@@ -101,14 +103,17 @@ def suggest_rate(rates, losses) -> float | None:
     """
     if len(losses) < 2 * WINDOW:
         return None
-    smoothed = smooth(losses)
+    smoothed = smooth(losses)[: -(WINDOW // 2)]
     lowest, start = int(np.argmin(smoothed)), float(np.mean(losses[:WINDOW]))
     if lowest < WINDOW or smoothed[lowest] >= start:
         return None
     high = smoothed > start - KEPT * (start - smoothed[lowest])
     first = max((i + 1 for i in range(lowest) if high[i]), default=0)
     last = min((i - 1 for i in range(lowest, len(high)) if high[i]), default=len(high) - 1)
-    return float(f"{math.sqrt(rates[first] * rates[last]):.2g}")
+    rate = math.sqrt(rates[first] * rates[last])
+    if rates[-1] < HIGHEST:
+        rate = min(rate, rates[-1] / MARGIN)
+    return float(f"{rate:.2g}")
 
 
 def write_curve(test, path):

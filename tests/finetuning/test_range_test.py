@@ -30,6 +30,18 @@ def test_valley_reaches_as_far_as_three_quarters_of_the_fall():
     assert np.log10(suggest_rate(list_rates(), losses)) == pytest.approx(-2.25, abs=0.12)
 
 
+def test_rate_stays_well_below_the_one_at_which_the_test_ended_early():
+    rates = list_rates()[:35]  # up to 0.03
+    losses = (2 - 0.02 * np.arange(35)).tolist()  # still falling
+    assert suggest_rate(list_rates(), [*losses, *losses[:15]]) > rates[-1] / 10
+    assert suggest_rate(rates, losses) == pytest.approx(rates[-1] / 10, rel=0.05)
+
+
+def test_lowest_point_is_a_mean_of_seven_losses():
+    rate = suggest_rate(list_rates(), [*[1.0] * 49, 0.0])
+    assert rate == pytest.approx(list_rates()[46], rel=0.05)
+
+
 @pytest.mark.parametrize("losses", [valley(-8), [1.0] * 50, [1.0] * 4])
 def test_curve_that_does_not_fall_suggests_nothing(losses):
     assert suggest_rate(list_rates(), losses) is None
