@@ -19,7 +19,7 @@ from pathlib import Path
 
 from keras_unrolled.environment import hardware
 
-WAYS = {"usual": [], "--find-lr": ["--find-lr"], "--try 3": ["--try", "3"]}
+WAYS = {"usual": [], "find_lr": ["--find-lr"], "try_3": ["--try", "3"]}
 
 
 def measure(preset, data, way, seed, epochs):

@@ -110,9 +110,10 @@ class LSTM(keras.layers.Layer):
         recurrent = ops.cast(self.recurrent_kernel, self.compute_dtype)
         mask = self._draw_mask(output) if training and self.recurrent_dropout else None
         steps = x.shape[1]
-        if steps is not None and steps <= UNROLLED:
-            fused = keras.backend.backend() == "tensorflow"
-            run = _unroll_tensorflow if fused else _unroll
+        backend = keras.backend.backend()
+        # XLA takes long to compile a loop that is written out, and gains nothing without gradients.
+        if steps is not None and steps <= UNROLLED and (training or backend != "jax"):
+            run = _unroll_tensorflow if backend == "tensorflow" else _unroll
             return run(inputs, recurrent, output, cell, mask)
 
         def step(state, z):

@@ -20,7 +20,7 @@ from tests.nets import randomize
 pytestmark = pytest.mark.slow
 
 WORKER = Path(__file__).with_name("finetune_worker.py")
-OPTIONS = ["epochs=24", "batch_size=16", "learning_rate=0.001", "patience=20", "balance=true"]
+OPTIONS = ["epochs=12", "batch_size=16", "learning_rate=0.001", "patience=10", "balance=true"]
 
 
 @pytest.fixture(scope="module")

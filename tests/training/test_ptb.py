@@ -49,7 +49,7 @@ def texts(tmp_path_factory):
     """Made-up sentences that a bigram would learn, in three files."""
     folder, rng = tmp_path_factory.mktemp("texts"), random.Random(0)
     nouns, verbs = ["cat", "dog", "company", "multibillion-dollar"], ["sat", "saw", "rose N"]
-    for split, lines in (("train", 700), ("valid", 40), ("test", 40)):
+    for split, lines in (("train", 1500), ("valid", 40), ("test", 40)):
         sentences = [
             f"the {rng.choice(nouns)} {rng.choice(verbs)} the <unk> {rng.choice(nouns)}"
             for _ in range(lines)
