@@ -8,6 +8,7 @@
 - `files`, `decoding`: image files and their pixels.
 - `examples`: labeled images, how they are divided, and how labels are matched. `memory`, `labels`: those
   that are given as arrays.
+- `order`: where examples are in a data set as published.
 - `sources`, `crops`: encoded images that are read by number, and their decoding.
 - `image_batches`, `text_batches`, `draws`: training batches as functions of seed and step; `streams`,
   `augment`: their `tf.data` pipelines.

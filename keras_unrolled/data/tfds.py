@@ -120,7 +120,8 @@ class TFDSImages:
         image: name of the feature that holds the image.
         label: name of the feature that holds the label.
 
-    A slice gives a list of uint8 arrays `(height, width, 3)`, each of its own size.
+    A slice gives a list of uint8 arrays `(height, width, 3)`, each of its own size; a list of numbers
+    gives `ChosenTFDSImages`, which are not read yet.
     """
 
     def __init__(self, builder, instruction, image, label="label"):
@@ -165,11 +166,48 @@ class TFDSImages:
         return [row[feature] for row in tfds.as_numpy(dataset)]
 
     def __getitem__(self, chosen):
+        if not isinstance(chosen, slice):
+            return ChosenTFDSImages(self, chosen)
         start, stop, _ = chosen.indices(len(self))
         encoded = self.read(self.image, start, stop)
         return [
             decode_image(io.BytesIO(e), name) for e, name in zip(encoded, self.paths[start:stop])
         ]
+
+
+class ChosenTFDSImages:
+    """Some of the images of a TFDS split, decoded when they are accessed.
+
+    Args:
+        images: `TFDSImages`.
+        numbers: list of ints, which of them. All between the first and the last of a slice are read, so
+            that ascending numbers are best.
+    """
+
+    def __init__(self, images, numbers):
+        self.images, self.numbers = images, [int(i) for i in numbers]
+
+    def __len__(self):
+        return len(self.numbers)
+
+    def keys(self):
+        """What identifies each image: its split and its number in it."""
+        return [self.images.paths[i] for i in self.numbers]
+
+    def part(self, start, stop):
+        """The images `start:stop`, not read yet."""
+        return ChosenTFDSImages(self.images, self.numbers[start:stop])
+
+    def __getitem__(self, chosen):
+        if not isinstance(chosen, slice):
+            return ChosenTFDSImages(self.images, [self.numbers[i] for i in chosen])
+        numbers = self.numbers[chosen]
+        if not numbers:
+            return []
+        first = min(numbers)
+        encoded = self.images.read(self.images.image, first, max(numbers) + 1)
+        paths = self.images.paths
+        return [decode_image(io.BytesIO(encoded[i - first]), paths[i]) for i in numbers]
 
 
 def load_tfds(
@@ -232,7 +270,7 @@ def load_tfds(
     image, label = images[0], "label" if "label" in labels else labels[0]
     records = TFDSImages(builder, parse_split(name, builder, chosen), image, label)
     numbers, names = np.array(records.read(label), "int64"), tuple(features[label].names)
-    has_ids = isinstance(features.get("id"), tfds.features.Text)
+    has_ids = "id" in features and isinstance(features["id"], tfds.features.Text)
     ids = records.read("id") if has_ids else ()
     order = read_order(ids, splits[records.split].num_examples, names)
     return Examples(records, numbers, names, chosen, order=order)

@@ -113,3 +113,14 @@ def test_empty_path_is_not_the_current_folder(folder, monkeypatch, read):
     monkeypatch.chdir(folder)
     with pytest.raises(InputError, match="'', which is empty"):
         read("")
+
+
+@pytest.mark.slow
+def test_chosen_images_of_tfds_are_those_of_their_numbers(tfds_dir):
+    whole = data.load_cifar10(tfds_dir, "test[:60]")
+    some = data.load("cifar10:test[:60]", tfds_dir).take([3, 50, 7, 20]).take([0, 2, 3])
+    assert some.images.keys() == ["test/3", "test/7", "test/20"]
+    np.testing.assert_array_equal(some.images[:], whole.images[[3, 7, 20]])
+    np.testing.assert_array_equal(some.images.part(1, 3)[1:], whole.images[[20]])
+    assert some.images[3:] == []
+    np.testing.assert_array_equal(some.order.rows, whole.order.rows[[3, 7, 20]])

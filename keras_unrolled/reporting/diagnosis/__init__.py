@@ -2,7 +2,8 @@
 
 - `scoring`: `evaluate`, with or without a report. `report`: its folder; `pages`, `figures`, `tables`: what
   is in it; `findings`: all that it states.
-- `finetuning`: `finetune`, with a report on what was held out; `training`: its section.
+- `finetuning`: `finetune`, with a report on what was held out; `training`: its section. `training_labels`,
+  `folds`: labels of what was trained on, judged out of fold; `suspects`: the sections on labels.
 - `language`, `language_report`: the same of a language model on a text.
 - `looking`: the pass over the images. `calibration`, `labels`, `duplicates`, `maps`, `origin`: one question
   each. `pictures`: single images, read, hashed and shrunk.

@@ -26,6 +26,7 @@ from keras_unrolled.reporting.diagnosis.looking import Seen, look
 from keras_unrolled.reporting.diagnosis.maps import Maps, make_maps
 from keras_unrolled.reporting.diagnosis.origin import find_in_sample
 from keras_unrolled.reporting.diagnosis.pictures import name_pictures, read_pictures
+from keras_unrolled.reporting.diagnosis.training_labels import TrainingLabels
 
 WORST, MAPPED = 24, 12  # pictures
 
@@ -50,6 +51,7 @@ class Findings:
         pairs: list of dicts, of `find_duplicates`.
         maps: list of `Maps` of the first of the worst images.
         notes: list of strings, what to know of data and results.
+        training: `TrainingLabels` of a fine-tuning, or None.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Findings:
     pairs: list[dict[str, Any]] = field(default_factory=list)
     maps: list[Maps] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    training: TrainingLabels | None = None
 
     @property
     def answers(self) -> np.ndarray:
@@ -182,7 +185,8 @@ def summarize(found: Findings) -> dict[str, Any]:
         "top_5_accuracy" for 100 classes or more, "negative_log_likelihood", "brier" and
         "calibration_error" of all images, "calibration" ("temperature", "chosen_on", "n", and "before"
         and "after", each of the same three), "mirror" (as `tabulate_mirror`), "in_sample", "suspects",
-        "duplicates" and "unusual_sizes" (how many), and "notes".
+        "duplicates" and "unusual_sizes" (how many), "training" of a fine-tuning ("n", "accuracy" out of fold,
+        None if that was left out, and "suspects", how many), and "notes".
     """
     labels, n = found.examples.labels, len(found.examples)
     accuracy = evaluation.accuracy(found.log_p, labels)
@@ -213,6 +217,13 @@ def summarize(found: Findings) -> dict[str, Any]:
     }
     if found.log_p.shape[-1] >= 100:
         result["top_5_accuracy"] = evaluation.accuracy(found.log_p, labels, top=5)
+    if found.training is not None:
+        training = found.training
+        result["training"] = {
+            "n": len(training.examples),
+            "accuracy": training.accuracy,
+            "suspects": len(training.suspects),
+        }
     if found.notes:
         result["notes"] = found.notes
     return result

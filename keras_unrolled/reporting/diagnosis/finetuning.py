@@ -15,6 +15,8 @@ from keras_unrolled.presets.loading import from_preset
 from keras_unrolled.reporting.diagnosis.findings import check_examples, diagnose
 from keras_unrolled.reporting.diagnosis.origin import OUT
 from keras_unrolled.reporting.diagnosis.report import check_target, write_report
+from keras_unrolled.reporting.diagnosis.tables import tabulate_suspects
+from keras_unrolled.reporting.diagnosis.training_labels import check_training_labels
 
 
 def finetune(
@@ -77,7 +79,8 @@ def finetune(
     target = check_target(report, [data], overwrite=overwrite)
     _check_apart(target, out)
     chosen = Options(**{k: v for k, v in options.items() if k in Options.__dataclass_fields__})
-    held = _load_held_out(data, chosen, options)
+    parts = _load_parts(data, chosen, options)
+    held = _hold_out(parts)
     result = run.finetune(preset, data, out, overwrite=overwrite, **options)
     began = time.perf_counter()
     folder = checks.expand(out)
@@ -88,6 +91,10 @@ def finetune(
         str(data) if is_path(data) else held.split,
         origin=(OUT, _describe_origin(result, chosen)),
     )
+    labels = check_training_labels(preset, parts.examples, parts.train, found.dataset)
+    found.training = labels
+    rows = tabulate_suspects(labels.suspects, held.names, labels.pictures)
+    found.tables["training_suspects"] = rows
     training = {"result": result, "history": read_history(folder / "history.csv")}
     settings = {"base": result["base"], "epochs": result["epochs"]}
     written = write_report(target, found, settings, began, training=training)
@@ -104,9 +111,9 @@ def _check_apart(report, out):
         )
 
 
-def _load_held_out(source, chosen, options):
-    """The `Examples` that the fine-tuning will hold out, as files or arrays of their own size."""
-    parts = loading.load_parts(
+def _load_parts(source, chosen, options):
+    """The `Parts` that the fine-tuning will have, as files or arrays of their own size."""
+    return loading.load_parts(
         source,
         chosen.held_out,
         chosen.seed,
@@ -114,6 +121,10 @@ def _load_held_out(source, chosen, options):
         chooses=chosen.chooses_on_held,
         skip_broken=chosen.skip_broken,
     )
+
+
+def _hold_out(parts):
+    """The `Examples` of some `Parts` that are held out."""
     held = parts.examples.take(parts.held)
     held = loading.Examples(held.images, held.labels, held.names, "held out", held.notes)
     check_examples(held)

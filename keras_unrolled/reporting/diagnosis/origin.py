@@ -7,6 +7,11 @@ from typing import Any
 from keras_unrolled.models.weight_hash import hash_weights
 
 IN, OUT, UNKNOWN = "yes", "no", "unknown"
+_UNKNOWN = (
+    UNKNOWN,
+    "It is not known whether the network was trained on these images. If it was, the scores are "
+    "in-sample: they are too good, and wrong labels that it has learned by heart are not found.",
+)
 
 
 def find_in_sample(model: Any, dataset: Any, split: str) -> tuple[str, str]:
@@ -23,21 +28,29 @@ def find_in_sample(model: Any, dataset: Any, split: str) -> tuple[str, str]:
     provenance = getattr(model, "provenance", None)
     record = provenance.record if provenance is not None else None
     if provenance is not None and record is not None and hash_weights(model) == provenance.digest:
-        training = record.training
-        trained_on = training.get("dataset") or (None if "data" in training else record.dataset)
-        name, _, part = str(dataset).partition(":")
-        if trained_on == name:
-            return _compare_parts(name, training.get("split") or "train", part or split)
-        tuned_on = {row["dataset"] for row in record.metrics}
-        if "data" in training and Path(name).resolve().name in tuned_on:
-            return IN, (
-                f"The scores are in-sample, at least in part: the preset was fine-tuned on {name}. They are "
-                "too good, and wrong labels that the network has learned by heart are not found."
-            )
-    return UNKNOWN, (
-        "It is not known whether the network was trained on these images. If it was, the scores are "
-        "in-sample: they are too good, and wrong labels that it has learned by heart are not found."
-    )
+        return compare_record(record, dataset, split)
+    return _UNKNOWN
+
+
+def compare_record(record: Any, dataset: Any, split: str) -> tuple[str, str]:
+    """As `find_in_sample`, for the preset of a record.
+
+    Args:
+        record: `Record`.
+        dataset, split: as there.
+    """
+    training = record.training
+    trained_on = training.get("dataset") or (None if "data" in training else record.dataset)
+    name, _, part = str(dataset).partition(":")
+    if trained_on == name:
+        return _compare_parts(name, training.get("split") or "train", part or split)
+    tuned_on = {row["dataset"] for row in record.metrics}
+    if "data" in training and Path(name).resolve().name in tuned_on:
+        return IN, (
+            f"The scores are in-sample, at least in part: the preset was fine-tuned on {name}. They are "
+            "too good, and wrong labels that the network has learned by heart are not found."
+        )
+    return _UNKNOWN
 
 
 def _compare_parts(name, trained, scored):

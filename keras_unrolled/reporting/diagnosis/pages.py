@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from keras_unrolled import checks
 from keras_unrolled.evaluation.calibration import BINS
 from keras_unrolled.reporting.diagnosis.duplicates import AREA, BITS, COSINE, LIKENESS, SHAPE
 from keras_unrolled.reporting.diagnosis.findings import MAPPED, WORST, Findings
-from keras_unrolled.reporting.diagnosis.pictures import read_pictures, to_png
+from keras_unrolled.reporting.diagnosis.pictures import encode_pictures
+from keras_unrolled.reporting.diagnosis.suspects import report_suspects, report_training_labels
+from keras_unrolled.reporting.diagnosis.tables import show_percent
 from keras_unrolled.reporting.diagnosis.training import report_training
 from keras_unrolled.reporting.html import Page
 
@@ -47,7 +47,9 @@ def write_page(
     _report_mirror(page, found)
     _report_worst(page, found)
     _report_maps(page, found, drawn)
-    _report_suspects(page, found)
+    report_suspects(page, found)
+    if found.training is not None:
+        report_training_labels(page, found.training, found.few_pixels)
     _report_duplicates(page, found)
     _report_sizes(page, found)
     page.section("How this report was made", "settings")
@@ -61,22 +63,22 @@ def write_page(
 def _introduce(page, found, result):
     page.section("Summary", "summary")
     page.paragraph(
-        f"The network answers {_percent(result['accuracy'])} of {checks.count(result['n'], 'image')} right "
-        f"(95% interval {_percent(result['low'])} to {_percent(result['high'])}, Wilson 1927). The interval "
+        f"The network answers {show_percent(result['accuracy'])} of {checks.count(result['n'], 'image')} right "
+        f"(95% interval {show_percent(result['low'])} to {show_percent(result['high'])}, Wilson 1927). The interval "
         "is for images drawn like these; it covers neither another training run nor other kinds of images."
     )
     page.paragraph(found.origin)
     mirror, calibration = result["mirror"], result["calibration"]
     before, after = calibration["before"], calibration["after"]
     facts = {
-        "accuracy": _percent(result["accuracy"]),
-        "among the first five": _percent(result.get("top_5_accuracy")),
-        "averaged over mirror images": _percent(mirror["averaged"]),
+        "accuracy": show_percent(result["accuracy"]),
+        "among the first five": show_percent(result.get("top_5_accuracy")),
+        "averaged over mirror images": show_percent(mirror["averaged"]),
         "negative log-likelihood": f"{result['negative_log_likelihood']:.4f} nats",
         "Brier score": f"{result['brier']:.4f}",
-        "expected calibration error": _percent(result["calibration_error"]),
+        "expected calibration error": show_percent(result["calibration_error"]),
         "temperature": f"{calibration['temperature']:.3f}, with which the calibration error goes from "
-        f"{_percent(before['calibration_error'])} to {_percent(after['calibration_error'])}",
+        f"{show_percent(before['calibration_error'])} to {show_percent(after['calibration_error'])}",
         "labels that may be wrong": f"{result['suspects']:,}",
         "pairs of near-duplicates": f"{result['duplicates']:,}",
         "pictures of unusual size": f"{result['unusual_sizes']:,}",
@@ -135,8 +137,8 @@ def _report_mirror(page, found):
     page.section("Averages over mirror images", "mirror")
     row = found.tables["mirror"].rows[0]
     page.paragraph(
-        f"With the probabilities averaged over an image and its mirror image {_percent(row['averaged'])} are "
-        f"right in place of {_percent(row['accuracy'])}: a difference of {100 * row['difference']:+.2f} points (95% "
+        f"With the probabilities averaged over an image and its mirror image {show_percent(row['averaged'])} are "
+        f"right in place of {show_percent(row['accuracy'])}: a difference of {100 * row['difference']:+.2f} points (95% "
         f"interval {100 * row['low']:+.2f} to {100 * row['high']:+.2f}, p = {row['p']:.2g} by McNemar's exact test). "
         "This takes twice the time, and no other figure of this report uses it."
     )
@@ -149,12 +151,12 @@ def _report_worst(page, found):
         "probability. Among them are hard pictures, wrong labels, and what the network has not learned."
     )
     rows = found.tables["images"].rows
-    pictures = _encode(found, found.worst)
+    pictures = encode_pictures(found.examples.images, found.worst)
     items = []
     for i in found.worst:
         row = rows[i]
-        verdict = f"answer {row['answer']} {_percent(row['probability'], 1)}"
-        own = f"label {row['label']} {_percent(row['label_probability'], 1)}"
+        verdict = f"answer {row['answer']} {show_percent(row['probability'], 1)}"
+        own = f"label {row['label']} {show_percent(row['label_probability'], 1)}"
         items.append(
             ([pictures[i]], [own, verdict, f"loss {row['loss']:.2f}", f"`{row['image']}`"])
         )
@@ -186,39 +188,6 @@ def _report_maps(page, found, drawn):
     )
 
 
-def _report_suspects(page, found):
-    page.section("Labels that may be wrong", "suspects")
-    wrong = float(np.mean(found.log_p.argmax(-1) != found.examples.labels))
-    page.paragraph(
-        "By confident learning (Northcutt, Jiang & Chuang 2021): an image counts as the likeliest of the "
-        "classes whose probability is at or above the mean that images labeled so have. The counts "
-        f"estimate {checks.count(len(found.suspects), 'wrong label')}. Shown are as many images, the ones "
-        "with the lowest probability of their label among those that are answered otherwise. The "
-        "probabilities are the network's own, of the image as it is: nothing was trained for it. "
-        f"{found.origin} A suspicion is no proof: hard pictures are among them, and the network itself errs on "
-        f"{_percent(wrong, 1)} of the images: the more it errs, the more of these labels are right."
-    )
-    if not found.suspects:
-        page.paragraph("No label is suspected.")
-        return
-    shown = found.suspects[:WORST]
-    pictures = _encode(found, [row["number"] for row in shown])
-    names = found.examples.names
-    items = [
-        (
-            [pictures[row["number"]]],
-            [
-                f"label {names[row['label']]} {_percent(row['label_probability'], 1)}",
-                f"suggested {names[row['suggested']]} {_percent(row['suggested_probability'], 1)}",
-                f"`{found.pictures[row['number']]}`",
-            ],
-        )
-        for row in shown
-    ]
-    page.gallery(items, found.few_pixels)
-    page.paragraph(f"The first {len(shown)} of {len(found.suspects):,}, as in `suspects.csv`.")
-
-
 def _report_duplicates(page, found):
     page.section("Near-duplicates", "duplicates")
     page.paragraph(
@@ -233,7 +202,9 @@ def _report_duplicates(page, found):
         page.paragraph("There are none.")
         return
     shown, names, labels = found.pairs[:WORST], found.examples.names, found.examples.labels
-    pictures = _encode(found, [row[side] for row in shown for side in ("first", "second")])
+    pictures = encode_pictures(
+        found.examples.images, [row[side] for row in shown for side in ("first", "second")]
+    )
     items = []
     for row in shown:
         first, second = row["first"], row["second"]
@@ -262,13 +233,3 @@ def _report_sizes(page, found):
         page.table(table.rows, table.columns, "Pictures of unusual size, as in `sizes.csv`.")
     else:
         page.paragraph("There are none.")
-
-
-def _encode(found, numbers):
-    """PNGs of pictures, a dict by their number."""
-    pictures = read_pictures(found.examples.images, numbers)
-    return {i: to_png(picture) for i, picture in zip(numbers, pictures)}
-
-
-def _percent(share, digits=2):
-    return None if share is None else f"{100 * share:.{digits}f}%"

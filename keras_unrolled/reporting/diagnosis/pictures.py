@@ -81,3 +81,8 @@ def to_png(image: np.ndarray, largest: int = LARGEST) -> bytes:
     content = io.BytesIO()
     picture.save(content, format="PNG", optimize=True)
     return content.getvalue()
+
+
+def encode_pictures(images: Any, numbers: Sequence[int]) -> dict[int, bytes]:
+    """PNGs of pictures, as of `read_pictures`, by their number."""
+    return {i: to_png(picture) for i, picture in zip(numbers, read_pictures(images, numbers))}

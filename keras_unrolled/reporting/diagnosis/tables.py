@@ -176,3 +176,8 @@ def tabulate_sizes(unusual: list[dict[str, Any]], pictures: list[str]) -> Table:
     columns = ("image", "height", "width", "why")
     rows = [{"image": pictures[r["number"]], **{k: r[k] for k in columns[1:]}} for r in unusual]
     return Table(rows, columns)
+
+
+def show_percent(share: Any, digits: int = 2) -> str | None:
+    """A share as a percentage, or None for none."""
+    return None if share is None else f"{100 * share:.{digits}f}%"

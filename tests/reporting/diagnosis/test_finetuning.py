@@ -10,9 +10,11 @@ import pytest
 from PIL import Image
 
 import keras_unrolled as ku
-from keras_unrolled import InputError, evaluation
+from keras_unrolled import InputError, data, evaluation
 from keras_unrolled.finetuning.options import Options
 from keras_unrolled.reporting.diagnosis import finetuning
+from keras_unrolled.reporting.diagnosis.looking import look
+from keras_unrolled.reporting.diagnosis.training_labels import check_training_labels
 from tests.cli.calling import call
 from tests.reporting.nets import make_examples, make_model
 from tests.reporting.pages import read_rows
@@ -71,12 +73,32 @@ def test_report_is_on_the_images_that_were_held_out(capsys, base, pictures, tmp_
         "the new head",
         "What limits the result",
         "Few training images: dark (16), light (16)",
+        "Labels of training images that may be wrong",
+        "of the images are answered as they are labeled",
     ):
         assert words in page, words
+    assert summary["training"]["n"] == 32
+    suspects = read_rows(out / "training_suspects.csv")
+    assert len(suspects) == summary["training"]["suspects"]
+    assert {row["image"] for row in suspects}.isdisjoint(row["image"] for row in rows)
     loaded = re.findall(r'(?:\ssrc|\shref|xlink:href)="([^"]*)"|url\(([^)]*)\)', page)
     assert all((a or b).startswith(("#", "data:")) for a, b in loaded)
     assert not re.search(r"<(script|link|iframe|object)\b|@import", page)
     assert "<svg" in (out / "figures" / "training.svg").read_text()
+
+
+@pytest.mark.slow
+def test_parts_of_a_data_set_of_tfds_are_read_as_they_are_divided(base, tfds_dir):
+    parts = finetuning._load_parts("cifar10:test[:150]", Options(), {"data_dir": tfds_dir})
+    held, whole = finetuning._hold_out(parts), data.load_cifar10(tfds_dir, "test[:150]")
+    np.testing.assert_array_equal(held.images[:], whole.images[parts.held])
+    np.testing.assert_array_equal(held.labels, whole.labels[parts.held])
+    found = check_training_labels(base, parts.examples, parts.train, "cifar10:test[:150]")
+    assert found.pictures == [f"test/{i}" for i in parts.train]
+    model = ku.from_preset(base)
+    expected = look(model, whole.images[parts.train], mirror=False)
+    seen = look(model, found.examples.images, mirror=False)
+    np.testing.assert_array_equal(seen.digests, expected.digests)
 
 
 def test_bad_report_is_rejected_before_anything_is_trained(base, pictures, tmp_path):
@@ -107,5 +129,5 @@ def test_a_test_part_is_not_held_out_where_something_is_chosen(options, part, pi
         shutil.copytree(pictures, tmp_path / "data" / name)
         for i, path in enumerate((tmp_path / "data" / name).glob("*/*.png")):  # no copies
             Image.fromarray(np.full((8, 8, 3), i, "uint8")).save(path)
-    held = finetuning._load_held_out(tmp_path / "data", Options(**options), {})
+    held = finetuning._hold_out(finetuning._load_parts(tmp_path / "data", Options(**options), {}))
     assert {path.parent.parent.name for path in map(Path, held.images.paths)} == {part}
