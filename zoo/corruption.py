@@ -67,7 +67,7 @@ def measure(presets, examples, severities):
     answers = np.zeros((len(conditions), len(presets), len(examples)), bool)
     everything = np.concatenate(images)  # one call for each network: each call compiles it
     for i, name in enumerate(presets):
-        model = convert.fold(from_preset(name))  # the same answers in half of the time
+        model = convert.fold(from_preset(name))  # the same function, with fewer operations
         scores = evaluation.predict(model, everything, progress=name)
         found = scores.argmax(-1).reshape(len(conditions), len(examples))
         answers[:, i] = found == examples.labels

@@ -16,7 +16,7 @@ LOWEST, HIGHEST = 1e-5, 1.0
 STEPS = 50  # ten for each factor of ten, which gives a rate to 26%
 WINDOW = 7  # steps that the smoothed loss is a mean of
 KEPT = 0.75  # of the fall of the loss, which bounds the valley that the rate is taken from
-MARGIN = 10.0  # that the rate stays below the one from which the loss has doubled
+MARGIN = 10.0  # by which the rate stays below the one at which the loss has doubled
 DIVERGED = 2.0  # times the loss at the start, from which higher rates tell nothing
 
 
@@ -92,7 +92,7 @@ def suggest_rate(rates, losses) -> float | None:
     The valley is the stretch of rates around the lowest point in which at least three quarters of the
     fall from the start are kept. Its middle depends less on the noise of single batches than the
     lowest point does. The last points, which are means of fewer losses, are no part of it. Where the test ended
-    early, the rate stays a factor of ten below its last one: what holds for some steps need not for epochs.
+    early, the rate stays a factor of ten below its last one: what holds for some steps need not hold for epochs.
 
     Args:
         rates: list of float, ascending; they end below `HIGHEST` where the test ended early.

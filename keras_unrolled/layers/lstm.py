@@ -111,7 +111,7 @@ class LSTM(keras.layers.Layer):
         mask = self._draw_mask(output) if training and self.recurrent_dropout else None
         steps = x.shape[1]
         backend = keras.backend.backend()
-        # XLA takes long to compile a loop that is written out, and gains nothing without gradients.
+        # XLA takes long to compile a loop that is written out; gradients are still taken of such a one.
         if steps is not None and steps <= UNROLLED and (training or backend != "jax"):
             run = _unroll_tensorflow if backend == "tensorflow" else _unroll
             return run(inputs, recurrent, output, cell, mask)

@@ -116,7 +116,11 @@ def test_killed_worker_ends_the_others_and_the_run_resumes(tmp_path):
             reader.join()
         codes = [process.returncode for process in processes]
         assert codes == [0, 0], (codes, errors[0][-3000:], errors[1][-3000:])
-        return [dict(np.load(tmp_path / f"{folder.name}-{i}.npz")) for i in (0, 1)]
+        found = []
+        for i in (0, 1):
+            with np.load(tmp_path / f"{folder.name}-{i}.npz") as file:
+                found.append(dict(file))
+        return found
 
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     expected = finish_both(start_both(whole), whole)

@@ -64,7 +64,8 @@ def finetune(
 
     Raises:
         InputError: for a preset, folder, image or option that cannot be used; for a report also if it
-            cannot be written, is within the data or the preset, or if the held-out images are of one class. Nothing is trained then.
+            cannot be written, is within the data or the preset, or if the held-out images are of one
+            class. Nothing is trained then.
         engine.Stopped: after SIGTERM or Ctrl-C, once the state has been saved.
 
     Example:
