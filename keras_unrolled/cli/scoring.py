@@ -113,12 +113,12 @@ def _describe(result):
     if "top_5_accuracy" in result:
         text += "; {top_5_accuracy:.2%} among the first five".format(**result)
     if "people" in result:
+        people = result["people"]
+        calibrated = ", {calibrated:.4f} calibrated" if "calibrated" in people else ""
         text += (
-            "\ncross-entropy with people's answers {cross_entropy:.4f} (at least {entropy:.4f}); the same answer as "
-            "most people {agreement:.2%}"
-        ).format(**result["people"])
-        if "calibrated" in result["people"]:
-            text += "; calibrated {calibrated:.4f}".format(**result["people"])
+            f"\ncross-entropy with people's answers {{cross_entropy:.4f}}{calibrated} (at least {{entropy:.4f}}); the "
+            "answer of most people {agreement:.2%}"
+        ).format(**people)
     if "report" in result:
         text += _describe_report(result)
     return add_notes(text, result)
@@ -145,6 +145,7 @@ def _describe_report(result):
 
 
 def add_notes(text, result):
+    """The text, with a line for each note of the result."""
     return "\n".join([text, *(f"note: {note}" for note in result.get("notes", ()))])
 
 
@@ -165,10 +166,10 @@ def check_data(options, presets):
     if options.split is not None:
         checks.one_of("--split", options.split, ("test", "valid", "train"))
     for preset in presets:
-        check_record(preset, lambda is_text: check_task(options, is_text))
+        check_record(preset, lambda is_text: _check_task(options, is_text))
 
 
-def check_task(options, is_text):
+def _check_task(options, is_text):
     if not is_text:
         calibrates = getattr(options, "calibrate_on", None) is not None
         if options.dataset in (None, "sample") and not calibrates:
@@ -187,7 +188,7 @@ def check_task(options, is_text):
 
 
 def _load(options, preset):
-    return load(preset, lambda is_text: check_task(options, is_text))
+    return load(preset, lambda is_text: _check_task(options, is_text))
 
 
 def read_text(options):
