@@ -11,7 +11,6 @@ import numpy as np
 
 from keras_unrolled import checks
 from keras_unrolled.engine import Recipe
-from keras_unrolled.quiet import import_keras
 from training import recipes
 
 KINDS = ("auto", "one", "mirrored", "workers", "tpu")
@@ -85,7 +84,6 @@ def main(module, description, smoke, run, arguments=None):
         if options.checkpoint_every is not None:
             checks.whole("--checkpoint-every", options.checkpoint_every, least=1, most=10**9)
         recipe = recipe.override([*(smoke(recipe) if options.smoke else []), *options.set])
-        import_keras(find_devices=False)
         run(Run(name, recipe, module.PROGRAM, options))
         if options.publish:
             _publish(options)
