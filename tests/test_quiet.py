@@ -18,7 +18,6 @@ def test_commands_use_onednn_unless_the_environment_says_otherwise(monkeypatch, 
     assert os.environ[ONEDNN] == after
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("program", [["training/cifar10.py"], ["-m", "zoo.build"]])
 def test_programs_name_the_backends_where_the_backend_is_unknown(program):
     done = subprocess.run(
