@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_unrolled import checks
+from keras_unrolled.layers.lstm_scan import make_scan
 
 UNROLLED = 64  # steps up to which a loop is written out, which is faster
 
@@ -111,8 +112,10 @@ class LSTM(keras.layers.Layer):
         mask = self._draw_mask(output) if training and self.recurrent_dropout else None
         steps = x.shape[1]
         backend = keras.backend.backend()
-        # XLA takes long to compile a loop that is written out; gradients are still taken of such a one.
-        if steps is not None and steps <= UNROLLED and (training or backend != "jax"):
+        if backend == "jax":  # XLA takes long to compile a loop that is written out
+            outputs, *state = make_scan()(inputs, recurrent, output, cell, mask)
+            return outputs, state
+        if steps is not None and steps <= UNROLLED:
             run = _unroll_tensorflow if backend == "tensorflow" else _unroll
             return run(inputs, recurrent, output, cell, mask)
 
