@@ -5,7 +5,8 @@
 Ours and the peer take turns, so that a busy machine slows both; figures are medians, in
 images a second (of gatings in millions of multiply-accumulates a second). A ratio above 1 is in our
 favour. "share_of_ceiling" compares ours with a matrix product: operations a second of the
-convolutions or products over those that the machine reaches in a product of 2,048 x 2,048. The input benchmark reads a folder of class
+convolutions or products over those that the machine reaches in a product of 2,048 x 2,048. "memory_mib" and "peer_memory_mib" are the most memory
+that a process needs for a network and a few steps, in MiB above what Keras needs. The input benchmark reads a folder of class
 folders of photographs, and is left out without one.
 """
 
@@ -20,9 +21,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import gatings, language, microscope
-from benchmarks.timing import compete, find_ceiling, prediction, training_step
-from keras_unrolled import convert, models
+from benchmarks import language, memory, microscope
+from benchmarks.cases import CASES
+from benchmarks.timing import compete, find_ceiling
+from keras_unrolled import models
 from keras_unrolled.data.crops import AREA, ASPECT
 from keras_unrolled.data.image_batches import ImageBatches
 from keras_unrolled.data.sources import read_class_folders
@@ -32,81 +34,9 @@ from keras_unrolled.engine.optimizers import make_optimizer
 from keras_unrolled.engine.tensorflow.loop import STEPS_PER_CALL
 from keras_unrolled.engine.tensorflow.step import make_step
 from keras_unrolled.environment import hardware
-from keras_unrolled.layers import normalization
 
-
-def with_keras_normalization(build):
-    """Builds a network whose normalization runs Keras's own code."""
-
-    def stock():
-        model = build()
-        for layer in model._flatten_layers():
-            if isinstance(layer, normalization.BatchNormalization):
-                layer.call = super(normalization.BatchNormalization, layer).call  # type: ignore
-        return model
-
-    return stock
-
-
-def cifar(dtype):
-    return lambda: models.resnet(20, dataset="cifar", dtype=dtype)
-
-
-def peer_50(dtype):
-    def build():
-        keras.config.set_dtype_policy(dtype)
-        try:
-            return keras.applications.ResNet50(weights=None, classifier_activation=None)
-        finally:
-            keras.config.set_dtype_policy("float32")
-
-    return build
-
-
-def ours_50(dtype):
-    return lambda: models.resnet(50, stride_conv=1, dtype=dtype)
-
-
-def folded_50(dtype):
-    return lambda: convert.fold(ours_50(dtype)())
-
-
-# name: function to time, ours, the peer, batch, side
-BENCHMARKS = {
-    f"{name}, {dtype}": (work, ours(dtype), peer(dtype), batch, side)
-    for dtype in ("float32", "mixed_bfloat16")
-    for name, work, ours, peer, batch, side in (
-        (
-            "train ResNet-20, peer: same net, Keras's BatchNormalization",
-            training_step,
-            cifar,
-            lambda dtype: with_keras_normalization(cifar(dtype)),
-            128,
-            32,
-        ),
-        ("train ResNet-50, peer: keras.applications", training_step, ours_50, peer_50, 8, 224),
-        ("predict ResNet-50, peer: keras.applications", prediction, ours_50, peer_50, 8, 224),
-        *(
-            (
-                f"predict folded ResNet-50, batch {batch}, peer: keras.applications",
-                prediction,
-                folded_50,
-                peer_50,
-                batch,
-                224,
-            )
-            for batch in (1, 8, 32)
-        ),
-    )
-}
-
-
-def measure(work, ours, peer, batch, side, rounds):
-    """Images a second of ours and of the peer, medians over `rounds`, and operations for an image."""
-    models_ = [build() for build in (ours, peer)]
-    steps = [work(model, batch, side) for model in models_]
-    rates = compete(lambda: steps[0]().numpy(), lambda: steps[1]().numpy(), batch, rounds)
-    return [*rates, models_[0].count_macs((side, side)) * (6 if work is training_step else 2)]
+COLUMNS = ["benchmark", "ours", "peer", "ratio", "n", "machine"]
+COLUMNS += ["share_of_ceiling", "memory_mib", "peer_memory_mib"]
 
 
 def training_loop(rounds):
@@ -191,16 +121,12 @@ def main():
     parser.add_argument("--only", nargs="+", default=[""], help="parts of names")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--photographs", type=Path, metavar="DIR", help="class folders of JPEGs")
+    parser.add_argument("--memory", action="store_true", help="also measure the peak memory")
     parser.add_argument("--text", type=Path, metavar="DIR", help="train.txt and valid.txt")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     rows = []
-    work: dict[str, Any] = {
-        name: functools.partial(measure, *benchmark) for name, benchmark in BENCHMARKS.items()
-    }
-    work |= {
-        name: functools.partial(gatings.measure, *facts) for name, facts in gatings.GATED.items()
-    }
+    work: dict[str, Any] = {name: case.measure for name, case in CASES.items()}
     work["training loop, ResNet-20, peer: Model.fit"] = training_loop
     work["lesions, swaps and repeats of ResNet-20, peer: one rebuilt network each"] = (
         microscope.measure
@@ -223,14 +149,19 @@ def main():
             ours, peer, *operations = run(rounds=options.rounds)
             row = [name, round(ours, 1), round(peer, 1), round(ours / peer, 2)]
             row += [options.rounds, hardware()]
-            if operations:
-                dtype = "bfloat16" if "bfloat16" in name else "float32"
-                row.append(round(ours * operations[0] / find_ceiling(dtype), 2))
+            dtype = "bfloat16" if "bfloat16" in name else "float32"
+            row += [round(ours * each / find_ceiling(dtype), 2) for each in operations] or [""]
+            row += memory.compare(name) if options.memory and name in CASES else ["", ""]
             rows.append(row)
             print(*row[:4], *row[6:], sep="\t", file=sys.stderr, flush=True)
-    with (options.out / "benchmarks.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["benchmark", "ours", "peer", "ratio", "n", "machine", "share_of_ceiling"])
+            write(options.out / "benchmarks.csv", rows)
+
+
+def write(path, rows):
+    """Writes the rows that there are, so that an interrupted run leaves them."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
         writer.writerows(rows)
 
 
