@@ -60,16 +60,19 @@ class BatchNormalization(keras.layers.BatchNormalization):
 def _fused_tensorflow(x, gamma, beta, mean, variance, epsilon, training):
     import tensorflow as tf
 
-    empty = tf.zeros((0,), "float32")  # in training the kernel takes its own
+    # In training the kernel takes its own.
+    mean, variance = (tf.zeros((0,), "float32"),) * 2 if training else (mean, variance)
     y, batch_mean, batch_variance, *_ = tf.raw_ops.FusedBatchNormV3(
         x=x,
         scale=gamma,
         offset=beta,
-        mean=empty if training else mean,
-        variance=empty if training else variance,
+        mean=mean,
+        variance=variance,
         epsilon=epsilon,
         is_training=training,
     )
+    if not training:
+        return y, mean, variance
     # The kernel states the unbiased variance; Keras's moving statistics keep the biased one.
     count = tf.cast(tf.size(x, out_type=tf.int64) // x.shape[-1], "float32")
     return y, batch_mean, batch_variance * (count - 1.0) / count

@@ -1,0 +1,115 @@
+"""Fine-tuning compared with Keras's `fit` of the same network on the same images.
+
+    python -m benchmarks.finetuning --out DIR [--presets NAME ...] [--rounds N]
+
+The images are the sample in the wheel, 1,000 of CIFAR-10, of which 800 are trained on. Ours is the phase of
+`finetune` that trains the whole network, with its augmentation; `fit` trains the same layers by AdamW without
+augmentation, compiled by XLA or not, whichever is faster. Figures are images a second, medians over epochs
+but the first, which compiles.
+"""
+
+import argparse
+import csv
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_unrolled import data, engine
+from keras_unrolled.environment import hardware
+from keras_unrolled.finetuning.options import Options
+from keras_unrolled.finetuning.phases import freeze
+from keras_unrolled.finetuning.run import Finetuning
+from keras_unrolled.presets.loading import from_preset
+
+EPOCHS, RATE = 5, 1e-3  # of the whole network; `finetune` has half as many for the head before
+
+
+class Clock(keras.callbacks.Callback):
+    """Seconds of each epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.began = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seconds.append(time.perf_counter() - self.began)
+
+
+def ours(preset, examples, precision):
+    """Images a second of each epoch of `finetune`'s second phase."""
+    options = Options(epochs=EPOCHS * 3 // 2, learning_rate=RATE, precision=precision)
+    with tempfile.TemporaryDirectory() as folder:
+        run = Finetuning(preset, examples, Path(folder) / "preset", None, options)
+        run.train(engine.make_strategy(1, kind="one"))
+        with (run.folders["network"] / "log.csv").open(newline="") as file:
+            return [float(row["images_per_second"]) for row in csv.DictReader(file)]
+
+
+def fit(preset, examples, precision, compiled):
+    """Images a second of each epoch of `fit`."""
+    model = from_preset(preset, labels=examples.names, dtype=precision)
+    freeze(model, whole=True)
+    model.compile(
+        optimizer=keras.optimizers.AdamW(RATE, weight_decay=0),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        jit_compile=compiled,
+    )
+    count = len(examples) * 4 // 5
+    clock = Clock()
+    images, labels = np.stack(examples.images[:count]), examples.labels[:count]
+    model.fit(images, labels, batch_size=32, epochs=EPOCHS, verbose=0, callbacks=[clock])
+    return [count / seconds for seconds in clock.seconds]
+
+
+def measure(preset, precision, rounds):
+    """A row: medians of the rounds, in which ours and `fit` take turns."""
+    examples = data.load_sample()
+    ways = [False, True]
+    received: dict[str, list[float]] = {"ours": [], "fit": []}
+    for _ in range(rounds):
+        received["ours"] += ours(preset, examples, precision)[1:]
+        rates = {way: fit(preset, examples, precision, way)[1:] for way in ways}
+        ways = [max(rates, key=lambda way: np.median(rates[way]))]
+        received["fit"] += rates[ways[0]]
+    mine, theirs = (float(np.median(rates)) for rates in received.values())
+    how = "by XLA" if ways[0] else "without XLA"
+    return {
+        "benchmark": f"fine-tune {preset}, peer: fit {how}, {precision}",
+        "ours": round(mine, 1),
+        "peer": round(theirs, 1),
+        "ratio": round(mine / theirs, 2),
+        "n": len(received["fit"]),
+        "machine": hardware(),
+    }
+
+
+def main():
+    """Writes `finetuning.csv`."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.finetuning", description=__doc__)
+    parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--presets", nargs="+", default=["resnet_bn_cifar10", "highway_bn_cifar10"])
+    parser.add_argument("--precisions", nargs="+", default=["float32", "mixed_bfloat16"])
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for preset in options.presets:
+        for precision in options.precisions:
+            rows.append(measure(preset, precision, options.rounds))
+            print(*rows[-1].values(), sep="\t", file=sys.stderr, flush=True)
+            with (options.out / "finetuning.csv").open("w", newline="") as file:
+                writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
