@@ -12,6 +12,7 @@ import argparse
 import csv
 import hashlib
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -123,22 +124,11 @@ def compare(name, folders, rounds):
             taken[kind].append({**run_child(kind, folder), "hash": find_hashing(folder)})
     rows = []
     for part in PARTS:
-        mine, theirs = (
-            median(run[part] for run in taken[kind]) if kind in taken else None
-            for kind in ("ours", "peer")
-        )
-        rows.append(
-            {
-                "network": name,
-                "part": part,
-                "unit": "MiB" if part == "memory" else "s",
-                "ours": round(mine, 3),
-                "peer": round(theirs, 3) if theirs is not None else "",
-                "ratio": round(theirs / mine, 2) if theirs is not None and mine else "",
-                "n": rounds,
-                "machine": hardware(),
-            }
-        )
+        middle = {kind: median(run[part] for run in runs) for kind, runs in taken.items()}
+        row = {"network": name, "part": part, "unit": "MiB" if part == "memory" else "s"}
+        row |= {kind: round(middle.get(kind, math.nan), 3) for kind in ("ours", "peer")}
+        row["ratio"] = round(row["peer"] / row["ours"], 2)
+        rows.append(row | {"n": rounds, "machine": hardware()})
     return rows
 
 
