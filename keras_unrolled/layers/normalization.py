@@ -57,6 +57,33 @@ class BatchNormalization(keras.layers.BatchNormalization):
         return ops.cast(outputs, self.compute_dtype)
 
 
+def convolve_and_normalize(conv, norm, x, training=None):
+    """The output of a convolution with the normalization after it, if there is one.
+
+    A batch normalization that does not learn is an affine map while others train around it, as in
+    fine-tuning. It is made part of the kernel then, for its own gradient takes as long as a convolution.
+
+    Args:
+        conv: a built `SymmetricConv2D`.
+        norm: a built normalization, or None.
+        x: tensor `(batch, height, width, channels)` in the compute dtype.
+        training: bool, mode of the normalization.
+    """
+    if norm is None:
+        return conv(x)
+    if not training or norm.trainable or not isinstance(norm, keras.layers.BatchNormalization):
+        return norm(conv(x), training=training)
+    wide = conv.variable_dtype
+    factor = ops.rsqrt(ops.cast(norm.moving_variance, wide) + norm.epsilon)
+    factor = factor * ops.cast(norm.gamma, wide)
+    shift = -ops.cast(norm.moving_mean, wide)
+    if conv.bias is not None:
+        shift = shift + ops.cast(conv.bias, wide)
+    shift = ops.cast(norm.beta, wide) + shift * factor
+    kernel = ops.cast(ops.cast(conv.kernel, wide) * factor, conv.compute_dtype)
+    return conv.convolution_op(x, kernel) + ops.cast(shift, conv.compute_dtype)
+
+
 def _fused_tensorflow(x, gamma, beta, mean, variance, epsilon, training):
     import tensorflow as tf
 

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_unrolled.layers.convolution import SymmetricConv2D
 from keras_unrolled.layers.initial import kernel_initializer
-from keras_unrolled.layers.normalization import make_normalization
+from keras_unrolled.layers.normalization import convolve_and_normalize, make_normalization
 
 
 @keras.saving.register_keras_serializable(package="keras_unrolled")
@@ -105,9 +105,8 @@ class Stack(keras.layers.Layer):
 
     def call(self, x, training=None):
         for i, conv in enumerate(self.convs):
-            x = conv(x)
-            if i < len(self.norms):
-                x = self.norms[i](x, training=training)
+            norm = self.norms[i] if i < len(self.norms) else None
+            x = convolve_and_normalize(conv, norm, x, training)
             if i + 1 < len(self.convs):
                 x = ops.relu(x)
         return x

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_unrolled.layers.convolution import SymmetricConv2D
 from keras_unrolled.layers.initial import kernel_initializer
-from keras_unrolled.layers.normalization import make_normalization
+from keras_unrolled.layers.normalization import convolve_and_normalize, make_normalization
 
 
 @keras.saving.register_keras_serializable(package="keras_unrolled")
@@ -84,9 +84,7 @@ class Stem(keras.layers.Layer):
         self.built = True
 
     def call(self, x, training=None):
-        x = self.conv(x)
-        if self.norm is not None:
-            x = self.norm(x, training=training)
+        x = convolve_and_normalize(self.conv, self.norm, x, training)
         if self.activation_order == "post":
             x = ops.relu(x)
         if self.kind == "imagenet":

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_unrolled.layers import BatchNormalization, make_normalization
+from keras_unrolled.layers import BatchNormalization, Stack, make_normalization
 
 SHAPE = (4, 5, 6, 8)
 
@@ -98,3 +98,36 @@ def test_group_normalization_has_sixteen_channels_a_group_where_they_fit():
         n: make_normalization("group", n, momentum=0, epsilon=1e-5).groups for n in (16, 64, 24, 7)
     }
     assert groups == {16: 1, 64: 4, 24: 3, 7: 7}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("activation_order", ["post", "pre"])
+def test_a_fixed_normalization_is_the_affine_map_that_it_is_in_inference(
+    rng, dtype, activation_order
+):
+    stack = Stack(
+        filters=(4, 6),
+        kernel_sizes=(3, 1),
+        strides=(2, 1),
+        activation_order=activation_order,
+        output_bias=-1.0,
+        dtype=dtype,
+    )
+    stack.build((None, 7, 7, 3))
+    for weight in stack.weights:
+        weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+    for norm in stack.norms:
+        norm.trainable = False
+    x = tf.constant(rng.normal(size=(2, 7, 7, 3)), dtype)
+    before = [norm.get_weights() for norm in stack.norms]
+    results = []
+    for training in (True, False):
+        with tf.GradientTape() as tape:
+            y = stack(x, training=training)
+            loss = tf.reduce_sum(y * y)
+        results.append([y, *tape.gradient(loss, [v.value for v in stack.trainable_variables])])
+    assert len(stack.trainable_variables) == len(results[0]) - 1 == 2 + (activation_order == "pre")
+    for ours, expected in zip(*results):
+        np.testing.assert_allclose(ours, expected, rtol=1e-4 if dtype == "float32" else 1e-10)
+    for kept, norm in zip(before, stack.norms):
+        np.testing.assert_array_equal(kept, norm.get_weights())
