@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,8 +23,9 @@ def make_network():
     import timm
 
     torch.manual_seed(0)
-    model = timm.create_model("resnet50").eval()
-    for module in model.modules():
+    model: Any = timm.create_model("resnet50").eval()
+    modules: Any = model.modules()
+    for module in modules:
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 1.5)

@@ -17,11 +17,13 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from keras_unrolled import convert, data
+from keras_unrolled import convert
+from keras_unrolled.data.sources import read_class_folders
 from keras_unrolled.environment import hardware
 from keras_unrolled.layers.fused_mix import fused_mixing
 
@@ -35,7 +37,7 @@ class Peer:
 
     def __init__(self, python):
         script = Path(__file__).with_name("engine_worker.py")
-        self.process = subprocess.Popen(
+        self.process: Any = subprocess.Popen(
             [python, str(script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -62,7 +64,7 @@ def read_photographs(folder, size=224):
     """Images `(n, 224, 224, 3)`, about normal."""
     from PIL import Image
 
-    paths = data.read_class_folders(folder).paths
+    paths = read_class_folders(folder).paths
     images = [Image.open(path).convert("RGB").resize((size, size)) for path in paths]
     return (np.stack([np.asarray(image, "float32") for image in images]) - 120) / 60
 
