@@ -22,6 +22,7 @@ def find_broken(images: ImageFiles) -> dict[int, str]:
     Returns:
         A dict from the number of each image that does not decode to what is wrong with it.
     """
+    names = images.shown()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = progress(
             pool.map(check_image, images.paths),
@@ -30,7 +31,11 @@ def find_broken(images: ImageFiles) -> dict[int, str]:
             unit="images",
             hidden=len(images) < 1_000,
         )
-        return {i: problem for i, problem in enumerate(results) if problem is not None}
+        return {
+            i: problem.replace(str(images.paths[i]), names[i])
+            for i, problem in enumerate(results)
+            if problem is not None
+        }
 
 
 def check_images(examples: Examples, *, skip: bool = False) -> Examples:

@@ -137,7 +137,7 @@ def _read(place, request):
             if [os.path.getsize(path) for path in paths] != sizes:
                 return None
             return Examples(
-                ImageFiles(paths, root=place),
+                ImageFiles(paths, root=place, alias=request.title),
                 index["labels"],
                 tuple(index["names"].tolist()),
                 f"{request.title}:{index['split'].item()}",
