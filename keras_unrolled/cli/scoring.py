@@ -1,7 +1,5 @@
 """The command that scores presets, evaluate, and what it shares with compare."""
 
-from pathlib import Path
-
 from keras_unrolled import checks
 from keras_unrolled.cli.options import (
     PRESET,
@@ -12,6 +10,7 @@ from keras_unrolled.cli.options import (
     or_default,
     reject_options,
 )
+from keras_unrolled.paths import name_place
 
 
 def add(commands):
@@ -151,10 +150,7 @@ def add_notes(text, result):
 
 def name_data(result):
     """Data set and split; once where the path of a folder or file is both."""
-    dataset, split = result["dataset"], result["split"]
-    if split.startswith(dataset):
-        return split
-    return dataset if Path(dataset).name == split else f"{dataset}, {split}"
+    return name_place(result["dataset"], result["split"])
 
 
 def check_data(options, presets):
