@@ -97,9 +97,10 @@ def run_evaluate(options):
 
 def _describe(result):
     if "perplexity" in result:
-        text = "{preset}: perplexity {perplexity:.2f} of {tokens:,} words, {split}".format(**result)
+        words = checks.count(result["tokens"], "word")
+        text = "{preset}: perplexity {perplexity:.2f} of {0}, {split}".format(words, **result)
         if result["unknown"]:
-            text += "; {unknown:,} of them are not in the vocabulary".format(**result)
+            text += "; not in the vocabulary: {unknown:,}".format(**result)
         if "report" in result:
             text += (
                 "\nthe likeliest word is the next one: {accuracy:.2%}, with a mean probability of "

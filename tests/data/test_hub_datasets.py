@@ -165,6 +165,7 @@ REFUSED = {
     "label as image": (f"{ADDRESS},image=label", "Expected a column of images"),
     "one name": ("hf-dataset://pets", "as hf-dataset://org/name"),
     "climbs": ("hf-dataset://ada/..", "as hf-dataset://org/name"),
+    "option twice": (f"{ADDRESS},label=label,label=image", "each option of hf-dataset:// once"),
     "empty option": (f"{ADDRESS},label=", "as hf-dataset://org/name"),
 }
 
