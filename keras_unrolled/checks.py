@@ -157,7 +157,8 @@ def readable(argument: str, value: Any) -> Path:
     """
     if not isinstance(named(argument, value), (str, Path)):
         raise InputError(
-            f"Expected a path or name for {argument}. Received: {value!r:.80}. Pass a string or a Path."
+            f"Expected a path or name for {argument}. Received a {type(value).__name__}: "
+            f"{first_line(repr(value), 80)}. Pass a string or a Path."
         )
     path = expand(value)
     try:

@@ -54,6 +54,8 @@ def check_images(examples: Examples, *, skip: bool = False) -> Examples:
     if not broken:
         return examples
     shown = "; ".join(list(broken.values())[:SHOWN])
+    if len(broken) > SHOWN:
+        shown += f"; and {len(broken) - SHOWN:,} more"
     count = f"{len(broken):,} of {len(examples):,}"
     if not skip:
         raise checks.InputError(
