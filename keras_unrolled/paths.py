@@ -12,6 +12,6 @@ def zoo():
 
 def name_place(dataset: str, split: str) -> str:
     """A data set and the part of it; once where the path of a folder or file begins both."""
-    if split.startswith(dataset):
+    if split.startswith((dataset, str(Path(dataset)))):
         return split
     return dataset if Path(dataset).name == split else f"{dataset}, {split}"

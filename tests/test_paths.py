@@ -14,6 +14,8 @@ from keras_unrolled.paths import name_place
             "/tmp/pets, 10 of 120 drawn with seed 0",
         ),
         ("/tmp/pets.csv", "pets.csv", "/tmp/pets.csv"),
+        ("./pets/", "pets, 4 of 9", "pets, 4 of 9"),
+        ("hf-dataset://ada/pets", "hf-dataset://ada/pets:test", "hf-dataset://ada/pets:test"),
         ("cifar10:test[:9]", "held out", "cifar10:test[:9], held out"),
     ],
 )

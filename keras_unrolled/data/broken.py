@@ -38,12 +38,13 @@ def find_broken(images: ImageFiles) -> dict[int, str]:
         }
 
 
-def check_images(examples: Examples, *, skip: bool = False) -> Examples:
+def check_images(examples: Examples, *, skip: bool | None = False) -> Examples:
     """Examples whose images decode.
 
     Args:
         examples: `Examples`; images in memory and those of TFDS are not checked.
-        skip: bool, whether to leave out images that do not decode, with a note.
+        skip: bool, whether to leave out images that do not decode, with a note; None as False, where the caller
+            has no such option to suggest.
 
     Raises:
         InputError: if images do not decode and are not skipped, or a class that has images has no others.
@@ -59,8 +60,8 @@ def check_images(examples: Examples, *, skip: bool = False) -> Examples:
     count = f"{len(broken):,} of {len(examples):,}"
     if not skip:
         raise checks.InputError(
-            f"Expected images that decode. {count} do not: {shown}. Fix or remove them, or pass "
-            "--skip-broken (in Python: skip_broken=True)."
+            f"Expected images that decode. {count} do not: {shown}. Fix or remove them"
+            + (", or pass --skip-broken (in Python: skip_broken=True)." if skip is False else ".")
         )
     good = [i for i in range(len(examples)) if i not in broken]
     left = examples.take(good)
