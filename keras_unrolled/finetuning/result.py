@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -188,8 +189,10 @@ def _calibrate(run, scores, test_scores):
 def _list_names(examples, numbers):
     """What to call some examples: their files, or their numbers."""
     images = examples.images
-    names = images.shown() if isinstance(images, ImageFiles) else None
-    names = names or getattr(images, "paths", range(len(examples)))
+    if isinstance(images, ImageFiles):
+        names: Any = images.shown()
+    else:
+        names = getattr(images, "paths", range(len(examples)))
     return [names[i] for i in numbers]
 
 
