@@ -157,7 +157,8 @@ def readable(argument: str, value: Any) -> Path:
     """
     if not isinstance(named(argument, value), (str, Path)):
         raise InputError(
-            f"Expected a path or name for {argument}. Received: {value!r:.80}. Pass a string or a Path."
+            f"Expected a path or name for {argument}. Received a {type(value).__name__}: "
+            f"{first_line(repr(value), 80)}. Pass a string or a Path."
         )
     path = expand(value)
     try:
@@ -170,9 +171,16 @@ def readable(argument: str, value: Any) -> Path:
                 f"{'...' * (len(str(value)) > 80)}, which cannot be one ({reason}). Check it."
             ) from error
         if address := find_address(value):
+            match = re.match(
+                r"(?:hf:|https?://huggingface\.co)/+datasets/([^/?#]+/[^/?#]+)", address
+            )
+            advice = (
+                f"Write hf-dataset://{match[1]}, where a data set is taken."
+                if match
+                else "Download what it has, and pass the path."
+            )
             raise InputError(
-                f"Expected a path or name for {argument}. Received an address: {address}. Download "
-                "what it has, and pass the path."
+                f"Expected a path or name for {argument}. Received an address: {address}. {advice}"
             ) from error
     return path
 

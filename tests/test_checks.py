@@ -53,3 +53,10 @@ def test_path_is_no_address(tmp_path, monkeypatch):
     assert checks.readable("the data", "hf://me") == Path("hf:/me")
     with pytest.raises(InputError, match="Received an address: hf://you"):
         checks.readable("the data", Path("hf://you"))
+
+
+def test_array_in_place_of_a_path_is_named_on_one_line():
+    table = np.zeros((9, 9))
+    with pytest.raises(InputError, match=r"Received a ndarray: array\(.*Pass a string") as raised:
+        checks.readable("the table", table)
+    assert "\n" not in str(raised.value)

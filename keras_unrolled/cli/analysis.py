@@ -2,6 +2,7 @@
 
 from keras_unrolled import checks
 from keras_unrolled.cli.options import PRESET, add_command, check_record, reject_options
+from keras_unrolled.paths import name_place
 
 LIMIT = RECALIBRATE = 1000
 
@@ -160,8 +161,8 @@ def summarize(result):
     from keras_unrolled.reporting.pages import group_reasons
     from keras_unrolled.reporting.verdicts import sum_up
 
-    place = dict.fromkeys([result["dataset"], result["split"]])
-    lines = ["{preset}: {n:,} of ".format(**result) + ", ".join(place)]
+    place = name_place(result["dataset"], result["split"])
+    lines = ["{preset}: {n:,} of ".format(**result) + place]
     for name, findings in result["findings"].items():
         lines.append(f"{name}: {sum_up(f['verdict'] for f in findings)} (the iterative view)")
     skipped = group_reasons(result["skipped"])

@@ -87,9 +87,9 @@ def _compare_images(options, models):
     result = {"dataset": str(dataset), "split": examples.split, "accuracies": accuracies, **row}
     if notes:
         result["notes"] = list(dict.fromkeys(notes))
-    text = (
-        "{0}: {2:.2%}\n{1}: {3:.2%}\n".format(*options.presets, *accuracies)
-        + "difference {difference:+.2%} (95%: {low:+.2%} to {high:+.2%}), McNemar's exact p = {p:.2g}\n"
+    text = "{0}: {2:.2%}\n{1}: {3:.2%}\n".format(*options.presets, *accuracies)
+    text += (  # in two steps, since names may have braces
+        "difference {difference:+.2%} (95%: {low:+.2%} to {high:+.2%}), McNemar's exact p = {p:.2g}\n"
         "{count}, {data}; only the first is right on {only_first:,}, only the second "
         "on {only_second:,}"
     ).format(**result, data=name_data(result), count=checks.count(result["n"], "image"))
@@ -118,9 +118,11 @@ def _compare_texts(options, models):
     row = comparison.compare_losses(first, second, np.array(words) == END)
     perplexities = [float(np.exp(losses.mean())) for losses in (first, second)]
     result = {"split": split, "perplexities": perplexities, **row}
-    text = (
-        "{0}: perplexity {2:.2f}\n{1}: perplexity {3:.2f}\n".format(*options.presets, *perplexities)
-        + "ratio {ratio:.4f} (95%: {low:.4f} to {high:.4f}), p = {p:.2g} by a bootstrap of sentences\n"
+    text = "{0}: perplexity {2:.2f}\n{1}: perplexity {3:.2f}\n".format(
+        *options.presets, *perplexities
+    )
+    text += (
+        "ratio {ratio:.4f} (95%: {low:.4f} to {high:.4f}), p = {p:.2g} by a bootstrap of sentences\n"
         "{n:,} words in {sentences:,} sentences, {split}"
     ).format(**result)
     return result, text

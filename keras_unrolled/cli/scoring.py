@@ -1,7 +1,5 @@
 """The command that scores presets, evaluate, and what it shares with compare."""
 
-from pathlib import Path
-
 from keras_unrolled import checks
 from keras_unrolled.cli.options import (
     PRESET,
@@ -12,6 +10,7 @@ from keras_unrolled.cli.options import (
     or_default,
     reject_options,
 )
+from keras_unrolled.paths import name_place
 
 
 def add(commands):
@@ -98,9 +97,10 @@ def run_evaluate(options):
 
 def _describe(result):
     if "perplexity" in result:
-        text = "{preset}: perplexity {perplexity:.2f} of {tokens:,} words, {split}".format(**result)
+        words = checks.count(result["tokens"], "word")
+        text = "{preset}: perplexity {perplexity:.2f} of {0}, {split}".format(words, **result)
         if result["unknown"]:
-            text += "; {unknown:,} of them are not in the vocabulary".format(**result)
+            text += "; not in the vocabulary: {unknown:,}".format(**result)
         if "report" in result:
             text += (
                 "\nthe likeliest word is the next one: {accuracy:.2%}, with a mean probability of "
@@ -151,10 +151,7 @@ def add_notes(text, result):
 
 def name_data(result):
     """Data set and split; once where the path of a folder or file is both."""
-    dataset, split = result["dataset"], result["split"]
-    if split.startswith(dataset):
-        return split
-    return dataset if Path(dataset).name == split else f"{dataset}, {split}"
+    return name_place(result["dataset"], result["split"])
 
 
 def check_data(options, presets):

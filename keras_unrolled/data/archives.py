@@ -19,6 +19,7 @@ import filelock
 from keras_unrolled import assets, checks, files
 from keras_unrolled.data.decoding import SUFFIXES
 from keras_unrolled.data.examples import Examples
+from keras_unrolled.data.files import ImageFiles
 from keras_unrolled.data.listing import is_preset, is_system, list_folders, list_images
 from keras_unrolled.progress import progress
 
@@ -76,9 +77,15 @@ def unpacked(path: str | Path) -> Iterator[Path]:
 
 
 def as_read_from(examples: Examples, folder: Path, path: str | Path) -> Examples:
-    """Examples of an unpacked folder, whose split and notes name the archive instead."""
+    """Examples of an unpacked folder, whose split, notes and files name the archive instead."""
+    images = ImageFiles(
+        examples.images.paths,
+        examples.images.root,
+        alias=_rename(str(examples.images.root), folder, path),
+    )
     return dataclasses.replace(
         examples,
+        images=images,
         split=_rename(examples.split, folder, path),
         notes=tuple(_rename(note, folder, path) for note in examples.notes),
     )

@@ -22,6 +22,7 @@ def find_broken(images: ImageFiles) -> dict[int, str]:
     Returns:
         A dict from the number of each image that does not decode to what is wrong with it.
     """
+    names = images.shown()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = progress(
             pool.map(check_image, images.paths),
@@ -30,15 +31,20 @@ def find_broken(images: ImageFiles) -> dict[int, str]:
             unit="images",
             hidden=len(images) < 1_000,
         )
-        return {i: problem for i, problem in enumerate(results) if problem is not None}
+        return {
+            i: problem.replace(str(images.paths[i]), names[i])
+            for i, problem in enumerate(results)
+            if problem is not None
+        }
 
 
-def check_images(examples: Examples, *, skip: bool = False) -> Examples:
+def check_images(examples: Examples, *, skip: bool | None = False) -> Examples:
     """Examples whose images decode.
 
     Args:
         examples: `Examples`; images in memory and those of TFDS are not checked.
-        skip: bool, whether to leave out images that do not decode, with a note.
+        skip: bool, whether to leave out images that do not decode, with a note; None as False, where the caller
+            has no such option to suggest.
 
     Raises:
         InputError: if images do not decode and are not skipped, or a class that has images has no others.
@@ -49,11 +55,13 @@ def check_images(examples: Examples, *, skip: bool = False) -> Examples:
     if not broken:
         return examples
     shown = "; ".join(list(broken.values())[:SHOWN])
+    if len(broken) > SHOWN:
+        shown += f"; and {len(broken) - SHOWN:,} more"
     count = f"{len(broken):,} of {len(examples):,}"
     if not skip:
         raise checks.InputError(
-            f"Expected images that decode. {count} do not: {shown}. Fix or remove them, or pass "
-            "--skip-broken (in Python: skip_broken=True)."
+            f"Expected images that decode. {count} do not: {shown}. Fix or remove them"
+            + (", or pass --skip-broken (in Python: skip_broken=True)." if skip is False else ".")
         )
     good = [i for i in range(len(examples)) if i not in broken]
     left = examples.take(good)

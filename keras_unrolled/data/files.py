@@ -13,6 +13,7 @@ class ImageFiles:
     Args:
         paths: list of paths.
         root: optional path of the folder that all of them are in; it is no part of their keys.
+        alias: optional string, what to call that folder in messages: that of a zip file is in the cache.
 
     A slice gives a list of uint8 arrays `(height, width, 3)`, each of its own size.
 
@@ -26,8 +27,13 @@ class ImageFiles:
         (30, 40, 3)
     """
 
-    def __init__(self, paths: Iterable[str | Path], root: str | Path | None = None) -> None:
-        self.paths, self.root = [Path(path) for path in paths], root
+    def __init__(
+        self,
+        paths: Iterable[str | Path],
+        root: str | Path | None = None,
+        alias: str | None = None,
+    ) -> None:
+        self.paths, self.root, self.alias = [Path(path) for path in paths], root, alias
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -35,15 +41,21 @@ class ImageFiles:
     def __getitem__(self, chosen):
         if isinstance(chosen, slice):
             return [read_image(path) for path in self.paths[chosen]]
-        return ImageFiles([self.paths[i] for i in chosen], self.root)
+        return ImageFiles([self.paths[i] for i in chosen], self.root, self.alias)
 
     def part(self, start: int, stop: int) -> "ImageFiles":
         """The images `start:stop`, not read yet."""
-        return ImageFiles(self.paths[start:stop], self.root)
+        return ImageFiles(self.paths[start:stop], self.root, self.alias)
 
     def find_inodes(self) -> list[tuple[int, int]]:
         """Device and number of each file on the disk, which are the same for all links to it."""
         return [(status.st_dev, status.st_ino) for status in map(os.stat, self.paths)]
+
+    def shown(self) -> list[str]:
+        """What messages and tables call each file: its path, with the alias in place of the root."""
+        if self.alias is None:
+            return [str(path) for path in self.paths]
+        return [f"{self.alias}/{key}" for key in self.keys()]
 
     def keys(self) -> list[str]:
         """What identifies each image wherever the data are: its path from the root on."""

@@ -105,7 +105,12 @@ def _parse(source, split):
             f",label=COLUMN as needed. Received: {checks.first_line(address, 120)}. Write for instance "
             "hf-dataset://uoft-cs/cifar100:test,label=fine_label."
         )
-    checks.check_names([key for key, _, _ in pairs], OPTIONS, SCHEME)
+    keys = [key for key, _, _ in pairs]
+    checks.check_names(keys, OPTIONS, SCHEME)
+    if len(set(keys)) < len(keys):
+        raise checks.InputError(
+            f"Expected each option of {SCHEME} once. Received: {checks.first_line(address, 120)}. Remove the others."
+        )
     splits = [match[3]] if match[3] else [split] if isinstance(split, str) else split
     return _Request(match[1], match[2], tuple(splits), **{key: value for key, _, value in pairs})
 
@@ -137,7 +142,7 @@ def _read(place, request):
             if [os.path.getsize(path) for path in paths] != sizes:
                 return None
             return Examples(
-                ImageFiles(paths, root=place),
+                ImageFiles(paths, root=place, alias=request.title),
                 index["labels"],
                 tuple(index["names"].tolist()),
                 f"{request.title}:{index['split'].item()}",

@@ -39,7 +39,7 @@ def read_words(folder: str | Path, split: str) -> list[str]:
     if not isinstance(folder, (str, Path)):
         raise checks.InputError(
             f"Expected the path of the folder of a text, with train.txt, valid.txt and test.txt. "
-            f"Received a {type(folder).__name__}: {folder!r:.60}. To score a list of words call "
+            f"Received a {type(folder).__name__}: {checks.first_line(repr(folder), 60)}. To score a list of words call "
             "evaluation.perplexity(model, words)."
         )
     path = checks.expand(checks.named("the folder of the text", folder)) / f"{split}.txt"

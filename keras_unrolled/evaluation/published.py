@@ -46,10 +46,13 @@ def read_soft_labels(path: str | Path, examples: Examples) -> np.ndarray:
     classes = len(examples.order.names)
     if table.ndim != 2 or table.shape[1] != classes or table.dtype.kind not in "iuf":
         raise _unexpected(path, f"numbers (images, {classes})", f"{table.dtype} {table.shape}")
+    _check_rows(path, ~np.isfinite(table), "finite numbers", "others")
+    _check_rows(path, table < 0, "shares or counts of answers", "negative numbers")
     rows = table[examples.order.rows].astype("float64")
     sums = rows.sum(-1, keepdims=True)
-    if not np.isfinite(rows).all() or (rows < 0).any() or (sums == 0).any():
-        raise _unexpected(path, "shares or counts of answers, some for each image", "others")
+    unanswered = np.zeros(len(table), bool)
+    unanswered[examples.order.rows] = sums[:, 0] == 0
+    _check_rows(path, unanswered, "some answers for each image", "zeros")
     shares = np.zeros((len(rows), max(len(examples.names), 1 + examples.order.classes.max())))
     shares[:, examples.order.classes] = rows / sums
     return shares
@@ -87,7 +90,7 @@ def score_soft_labels(scores: Any, shares: np.ndarray, temperature: float = 1.0)
     log_p = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
     return {
         "cross_entropy": float(-(shares * log_q).sum(-1).mean()),
-        "entropy": float(-(shares * log_p).sum(-1).mean()),
+        "entropy": max(0.0, float(-(shares * log_p).sum(-1).mean())),  # not -0.0
         "agreement": float((log_q.argmax(-1) == shares.argmax(-1)).mean()),
     }
 
@@ -124,7 +127,8 @@ def read_answers(path: str | Path, examples: Examples) -> np.ndarray:
         examples.order.check_rows("the published answers", path, len(table))
     else:
         table = _read_array(path, examples)
-    if table.ndim == 2 and table.shape[1] == len(names) and np.isfinite(table).all():
+    if table.ndim == 2 and table.shape[1] == len(names) and table.dtype.kind in "biuf":
+        _check_rows(path, ~np.isfinite(table), "finite scores", "others")
         table = table.argmax(-1)
     if table.ndim != 1 or table.dtype.kind not in "iu":
         wanted = f"class numbers (images,) or scores (images, {len(names)})"
@@ -138,13 +142,15 @@ def read_answers(path: str | Path, examples: Examples) -> np.ndarray:
 
 def _read_column(path, names):
     """The class numbers in the column prediction of a CSV file."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        if "prediction" not in (rows.fieldnames or ()):
-            raise _unexpected(
-                path, "a column prediction", f"{', '.join(rows.fieldnames or ['none'])}"
-            )
-        answers = [(row["prediction"] or "").strip() for row in rows]
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            columns = rows.fieldnames or ["none"]
+            answers = [(row.get("prediction") or "").strip() for row in rows]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise _unexpected(path, "a CSV file in UTF-8", checks.first_line(error)) from error
+    if "prediction" not in columns:
+        raise _unexpected(path, "a column prediction", f"{', '.join(columns[:10]):.200}")
     places = {name: i for i, name in enumerate(names)}
     for line, answer in enumerate(answers, start=2):
         if answer not in places and not (
@@ -156,14 +162,28 @@ def _read_column(path, names):
 
 def _read_array(path, examples):
     path = checks.readable("the table", path)
+    wanted = "an .npy file with one array of numbers"
     try:
-        table = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise _unexpected(path, "an .npy file of numbers", checks.first_line(error)) from error
-    if not isinstance(table, np.ndarray) or table.ndim == 0:
-        raise _unexpected(path, "one array of numbers", type(table).__name__)
+        with path.open("rb") as file:
+            if file.read(len(np.lib.format.MAGIC_PREFIX)) != np.lib.format.MAGIC_PREFIX:
+                raise _unexpected(path, wanted, "a file of another kind")
+            file.seek(0)
+            table = np.load(file, allow_pickle=False)
+    except checks.InputError:
+        raise
+    except (OSError, ValueError, EOFError, MemoryError) as error:
+        raise _unexpected(path, wanted, checks.first_line(error)) from error
+    if table.ndim == 0:
+        raise _unexpected(path, wanted, f"{table.dtype} ()")
     examples.order.check_rows("a table", path, len(table))
     return table
+
+
+def _check_rows(path, wrong, wanted, found):
+    """Raises `InputError` for a table of which an entry is `wrong`, with the first such row."""
+    rows = np.flatnonzero(wrong.reshape(len(wrong), -1).any(-1))
+    if len(rows):
+        raise _unexpected(path, wanted, f"{found} in row {rows[0]}, counted from 0")
 
 
 def _unexpected(path, wanted, found):

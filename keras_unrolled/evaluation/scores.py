@@ -20,8 +20,8 @@ def predict(model: Any, images: Any, *, progress: str | None = None) -> np.ndarr
 
     Args:
         model: an `ImageClassifier` with a preprocessor.
-        images: uint8 array `(n, height, width, 3)`, a list of arrays `(height, width, 3)`
-            each with its own size, a list of paths of image files, or the images of `Examples`.
+        images: uint8 array `(n, height, width, 3)`, a list or tuple of arrays `(height, width, 3)`
+            each with its own size, one of paths of image files, or the images of `Examples`.
         progress: optional string, the title of a progress bar on standard error.
 
     Returns:
@@ -29,8 +29,8 @@ def predict(model: Any, images: Any, *, progress: str | None = None) -> np.ndarr
         given in an array, a list or a file.
 
     Raises:
-        InputError: for no images, or of another shape, or of more than 8 bits a value; of other
-            scales it warns.
+        InputError: for no images, or of another shape, or of more than 8 bits a value, and for a model that
+            is no classifier of images; of other scales it warns.
 
     Example:
         >>> import keras_unrolled as ku
@@ -38,13 +38,18 @@ def predict(model: Any, images: Any, *, progress: str | None = None) -> np.ndarr
         >>> ku.evaluation.predict(model, ku.data.load_sample().images[:3]).shape
         (3, 10)
     """
-    if isinstance(images, list) and images and all(isinstance(i, str | Path) for i in images):
-        images = ImageFiles(images)
-    if not hasattr(images, "__getitem__") or isinstance(images, str):
+    if not hasattr(getattr(model, "backbone", None), "image_shape"):
         raise checks.InputError(
-            f"Expected images as an array, or a list of arrays or of paths. Received a "
-            f"{type(images).__name__}. Of a tf.data.Dataset call model.predict(dataset); pass one "
-            "picture as [picture]."
+            f"Expected a classifier of images to predict with. Received a {type(model).__name__}. Load a preset "
+            "with from_preset."
+        )
+    if isinstance(images, (list, tuple)):
+        images = _read_list(images)
+    if not hasattr(images, "__getitem__") or isinstance(images, (str, dict)):
+        raise checks.InputError(
+            f"Expected images as an array, or a list of arrays or of paths. Received a {type(images).__name__}. Of "
+            "a tf.data.Dataset call model.predict(dataset); pass one picture as [picture], and of Examples "
+            "their images."
         )
     if not len(images):
         raise checks.InputError("Expected images to score. Received none. Pass one at least.")
@@ -54,6 +59,21 @@ def predict(model: Any, images: Any, *, progress: str | None = None) -> np.ndarr
     starts = range(0, len(images), BATCH_SIZE)
     bar = bars.progress(starts, description=progress, unit="batches", hidden=progress is None)
     return np.concatenate([network.predict_on_batch(_read(model, images, s)) for s in bar])
+
+
+def _read_list(images):
+    """A list of arrays, or `ImageFiles` of a list of paths."""
+    are_paths = [isinstance(image, (str, Path)) for image in images]
+    if images and all(are_paths):
+        return ImageFiles([checks.readable("each image", path) for path in images])
+    for image in images:
+        if not hasattr(image, "shape"):
+            found = "both" if any(are_paths) and not all(are_paths) else type(image).__name__
+            raise checks.InputError(
+                f"Expected a list of arrays (height, width, 3), or one of paths. Received {found} in it. Convert "
+                "pictures of another kind with np.asarray(picture)."
+            )
+    return list(images)
 
 
 def _read(model, images, start):

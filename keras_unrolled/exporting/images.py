@@ -67,7 +67,8 @@ def read_calibration(source: Any, model: Any, size: tuple[int, int], data_dir: A
     """
     examples, has_labels = _load(source, model, data_dir)
     channels = model.backbone.image_shape[-1]
-    examples = check_images(choose(examples, min(CALIBRATING, max(2, _affordable(size, channels)))))
+    most = min(CALIBRATING, max(2, _affordable(size, channels)))
+    examples = check_images(choose(examples, most), skip=None)
     if len(examples) < 2:
         raise checks.InputError(
             "Expected two images or more, one to calibrate with and one to score. Found "

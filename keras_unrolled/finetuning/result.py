@@ -2,10 +2,12 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from keras_unrolled import environment, evaluation
+from keras_unrolled.data import ImageFiles
 from keras_unrolled.evaluation.calibration import calibrate
 from keras_unrolled.finetuning import report
 from keras_unrolled.finetuning.limits import describe_limits
@@ -186,8 +188,12 @@ def _calibrate(run, scores, test_scores):
 
 def _list_names(examples, numbers):
     """What to call some examples: their files, or their numbers."""
-    paths = getattr(examples.images, "paths", range(len(examples)))
-    return [paths[i] for i in numbers]
+    images = examples.images
+    if isinstance(images, ImageFiles):
+        names: Any = images.shown()
+    else:
+        names = getattr(images, "paths", range(len(examples)))
+    return [names[i] for i in numbers]
 
 
 def _find_picture_size(images):

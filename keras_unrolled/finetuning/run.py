@@ -15,6 +15,7 @@ from keras_unrolled.data.memory import as_bytes, is_path
 from keras_unrolled.finetuning.choices import Choices
 from keras_unrolled.finetuning.images import fingerprint, open_images
 from keras_unrolled.finetuning.options import Options
+from keras_unrolled.finetuning.ownership import claim_folder
 from keras_unrolled.finetuning.phases import (
     Phase,
     choose_learning_rate,
@@ -154,6 +155,7 @@ class Finetuning:
     def train(self, strategy):
         """Runs every phase; returns the trained model and the state of each phase."""
         options = self.options
+        claim_folder(self.partial, (self.choices_folder, *self.folders.values()), self.identity)
         keras.utils.set_random_seed(options.seed)
         probe = self._load()
         if probe.backbone.normalization == "folded":

@@ -115,7 +115,8 @@ def _measure(job, strategy, folder, make_stream):
     seconds: list[float] = []
     shutil.rmtree(folder / "pace", ignore_errors=True)  # timed as a whole, or not at all
     began = time.perf_counter()
-    short = shorten(*(job, 2 * PACE, folder / "pace", make_stream), title="pace")
+    # At a rate of 0: one that is too high for any step must not end the run before its trials.
+    short = shorten(*(job, 2 * PACE, folder / "pace", make_stream), learning_rate=0.0, title="pace")
     short.checkpoint_every = PACE  # a call's steps end there
     short.after_steps = lambda losses, state: seconds.append(state["seconds"])
     engine.train(short, strategy)

@@ -14,6 +14,7 @@ from keras_unrolled.data.listing import is_image, is_preset, list_folders, list_
 from keras_unrolled.data.loading import choose
 from keras_unrolled.data.memory import as_examples, is_path
 from keras_unrolled.data.tfds import is_prepared
+from keras_unrolled.paths import name_place
 from keras_unrolled.presets.scoring import find_images
 from keras_unrolled.reporting.notes import LIMIT, RECALIBRATE
 
@@ -53,7 +54,7 @@ class Inputs:
     @property
     def place(self) -> str:
         """The data set and the part of it; a folder without parts is named once."""
-        return self.dataset if self.split == self.dataset else f"{self.dataset}, {self.split}"
+        return name_place(self.dataset, self.split)
 
 
 def load_inputs(

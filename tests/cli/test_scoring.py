@@ -83,3 +83,10 @@ def test_options_without_an_effect_are_rejected(capsys, case):
     code, out, err = call(capsys, "evaluate", *arguments)
     assert (code, out) == (2, "")
     assert message in err
+
+
+@pytest.mark.slow
+def test_one_word_is_singular(capsys, tmp_path):
+    (tmp_path / "test.txt").write_text("the company said\n")
+    arguments = ["evaluate", "highway_small_ptb", "--data-dir", tmp_path, "--limit", 1]
+    assert " of 1 word, test\n" in call(capsys, *arguments)[1]

@@ -239,6 +239,23 @@ def test_messages_about_the_content_name_the_archive(tmp_path):
         data.load_parts(write_zip(path, [("cat/1.png", b"x"), ("dog/1.png", b"x")]), 0.5, 0)
 
 
+def test_broken_pictures_of_an_archive_are_named_by_it(pictures, tmp_path):
+    good = [p for p in sorted(pictures[0].rglob("*.png")) if p.name != "0.png"]
+    entries = [(f"{p.parent.name}/{p.name}", p.read_bytes()) for p in good]
+    path = write_zip(tmp_path / "a.zip", [*entries, ("automobile/x.png", b"x")])
+    problem = rf"{path}/automobile/x\.png does not decode"
+    with pytest.raises(InputError, match=problem):
+        ku.evaluate("resnet_bn_cifar10", path)
+    result = ku.evaluate("resnet_bn_cifar10", path, skip_broken=True)
+    assert str(path / "automobile" / "x.png") in result["notes"][0]
+    part = write_zip(tmp_path / "b.zip", [(f"val/{n}", c) for n, c in entries])
+    with zipfile.ZipFile(part, "a") as archive:
+        archive.writestr("train/airplane/1.png", entries[0][1])
+        archive.writestr("train/automobile/1.png", entries[0][1])
+    shown = data.load(part, split="validation").images.shown()
+    assert shown[0] == f"{part}/val/airplane/1.png"
+
+
 def test_data_directory_of_an_archive_is_refused(folder, tmp_path):
     with pytest.raises(InputError, match="data directory for a data set of TFDS only"):
         data.load(zip_folder(folder), data_dir=tmp_path)
@@ -307,3 +324,6 @@ def test_finetune_on_an_archive_gives_the_weights_of_its_folder_and_resumes(
     ours, theirs = (ku.from_preset(tmp_path / name).weights for name in ("zipped", "plain"))
     for a, b in zip(ours, theirs):
         np.testing.assert_array_equal(a, b)
+    rows = (tmp_path / "zipped" / "held_out.csv").read_text()
+    assert f"{other}/airplane/" in rows
+    assert str(cache) not in rows

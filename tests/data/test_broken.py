@@ -3,6 +3,7 @@
 import pytest
 
 from keras_unrolled import InputError, data
+from keras_unrolled.data import broken
 from keras_unrolled.data.broken import check_images
 from tests.data.pictures import fill
 
@@ -18,6 +19,12 @@ def examples(tmp_path):
 
 def test_all_broken_images_are_listed(examples):
     with pytest.raises(InputError, match=r"3 of 8 do not: .*cat/0.*dog/1.*dog/3.*--skip-broken"):
+        check_images(examples)
+
+
+def test_list_of_broken_images_says_how_many_it_leaves_out(examples, monkeypatch):
+    monkeypatch.setattr(broken, "SHOWN", 2)
+    with pytest.raises(InputError, match=r"3 of 8 do not: [^;]*; [^;]*; and 1 more\. Fix"):
         check_images(examples)
 
 

@@ -99,6 +99,7 @@ def test_images_labels_and_names_are_those_of_the_files(hub):
     assert examples.split == "hf-dataset://ada/pets:train"
     downloads = [path for _, path in hub.requests if "/resolve/" in path]
     assert not any("test-00000" in path or "pets.py" in path for path in downloads)
+    assert examples.images.shown()[1] == "hf-dataset://ada/pets/0000/00000001.png"
 
 
 @pytest.mark.parametrize("address", [f"{ADDRESS}:test", ADDRESS, "hf-dataset:/ada/pets"])
@@ -164,6 +165,7 @@ REFUSED = {
     "label as image": (f"{ADDRESS},image=label", "Expected a column of images"),
     "one name": ("hf-dataset://pets", "as hf-dataset://org/name"),
     "climbs": ("hf-dataset://ada/..", "as hf-dataset://org/name"),
+    "option twice": (f"{ADDRESS},label=label,label=image", "each option of hf-dataset:// once"),
     "empty option": (f"{ADDRESS},label=", "as hf-dataset://org/name"),
 }
 

@@ -103,6 +103,11 @@ def test_data_of_one_class_are_not_trained_on():
     [
         ("hf://me/x", "Received an address: hf://me/x. Download"),
         ("https://x.org/a.csv", "Received an address: https://x.org/a.csv. "),
+        ("hf://datasets/ada/pets", r"\. Write hf-dataset://ada/pets, where"),
+        (
+            "https://huggingface.co/datasets/ada/pets/tree/main",
+            "Write hf-dataset://ada/pets, where",
+        ),
         ("x" * 5000, r"Received: 'x{80}'\.\.\., which cannot be one \(File name too long\)"),
         ("a\0b", "cannot be one .*null"),
         ("~nobody_of_this_name/x", "whose user exists. Received: ~nobody_of_this_name/x"),

@@ -60,11 +60,27 @@ def test_answers_are_read_from_numbers_scores_and_names(examples, tmp_path):
         (np.full(6, 3), "classes from 0 to 2"),
         (np.full(6, -1), "classes from 0 to 2"),
         (np.zeros((6, 4)), r"scores \(images, 3\)"),
-        (np.full((6, 3), np.nan), r"scores \(images, 3\)"),
+        (np.full((6, 3), np.nan), "finite scores .* row 0"),
+        (np.zeros((6, 3), "datetime64[s]"), r"scores \(images, 3\)"),
+        (np.zeros((6, 3), complex), r"scores \(images, 3\)"),
+        (np.full((6, 3), "a"), r"scores \(images, 3\)"),
         (np.zeros(6), "class numbers"),
         (np.array(["a"] * 6), "class numbers"),
     ],
-    ids=["few", "large", "negative", "classes", "nan", "floats", "text"],
+    ids=[
+        *(
+            "few",
+            "large",
+            "negative",
+            "classes",
+            "nan",
+            "dates",
+            "complex",
+            "texts",
+            "floats",
+            "text",
+        )
+    ],
 )
 def test_answers_that_do_not_fit_are_rejected(examples, tmp_path, array, message):
     np.save(tmp_path / "x.npy", array)
@@ -77,11 +93,12 @@ def test_answers_that_do_not_fit_are_rejected(examples, tmp_path, array, message
     [
         (np.ones((5, 3)), "each of the 6 images"),
         (np.ones((6, 2)), r"numbers \(images, 3\)"),
-        (np.zeros((6, 3)), "some for each image"),
-        (-np.ones((6, 3)), "some for each image"),
-        (np.array([[object()] * 3] * 6), "an .npy file of numbers"),  # pickled, and not loaded
+        (np.zeros((6, 3)), "some answers for each image"),
+        (-np.ones((6, 3)), "negative numbers in row 0"),
+        (np.array([[1, 1, 1]] * 4 + [[1, 1, np.nan], [1, 1, 1]]), "row 4"),  # of no example
+        (np.array([[object()] * 3] * 6), "an .npy file with one array"),  # pickled, and not loaded
     ],
-    ids=["few", "classes", "none", "negative", "objects"],
+    ids=["few", "classes", "none", "negative", "nan", "objects"],
 )
 def test_soft_labels_that_do_not_fit_are_rejected(examples, tmp_path, array, message):
     np.save(tmp_path / "x.npy", array, allow_pickle=True)
@@ -95,12 +112,51 @@ def test_soft_labels_that_do_not_fit_are_rejected(examples, tmp_path, array, mes
         ("answer\ncat\n", "a column prediction"),
         ("prediction\ncat\nbird\n", r"'bird' \(row 3\)"),
         ("", "a column prediction"),
+        ("prediction\ncaf\xe9\n", "in UTF-8"),
+        ("prediction\n" + "a" * 200_000, "field larger"),
+        (None, "No such file"),
     ],
+    ids=["column", "class", "empty", "latin-1", "long", "missing"],
 )
 def test_tables_of_answers_that_do_not_fit_are_rejected(examples, tmp_path, text, message):
-    (tmp_path / "x.csv").write_text(text)
+    if text is not None:
+        (tmp_path / "x.csv").write_text(text, encoding="latin-1")
     with pytest.raises(InputError, match=message):
         evaluation.read_answers(tmp_path / "x.csv", examples)
+
+
+@pytest.mark.parametrize("kind", ["npz", "damaged npz", "no array", "scalar", "too large"])
+def test_files_of_another_kind_are_rejected(examples, tmp_path, kind):
+    path = tmp_path / "x.npy"
+    if kind == "scalar":
+        np.save(path, 3)
+    elif kind == "too large":
+        np.save(path, np.zeros(6, int))
+        content = path.read_bytes()
+        path.write_bytes(content.replace(b"(6,), }" + b" " * 15, b"(1000000000000000,), }"))
+        assert path.stat().st_size == len(content)
+    elif kind == "no array":
+        path.write_text("1,2\n")
+    else:
+        with path.open("wb") as file:
+            np.savez(file, np.zeros(6, int))
+        path.write_bytes(path.read_bytes()[: 100 if kind == "damaged npz" else None])
+    with pytest.raises(InputError, match="file with one array of numbers") as raised:
+        evaluation.read_answers(path, examples)
+    assert "allow_pickle" not in str(raised.value)  # no advice to load it unsafely
+
+
+def test_entropy_of_answers_in_agreement_is_zero_without_a_sign():
+    found = evaluation.score_soft_labels(np.zeros((2, 3)), np.eye(3)[:2])
+    assert str(found["entropy"]) == "0.0"
+
+
+@pytest.mark.slow
+def test_names_with_braces_are_compared(tmp_path, capsys):
+    np.save(tmp_path / "{x}.npy", data.load_sample().labels)
+    names = [f"published:{tmp_path}/{{x}}.npy", "resnet_bn_cifar10"]
+    assert cli.main(["compare", *names, "--limit", "20"]) == 0
+    assert "{x}.npy: 100.00%" in capsys.readouterr().out
 
 
 @pytest.mark.slow

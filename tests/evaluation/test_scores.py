@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from keras_unrolled import InputError, data, evaluation, models
 from tests.nets import randomize
@@ -21,8 +22,6 @@ def test_scores_are_those_of_keras_predict(model, rng):
 
 
 def test_array_a_list_and_files_give_the_same_scores(model, tmp_path, rng):
-    from PIL import Image
-
     images = rng.integers(0, 256, (6, 40, 28, 3)).astype("uint8")
     paths = [tmp_path / f"{i}.png" for i in range(6)]
     for image, path in zip(images, paths):
@@ -39,8 +38,6 @@ def test_single_path_is_rejected_with_what_to_pass(model):
 
 def test_files_are_read_one_at_a_time(model, tmp_path, monkeypatch):
     import weakref
-
-    from PIL import Image
 
     alive = []
 
@@ -93,3 +90,33 @@ def test_no_images_are_rejected(model):
             evaluation.predict(model, none)
     with pytest.raises(InputError, match=r"Received a .*Dataset\. Of a tf\.data\.Dataset call"):
         evaluation.predict(model, tf.data.Dataset.range(3))
+
+
+@pytest.mark.parametrize("kind", ["mixed", "picture", "nested", "bytes", "dict", "empty name"])
+def test_lists_of_other_things_are_rejected(model, tmp_path, kind):
+    picture = Image.new("RGB", (32, 32))
+    picture.save(tmp_path / "x.png")
+    path = str(tmp_path / "x.png")
+    images = {
+        "mixed": [path, np.asarray(picture)],
+        "picture": [picture],
+        "nested": [[path]],
+        "bytes": [path.encode()],
+        "dict": {"a": path},
+        "empty name": [""],
+    }[kind]
+    with pytest.raises(InputError, match=r"Expected (a list of arrays|images as an array|a path)"):
+        evaluation.predict(model, images)
+
+
+def test_tuple_of_paths_is_read_as_a_list(model, tmp_path, monkeypatch):
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "x.png")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    expected = evaluation.predict(model, [tmp_path / "x.png"])
+    np.testing.assert_array_equal(evaluation.predict(model, (tmp_path / "x.png",)), expected)
+    np.testing.assert_array_equal(evaluation.predict(model, ["~/x.png"]), expected)
+
+
+def test_name_in_place_of_a_model_is_rejected():
+    with pytest.raises(InputError, match=r"Received a str\. Load a preset"):
+        evaluation.predict("resnet_bn_cifar10", np.zeros((1, 32, 32, 3), "uint8"))

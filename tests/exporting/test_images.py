@@ -15,6 +15,14 @@ def model():
     return make_model("plain")
 
 
+def test_broken_picture_is_rejected_without_an_option_that_export_lacks(model, tmp_path):
+    fill(tmp_path)
+    path = next(tmp_path.rglob("*.png"))
+    path.write_bytes(b"x")
+    with pytest.raises(InputError, match=r"1 of \d+ do not.*Fix or remove them\.$"):
+        images.read_calibration(tmp_path, model, (32, 32), None)
+
+
 def test_sample_is_resized_with_its_proportions_kept(model):
     found = images.read_sample(model, (40, 80))
     expected = ImageOps.fit(

@@ -134,6 +134,24 @@ def test_trial_that_breaks_the_network_loses(preset, pictures, tmp_path, monkeyp
 
 
 @pytest.mark.slow
+def test_rate_that_breaks_the_network_does_not_end_the_timing(
+    preset, pictures, tmp_path, monkeypatch
+):
+    train = trials.engine.train
+
+    def diverge(job, strategy):
+        if job.recipe.learning_rate >= 0.01:
+            raise NonFiniteLossError
+        return train(job, strategy)
+
+    monkeypatch.setattr(trials.engine, "train", diverge)
+    settings = {**SETTINGS, "tries": 3, "head_only": True}
+    chosen = finetune(preset, pictures, tmp_path / "out", **settings)["trials"]
+    assert [t["val_accuracy"] is None for t in chosen] == [True, True, False]
+    assert [t["chosen"] for t in chosen] == [False, False, True]
+
+
+@pytest.mark.slow
 def test_time_too_short_for_trials_is_noted_and_the_usual_rate_taken(preset, pictures, tmp_path):
     settings = {**SETTINGS, "tries": 2, "try_minutes": 0.01, "head_only": True}
     result = finetune(preset, pictures, tmp_path / "out", **settings)

@@ -1,6 +1,7 @@
 """Fine-tuning with a report on the images that were held out."""
 
 import csv
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,8 @@ def finetune(
     result = run.finetune(preset, data, out, overwrite=overwrite, **options)
     began = time.perf_counter()
     folder = checks.expand(out)
+    # An interruption from here on costs the report, not the preset.
+    print(f"{folder} is written; its report follows", file=sys.stderr, flush=True)
     found = diagnose(
         from_preset(folder),
         result["preset"],

@@ -5,6 +5,7 @@ from typing import Any
 
 from keras_unrolled import checks
 from keras_unrolled.evaluation.calibration import BINS
+from keras_unrolled.paths import name_place
 from keras_unrolled.reporting.diagnosis.duplicates import AREA, BITS, COSINE, LIKENESS, SHAPE
 from keras_unrolled.reporting.diagnosis.findings import MAPPED, WORST, Findings
 from keras_unrolled.reporting.diagnosis.pictures import encode_pictures
@@ -34,7 +35,7 @@ def write_page(
         settings: dict of what the report states of its making.
         tuned: optional dict, what a fine-tuning returned.
     """
-    place = ", ".join(dict.fromkeys([found.dataset, found.examples.split]))
+    place = name_place(found.dataset, found.examples.split)
     page = Page(
         f"How well {found.name} classifies",
         f"Measured on {checks.count(len(found.examples), 'image')} of {place}.",

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from keras_unrolled import checks
 from keras_unrolled.analysis.drawing import draw
 from keras_unrolled.analysis.plots import add_curves
 from keras_unrolled.reporting.html import Page
@@ -41,7 +42,7 @@ def report_training(page: Page, result: dict[str, Any], drawn: dict[str, str | b
     page.section("Fine-tuning", "training")
     page.paragraph(
         f"`{result['base']}` got a new head for {len(result['classes'])} classes and was trained for "
-        f"{result['epochs']} epochs. The accuracy that is held out is that of the images of this report."
+        f"{checks.count(result['epochs'], 'epoch')}. The accuracy that is held out is that of the images of this report."
     )
     page.table(
         result["phases"], PHASE, "The phases, with the accuracies at the end of each.", most=None
@@ -50,7 +51,7 @@ def report_training(page: Page, result: dict[str, Any], drawn: dict[str, str | b
         page.figure(drawn["training"], "Loss and accuracy over the epochs.")
     if "test" in result:
         page.paragraph(
-            f"On the test part, {result['test']['n']:,} images by which nothing was chosen, "
+            f"On the test part, {checks.count(result['test']['n'], 'image')} by which nothing was chosen, "
             f"{100 * result['test']['accuracy']:.2f}% are answered right. It is not in this report."
         )
     if result["trials"]:

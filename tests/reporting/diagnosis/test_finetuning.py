@@ -48,6 +48,7 @@ def test_report_is_on_the_images_that_were_held_out(capsys, base, pictures, tmp_
     )
     assert code == 0, err
     result = json.loads(text)
+    assert f"{tuned} is written; its report follows" in err  # what an interruption now leaves
     assert result["report"] == str(out / "report.html")
     summary = json.loads((out / "report.json").read_text())
     assert (summary["n"], summary["accuracy"]) == (result["n"], result["accuracy"])
