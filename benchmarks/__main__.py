@@ -39,14 +39,19 @@ COLUMNS = ["benchmark", "ours", "peer", "ratio", "n", "machine"]
 COLUMNS += ["share_of_ceiling", "memory_mib", "peer_memory_mib"]
 
 
-def training_loop(rounds):
+def training_loop(dtype, rounds):
     """Forty steps of ResNet-20 by the loop of `training/`, and by `fit`; data in memory."""
     batch, steps = 128, 40
     rng = np.random.default_rng(0)
     images = rng.normal(size=(batch * steps, 32, 32, 3)).astype("float32")
     labels = rng.integers(0, 10, batch * steps)
     recipe = ImageRecipe(
-        network={}, epochs=1_000, batch_size=batch, momentum=0.9, label_smoothing=0.05
+        network={},
+        epochs=1_000,
+        batch_size=batch,
+        momentum=0.9,
+        label_smoothing=0.05,
+        precision=dtype,
     )
     models_ = [models.resnet(20, dataset="cifar", dtype=recipe.precision) for _ in range(2)]
     optimizer = make_optimizer(recipe, steps)
@@ -127,7 +132,10 @@ def main():
     options.out.mkdir(parents=True, exist_ok=True)
     rows = []
     work: dict[str, Any] = {name: case.measure for name, case in CASES.items()}
-    work["training loop, ResNet-20, peer: Model.fit"] = training_loop
+    for dtype in ("float32", "mixed_bfloat16"):
+        work[f"training loop, ResNet-20, peer: Model.fit, {dtype}"] = functools.partial(
+            training_loop, dtype
+        )
     work["lesions, swaps and repeats of ResNet-20, peer: one rebuilt network each"] = (
         microscope.measure
     )

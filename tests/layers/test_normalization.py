@@ -120,14 +120,24 @@ def test_a_fixed_normalization_is_the_affine_map_that_it_is_in_inference(
         norm.trainable = False
     x = tf.constant(rng.normal(size=(2, 7, 7, 3)), dtype)
     before = [norm.get_weights() for norm in stack.norms]
+
+    def by_layers(x, training):
+        for conv, norm in zip(stack.convs, [*stack.norms, None]):
+            x = conv(x)
+            x = x if norm is None else norm(x, training=training)
+            x = x if conv is stack.convs[-1] else tf.nn.relu(x)
+        return x
+
     results = []
-    for training in (True, False):
+    for run, training in ((stack, True), (stack, False), (by_layers, True)):
         with tf.GradientTape() as tape:
-            y = stack(x, training=training)
+            y = run(x, training=training)
             loss = tf.reduce_sum(y * y)
         results.append([y, *tape.gradient(loss, [v.value for v in stack.trainable_variables])])
     assert len(stack.trainable_variables) == len(results[0]) - 1 == 2 + (activation_order == "pre")
-    for ours, expected in zip(*results):
-        np.testing.assert_allclose(ours, expected, rtol=1e-4 if dtype == "float32" else 1e-10)
+    for results_of_one in zip(*results):
+        *ours, expected = map(np.asarray, results_of_one)
+        for each in ours:
+            np.testing.assert_allclose(each, expected, rtol=1e-4 if dtype == "float32" else 1e-10)
     for kept, norm in zip(before, stack.norms):
         np.testing.assert_array_equal(kept, norm.get_weights())
