@@ -92,7 +92,7 @@ def measure(preset, precision, rounds):
             "n": len(theirs[way]),
             "machine": hardware(),
         }
-        for way, how in ((True, "as it is"), (False, "without XLA"))
+        for way, how in ((True, "by XLA"), (False, "without XLA"))
     ]
 
 
