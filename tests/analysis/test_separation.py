@@ -57,7 +57,7 @@ def test_every_block_agrees_with_pseudo_inverses_of_whole_matrices(gating, rng):
     for row in table:
         features = parts[row["block"]]["output"].mean((1, 2))
         found = [row["fuzziness"], row["log_fuzziness"], row["nc1"]]
-            # Rounding in a compiled graph is multiplied by the inverse of the scatter within classes.
+        # Rounding in a compiled graph is multiplied by the inverse of the scatter within classes.
         np.testing.assert_allclose(found, expect(features, labels), rtol=1e-4)
     logs = np.array(table["log_fuzziness"][1:])
     slope, start = np.polyfit(np.arange(1, 5), logs, 1)
