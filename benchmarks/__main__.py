@@ -11,7 +11,6 @@ folders of photographs, and is left out without one.
 """
 
 import argparse
-import csv
 import functools
 import sys
 from pathlib import Path
@@ -23,6 +22,7 @@ import tensorflow as tf
 
 from benchmarks import language, memory, microscope
 from benchmarks.cases import CASES
+from benchmarks.tables import write_rows
 from benchmarks.timing import compete, find_ceiling
 from keras_unrolled import models
 from keras_unrolled.data.crops import AREA, ASPECT
@@ -34,9 +34,6 @@ from keras_unrolled.engine.optimizers import make_optimizer
 from keras_unrolled.engine.tensorflow.loop import STEPS_PER_CALL
 from keras_unrolled.engine.tensorflow.step import make_step
 from keras_unrolled.environment import hardware
-
-COLUMNS = ["benchmark", "ours", "peer", "ratio", "n", "machine"]
-COLUMNS += ["share_of_ceiling", "memory_mib", "peer_memory_mib"]
 
 
 def training_loop(dtype, rounds):
@@ -155,22 +152,16 @@ def main():
     for name, run in work.items():
         if any(part in name for part in options.only):
             ours, peer, *operations = run(rounds=options.rounds)
-            row = [name, round(ours, 1), round(peer, 1), round(ours / peer, 2)]
-            row += [options.rounds, hardware()]
+            row = {"benchmark": name, "ours": round(ours, 1), "peer": round(peer, 1)}
+            row |= {"ratio": round(ours / peer, 2), "n": options.rounds, "machine": hardware()}
             dtype = "bfloat16" if "bfloat16" in name else "float32"
-            row += [round(ours * each / find_ceiling(dtype), 2) for each in operations] or [""]
-            row += memory.compare(name) if options.memory and name in CASES else ["", ""]
+            shares = [round(ours * each / find_ceiling(dtype), 2) for each in operations]
+            peaks = memory.compare(name) if options.memory and name in CASES else []
+            row["share_of_ceiling"] = shares[0] if shares else ""
+            row["memory_mib"], row["peer_memory_mib"] = peaks or ("", "")
             rows.append(row)
-            print(*row[:4], *row[6:], sep="\t", file=sys.stderr, flush=True)
-            write(options.out / "benchmarks.csv", rows)
-
-
-def write(path, rows):
-    """Writes the rows that there are, so that an interrupted run leaves them."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(rows)
+            print(*row.values(), sep="\t", file=sys.stderr, flush=True)
+            write_rows(options.out / "benchmarks.csv", rows)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ test images choose nothing: `--try` holds out a fifth of train.
 """
 
 import argparse
-import csv
 import json
 import resource
 import subprocess
@@ -17,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.tables import write_rows
 from keras_unrolled.environment import hardware
 
 WAYS = {"usual": [], "find_lr": ["--find-lr"], "try_3": ["--try", "3"]}
@@ -64,10 +64,7 @@ def main(arguments=None):
             for way in options.ways:
                 rows.append(measure(options.preset, data, way, seed, options.epochs))
                 print(rows[-1], file=sys.stderr, flush=True)
-                with (options.out / "choices.csv").open("w", newline="", encoding="utf-8") as file:
-                    table = csv.DictWriter(file, rows[0])
-                    table.writeheader()
-                    table.writerows(rows)
+                write_rows(options.out / "choices.csv", rows)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ folders) the share with the same best class is stated.
 """
 
 import argparse
-import csv
 import json
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.tables import write_rows
 from keras_unrolled import convert
 from keras_unrolled.data.sources import read_class_folders
 from keras_unrolled.environment import hardware
@@ -141,19 +141,20 @@ def main():
                 except RuntimeError as error:
                     print(f"{name}: left out: {error}", file=sys.stderr, flush=True)
                     continue
-                row = [name, round(mine, 1), round(theirs, 1), round(mine / theirs, 2)]
-                rows.append([*row, options.rounds, hardware(), same])
-                print(*row, same, sep="\t", file=sys.stderr, flush=True)
-                write(options.out / "engines.csv", rows)
+                rows.append(
+                    {
+                        "benchmark": name,
+                        "ours": round(mine, 1),
+                        "peer": round(theirs, 1),
+                        "ratio": round(mine / theirs, 2),
+                        "n": options.rounds,
+                        "machine": hardware(),
+                        "agreement": same,
+                    }
+                )
+                print(*rows[-1].values(), sep="\t", file=sys.stderr, flush=True)
+                write_rows(options.out / "engines.csv", rows)
     peer.close()
-
-
-def write(path, rows):
-    """Writes the rows that there are."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["benchmark", "ours", "peer", "ratio", "n", "machine", "agreement"])
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

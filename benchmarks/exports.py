@@ -8,7 +8,6 @@ is in images a second, medians of rounds in which the file and the preset in Ker
 """
 
 import argparse
-import csv
 import os
 import sys
 import tempfile
@@ -19,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_unrolled as ku
+from benchmarks.tables import write_rows
 from keras_unrolled import data, evaluation
 from keras_unrolled.environment import hardware
 from keras_unrolled.exporting import network, runtime
@@ -115,10 +115,7 @@ def main():
                 )
             rows.append({**row, "machine": hardware()})
             print(*rows[-1].values(), sep="\t", file=sys.stderr, flush=True)
-            with (options.out / "exports.csv").open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-                writer.writeheader()
-                writer.writerows(rows)
+            write_rows(options.out / "exports.csv", rows)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from benchmarks.tables import write_rows
 from keras_unrolled import data, engine
 from keras_unrolled.environment import hardware
 from keras_unrolled.finetuning.options import Options
@@ -111,10 +112,7 @@ def main():
             rows += measure(preset, precision, options.rounds)
             for row in rows[-2:]:
                 print(*row.values(), sep="\t", file=sys.stderr, flush=True)
-            with (options.out / "finetuning.csv").open("w", newline="") as file:
-                writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(rows)
+            write_rows(options.out / "finetuning.csv", rows)
 
 
 if __name__ == "__main__":

@@ -9,16 +9,17 @@ imports. "hash" is the part of loading that reads and hashes the file. The secon
 """
 
 import argparse
-import csv
 import hashlib
+import importlib
 import json
-import math
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from statistics import median
+
+from benchmarks.tables import write_rows
 
 CIFAR = "highway_bn_cifar10"
 PARTS = ("import", "build", "first", "again", "predict", "hash", "memory")
@@ -31,40 +32,21 @@ def time_of(work):
     return time.perf_counter() - began, result
 
 
-def measure_ours(folder):
-    """The parts of loading a folder of this package."""
+def measure(kind, folder):
+    """The parts of loading a folder of ours, or of KerasHub's for "peer"."""
     from benchmarks.memory import find_peak
 
-    def load(**options):
-        from keras_unrolled import from_preset
-
-        return from_preset(folder, **options)
-
-    seconds = {"import": time_of(lambda: __import__("keras_unrolled.presets.loading"))[0]}
-    return measure(seconds, load, find_peak(), find_peak)
-
-
-def measure_peer(folder):
-    """The parts of loading a folder of KerasHub's."""
-    from benchmarks.memory import find_peak
-
-    def load(**options):
-        import keras_hub
-
-        return keras_hub.models.ImageClassifier.from_preset(folder, **options)
-
-    seconds = {"import": time_of(lambda: __import__("keras_hub"))[0]}
-    return measure(seconds, load, find_peak(), find_peak)
-
-
-def measure(seconds, load, before, find_peak):
-    """Fills in what comes after the imports."""
+    module = {"ours": "keras_unrolled.presets.loading", "peer": "keras_hub"}[kind]
+    seconds = {}
+    seconds["import"], package = time_of(lambda: importlib.import_module(module))
+    load = package.from_preset if kind == "ours" else package.models.ImageClassifier.from_preset
+    before = find_peak()
+    seconds["first"], _ = time_of(lambda: load(folder))
+    seconds["memory"] = find_peak() - before
+    seconds["again"], model = time_of(lambda: load(folder))
+    seconds["build"], _ = time_of(lambda: load(folder, load_weights=False))
     import numpy as np
 
-    seconds["first"], model = time_of(load)
-    seconds["memory"] = find_peak() - before
-    seconds["again"], model = time_of(load)
-    seconds["build"], _ = time_of(lambda: load(load_weights=False))
     side = model.backbone.image_shape[0] or 224
     image = np.zeros((1, side, side, 3), "uint8")
     seconds["predict"], _ = time_of(lambda: model.predict(image, verbose=0))
@@ -126,8 +108,8 @@ def compare(name, folders, rounds):
     for part in PARTS:
         middle = {kind: median(run[part] for run in runs) for kind, runs in taken.items()}
         row = {"network": name, "part": part, "unit": "MiB" if part == "memory" else "s"}
-        row |= {kind: round(middle.get(kind, math.nan), 3) for kind in ("ours", "peer")}
-        row["ratio"] = round(row["peer"] / row["ours"], 2)
+        row |= {kind: round(middle[kind], 3) if kind in middle else "" for kind in ("ours", "peer")}
+        row["ratio"] = round(middle["peer"] / middle["ours"], 2) if "peer" in middle else ""
         rows.append(row | {"n": rounds, "machine": hardware()})
     return rows
 
@@ -140,8 +122,7 @@ def main():
     parser.add_argument("--child", nargs=2, metavar=("KIND", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        kind, folder = options.child
-        print(json.dumps({"ours": measure_ours, "peer": measure_peer}[kind](folder)))
+        print(json.dumps(measure(*options.child)))
         return
     if options.out is None:
         parser.error("the following arguments are required: --out")
@@ -154,10 +135,7 @@ def main():
         save_peer(peer)
         rows = compare("ResNet-50", {"ours": ours, "peer": peer}, options.rounds)
     rows += compare(CIFAR, {"ours": paths.zoo() / "checkpoints" / CIFAR}, options.rounds)
-    with (options.out / "loading.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(options.out / "loading.csv", rows)
     print((options.out / "loading.csv").read_text(), end="")
 
 
