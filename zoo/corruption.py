@@ -2,11 +2,10 @@
 
     python -m zoo.corruption [--tfds DIR] [--count N] [--severities 1 3 5] [--answers FILE]
 
-The pictures are the bundled ones of the test set, the first N of them evenly over the classes, or those in
-TFDS's data directory. Rewrites
-zoo/results/corruption.csv, with a row for each preset, kind and severity (0 for the pictures as they are), and
-the tables in docs/results.md. FILE keeps which pictures each network has right: if it is there, nothing is
-measured again.
+The pictures are the 1,000 bundled ones of the test set or, with `--tfds`, those in TFDS's data directory; N
+chooses the first of them, evenly over the classes. Rewrites zoo/results/corruption.csv, with a row for each
+preset, kind and severity (0 for the pictures as they are), and the tables in docs/results.md. FILE keeps which
+pictures each network has right: if it is there, nothing is measured again.
 """
 
 import argparse
@@ -243,7 +242,7 @@ def main(arguments=None):
         formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("--tfds", help="TFDS's data directory, for more pictures.")
-    parser.add_argument("--count", type=int, default=250, help="Pictures (default: 250).")
+    parser.add_argument("--count", type=int, default=1000, help="Pictures (default: 1000).")
     parser.add_argument("--severities", type=int, nargs="+", default=[1, 3, 5], choices=SEVERITIES)
     parser.add_argument("--answers", type=Path, help="File of answers to keep, or to use again.")
     options = parser.parse_args(arguments)
