@@ -49,7 +49,7 @@ def load(
         >>> ku.data.load("cifar10:train[:5%]", data_dir="tfds/")  # doctest: +SKIP
     """
     if is_address(source):
-        _check_no_data_dir(source, data_dir)
+        check_no_data_dir(source, data_dir)
         return load_hub_dataset(source, split)
     path = checks.readable("the data", source)
     is_name = re.fullmatch(TFDS_NAME, str(source)) is not None
@@ -57,7 +57,7 @@ def load(
         return load_tfds(source, data_dir, split)
     is_table = path.suffix.lower() in tables.SUFFIXES
     if is_table or path.is_dir() or archives.is_archive(path):
-        _check_no_data_dir(source, data_dir)
+        check_no_data_dir(source, data_dir)
     if archives.is_archive(path):
         with archives.unpacked(path) as folder:
             return archives.as_read_from(load(folder, split=split), folder, path)
@@ -133,6 +133,7 @@ def load_parts(
         return check_images(place, skip=skip_broken)
 
     if not is_path(source):
+        check_no_data_dir("images in memory", data_dir)
         examples, has_labels = as_examples(source)
         if not has_labels:
             raise checks.InputError(
@@ -144,14 +145,14 @@ def load_parts(
         return _divide(read(load(source, data_dir)), held_out, seed)
     path = checks.readable("the data", source)
     if archives.is_archive(path):
-        _check_no_data_dir(source, data_dir)
+        check_no_data_dir(source, data_dir)
         with archives.unpacked(path) as folder:
             parts = load_parts(folder, held_out, seed, chooses=chooses, skip_broken=skip_broken)
             return _from_archive(parts, folder, path)
     folders, notes = find_parts(source)
     if not folders:
         return _divide(read(load(source, data_dir)), held_out, seed)
-    _check_no_data_dir(source, data_dir)
+    check_no_data_dir(source, data_dir)
     train = read(_with_notes(load_folder(folders["train"]), notes))
 
     def align_part(name):
@@ -249,9 +250,10 @@ def _check_no_other_file(path, source):
         )
 
 
-def _check_no_data_dir(source, data_dir):
+def check_no_data_dir(source: Any, data_dir: Any) -> None:
+    """Raises `InputError` for TFDS's data directory beside data that are not TFDS's."""
     if data_dir is not None:
         raise checks.InputError(
-            f"Expected a data directory for a data set of TFDS only. Received: data_dir={data_dir!r} "
+            f"Expected a data directory for a data set of TFDS only. Received: data_dir={str(data_dir)!r} "
             f"for {source}. Leave it out."
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras_unrolled import checks, data, evaluation, models
 from keras_unrolled.data.broken import check_images
-from keras_unrolled.data.loading import choose
+from keras_unrolled.data.loading import check_no_data_dir, choose
 from keras_unrolled.data.memory import as_examples, is_path
 from keras_unrolled.evaluation.published import read_soft_labels, score_soft_labels
 from keras_unrolled.presets.calibration import find_temperature
@@ -103,6 +103,7 @@ def find_images(dataset, model, *, data_dir=None):
     """As `load_images`, all of them, and whether or not they decode."""
     labels = model.labels
     if not is_path(dataset):
+        check_no_data_dir("images in memory", data_dir)
         examples, has_labels = as_examples(dataset, labels, model.num_classes)
         if not has_labels:
             raise checks.InputError(
@@ -111,11 +112,7 @@ def find_images(dataset, model, *, data_dir=None):
             )
         dataset = examples.split
     elif dataset == "sample":
-        if data_dir is not None:
-            raise checks.InputError(
-                f"Expected no data directory for the bundled sample. Received: data_dir={data_dir!r}. "
-                'Leave it out, or pass "cifar10" to read TFDS.'
-            )
+        check_no_data_dir('the bundled sample (TFDS has all of it as "cifar10")', data_dir)
         examples, dataset = data.load_sample(), "cifar10"
         if labels is not None and set(labels).isdisjoint(examples.names):
             raise checks.InputError(

@@ -11,7 +11,7 @@ from keras_unrolled.data import archives, tables
 from keras_unrolled.data.broken import check_images
 from keras_unrolled.data.hub_datasets import is_address
 from keras_unrolled.data.listing import is_image, is_preset, list_folders, list_images, walk
-from keras_unrolled.data.loading import choose
+from keras_unrolled.data.loading import check_no_data_dir, choose
 from keras_unrolled.data.memory import as_examples, is_path
 from keras_unrolled.data.tfds import is_prepared
 from keras_unrolled.paths import name_place
@@ -138,16 +138,13 @@ def _load_examples(dataset, model, data_dir):
     Classes that are not the network's are no labels for it.
     """
     if not is_path(dataset):
+        check_no_data_dir("images in memory", data_dir)
         examples, has_labels = as_examples(dataset, model.labels, model.num_classes)
         why = None if has_labels else "the images have no labels"
         return data.align(examples, model.labels, count=model.num_classes), examples.split, why
     flat = _list_unlabeled(dataset, data_dir)
-    if flat and data_dir is not None:
-        raise checks.InputError(
-            f"Expected a data directory for a data set of TFDS only. Received: data_dir={str(data_dir)!r} for "
-            f"the pictures in {dataset}. Leave it out."
-        )
     if flat:
+        check_no_data_dir(f"the pictures in {dataset}", data_dir)
         blank = np.zeros(len(flat), "int64")
         place = checks.expand(str(dataset))
         images = data.ImageFiles(flat, root=place)

@@ -9,6 +9,7 @@ from keras_unrolled.data import Examples, ImageFiles
 from keras_unrolled.data.loading import load_parts
 from keras_unrolled.data.memory import as_bytes, as_examples, check_examples
 from keras_unrolled.presets.scoring import load_images
+from keras_unrolled.reporting.inputs import load_inputs
 from tests.reporting.nets import LABELS, make_model
 
 NAMES = ("cat", "dog")
@@ -92,6 +93,15 @@ def test_whole_numbers_of_another_type_are_trained_on_as_they_are(images):
         found = as_bytes(Examples(images.astype(dtype), np.arange(6) % 2, NAMES, "mine"), 3)
         assert found.images.dtype == np.uint8
         np.testing.assert_array_equal(found.images, images)
+
+
+def test_data_directory_of_images_in_memory_is_refused(images, tmp_path):
+    pair, problem = (images, np.arange(6) % 2), "for images in memory. Leave it out"
+    with pytest.raises(InputError, match=problem):
+        load_parts(pair, 0.5, 0, data_dir=tmp_path)
+    for use in (load_images, lambda data, model, **options: load_inputs(model, data, **options)):
+        with pytest.raises(InputError, match=problem):
+            use(pair, make_model(), data_dir=tmp_path)
 
 
 def test_limit_draws_from_all_classes_of_data_in_their_order():
