@@ -251,7 +251,7 @@ def _check_no_other_file(path, source):
 
 
 def check_no_data_dir(source: Any, data_dir: Any) -> None:
-    """Raises `InputError` for TFDS's data directory beside data that are not TFDS's."""
+    """Raises `InputError` for a data directory of TFDS together with other data."""
     if data_dir is not None:
         raise checks.InputError(
             f"Expected a data directory for a data set of TFDS only. Received: data_dir={str(data_dir)!r} "
