@@ -1,11 +1,17 @@
 """What the tests share: the option --slow, and fixtures for real data and random numbers."""
 
 import os
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as in commands
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+# Processes on JAX share what they compile, in a folder of this run.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    compiled = tempfile.TemporaryDirectory(prefix="keras_unrolled_jax_")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
 
 import keras
 import numpy as np
