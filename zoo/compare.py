@@ -18,6 +18,7 @@ from keras_unrolled import checks
 from keras_unrolled.analysis import plots
 from keras_unrolled.files import write_text
 from keras_unrolled.presets.catalog import list_presets
+from training import recipes
 from zoo import further_runs
 from zoo.build import RESULTS, ROOT, fill
 from zoo.claims import CLAIMS, claims_table, order_table, pairs_csv
@@ -26,8 +27,8 @@ from zoo.paired import answer, compare
 PAGE, CURVES = ROOT / "docs/results.md", ROOT / "docs/curves.png"
 # The most informative column of the logs, by data set; of images none are held out.
 SHOWN = {
-    "cifar10": ("CIFAR-10{depth}: loss in training", "loss"),
-    "ptb": ("Penn Treebank: validation perplexity", "valid_perplexity"),
+    "cifar10": ("CIFAR-10{group}: loss in training", "loss"),
+    "ptb": ("Penn Treebank{group}: validation perplexity", "valid_perplexity"),
 }
 
 
@@ -42,14 +43,30 @@ def list_trained():
 
 
 def list_twenty_layers():
-    """The trained presets of CIFAR-10 with 20 layers: a dict from name to record."""
+    """The trained presets of CIFAR-10 with 20 layers, by the classic recipe: a dict from name to record."""
     trained = list_trained().items()
-    return {n: r for n, r in trained if r.dataset == "cifar10" and not find_depth(n)}
+    return {n: r for n, r in trained if r.dataset == "cifar10" and not find_group(n)}
 
 
 def find_depth(name):
     """The depth in the name of a preset that has another than its family's usual one, or ""."""
     return re.sub(r"\D", "", name.split("_")[0])
+
+
+def find_group(name):
+    """What a preset is compared with: the recipe unless it is the data set's first, and `find_depth`."""
+    module = recipes.list_modules()[name]
+    kind = recipes.find_kind(module, name)
+    return " ".join(
+        filter(None, ["" if kind == next(iter(module.RECIPES)) else kind, find_depth(name)])
+    )
+
+
+def list_group(group, names, presets):
+    """The presets of a group, and those that they started from."""
+    own = [name for name in names if find_group(name) == group]
+    starts = {presets[name].training["recipe"].get("init") for name in own}
+    return [name for name in names if name in own or name in starts]
 
 
 def fill_table(page, name, text):
@@ -63,9 +80,10 @@ def draw():
     panels: dict[str, tuple[str, dict[str, Path]]] = {}
     for dataset, (title, column) in SHOWN.items():
         logs = (RESULTS / "logs").glob(f"*_{dataset}.csv")
-        for path in sorted(logs, key=lambda path: (find_depth(path.stem), path.name)):
-            depth = find_depth(path.stem)
-            name = title.format(depth=f", {depth} layers" if depth else "")
+        for path in sorted(logs, key=lambda path: (find_group(path.stem), path.name)):
+            group = find_group(path.stem)
+            kind = f", {group} layers" if group.isdigit() else f", {group}"
+            name = title.format(group=kind if group else "")
             panels.setdefault(name, (column, {}))[1][path.stem.removesuffix(f"_{dataset}")] = path
         gatings |= {
             record.name.removesuffix(f"_{dataset}"): record.network["gating"]
@@ -96,10 +114,10 @@ def compare_all(presets, runs, tfds, ptb):
             row = further_runs.make_row(dataset, run, presets[run.name], pair, ends)
             kept = further_runs.merge(kept, [row])
             further_runs.keep(Path(folder).parent, row)
-        for depth in sorted(set(map(find_depth, names))):
-            group = {name: own[name] for name in names if find_depth(name) == depth}
-            title = " ".join([dataset, *filter(None, [depth]), "order"])
-            page = fill_table(page, title, order_table(dataset, group, rows))
+        for group in sorted(set(map(find_group, names))):
+            scored = {name: own[name] for name in list_group(group, names, presets)}
+            title = " ".join([dataset, *filter(None, [group]), "order"])
+            page = fill_table(page, title, order_table(dataset, scored, rows))
         page = fill_table(page, f"{dataset} claims", claims_table(dataset, rows))
         if any(row["dataset"] == dataset for row in kept):
             page = fill_table(page, f"{dataset} runs", further_runs.runs_table(dataset, kept))
