@@ -3,9 +3,10 @@
     python -m benchmarks.finetuning --out DIR [--presets NAME ...] [--rounds N]
 
 The images are the sample in the wheel, 1,000 of CIFAR-10, of which 800 are trained on. Ours is the phase of
-`finetune` that trains the whole network, with its augmentation; `fit` trains the same layers by AdamW without
-augmentation, compiled by XLA as Keras does by itself, and without. Figures are images a second, medians over
-epochs but the first, which compiles.
+`finetune` that trains the whole network, with its augmentation; `fit` trains by AdamW without augmentation,
+compiled by XLA as Keras does by itself, and without: the preset's own layers and, for `resnet_bn_cifar10`, the
+same network of Keras's layers. Batch normalization stays in inference mode in all of them. Figures are images a
+second, medians over epochs but the first, which compiles.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from benchmarks import peers
 from benchmarks.tables import write_rows
 from keras_unrolled import data, engine
 from keras_unrolled.environment import hardware
@@ -53,10 +55,23 @@ def ours(preset, examples, precision):
             return [float(row["images_per_second"]) for row in csv.DictReader(file)]
 
 
-def fit(preset, examples, precision, compiled):
-    """Images a second of each epoch of `fit`."""
-    model = from_preset(preset, labels=examples.names, dtype=precision)
+def make_own(preset, names, precision):
+    """The preset as `finetune` trains it."""
+    model = from_preset(preset, labels=names, dtype=precision)
     freeze(model, whole=True)
+    return model
+
+
+def make_stock(preset, names, precision):
+    """The network of `resnet_bn_cifar10` of Keras's layers."""
+    model = peers.cifar_resnet(20, precision)
+    for layer in model.layers:
+        layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+    return model
+
+
+def fit(model, examples, compiled):
+    """Images a second of each epoch of `fit`."""
     model.compile(
         optimizer=keras.optimizers.AdamW(RATE, weight_decay=0),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -71,28 +86,33 @@ def fit(preset, examples, precision, compiled):
 
 
 def measure(preset, precision, rounds):
-    """Rows: medians of the rounds, in which ours and `fit` take turns.
+    """Rows: medians of the rounds, in which ours and every `fit` take turns.
 
-    `fit` is compiled by XLA, its default, in the first round only where that is slower.
+    Of `fit` compiled by XLA, its default, and without, the slower one runs in the first round only.
     """
     examples = data.load_sample()
+    networks = {"fit": make_own}
+    if preset == "resnet_bn_cifar10":
+        networks["fit of Keras's layers"] = make_stock
     mine: list[float] = []
-    theirs: dict[bool, list[float]] = {False: [], True: []}
-    ways = list(theirs)
-    for _ in range(rounds):
+    theirs: dict[str, dict[bool, list[float]]] = {name: {False: [], True: []} for name in networks}
+    for number in range(rounds):
         mine += ours(preset, examples, precision)[1:]
-        for way in ways:
-            theirs[way] += fit(preset, examples, precision, way)[1:]
-        ways = [max(theirs, key=lambda way: np.median(theirs[way]))]
+        for name, make in networks.items():
+            found = theirs[name]
+            best = max(found, key=lambda way: np.median(found[way] or 0))
+            for way in [best] if number else found:
+                found[way] += fit(make(preset, examples.names, precision), examples, way)[1:]
     return [
         {
-            "benchmark": f"fine-tune {preset}, peer: fit {how}, {precision}",
+            "benchmark": f"fine-tune {preset}, peer: {name} {how}, {precision}",
             "ours": round(float(np.median(mine)), 1),
-            "peer": round(float(np.median(theirs[way])), 1),
-            "ratio": round(float(np.median(mine) / np.median(theirs[way])), 2),
-            "n": len(theirs[way]),
+            "peer": round(float(np.median(found[way])), 1),
+            "ratio": round(float(np.median(mine) / np.median(found[way])), 2),
+            "n": len(found[way]),
             "machine": hardware(),
         }
+        for name, found in theirs.items()
         for way, how in ((True, "by XLA"), (False, "without XLA"))
     ]
 
@@ -109,8 +129,9 @@ def main():
     rows = []
     for preset in options.presets:
         for precision in options.precisions:
-            rows += measure(preset, precision, options.rounds)
-            for row in rows[-2:]:
+            new = measure(preset, precision, options.rounds)
+            rows += new
+            for row in new:
                 print(*row.values(), sep="\t", file=sys.stderr, flush=True)
             write_rows(options.out / "finetuning.csv", rows)
 
