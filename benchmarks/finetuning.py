@@ -5,8 +5,8 @@
 The images are the sample in the wheel, 1,000 of CIFAR-10, of which 800 are trained on. Ours is the phase of
 `finetune` that trains the whole network, with its augmentation; `fit` trains by AdamW without augmentation,
 compiled by XLA as Keras does by itself, and without: the preset's own layers and, for `resnet_bn_cifar10`, the
-same network of Keras's layers. Batch normalization stays in inference mode in all of them. Figures are images a
-second, medians over epochs but the first, which compiles.
+same network of Keras's layers, with two projections as shortcuts. Batch normalization stays in inference mode in
+all of them. Figures are images a second, medians over epochs but the first, which compiles.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks import peers
 from benchmarks.tables import write_rows
-from keras_unrolled import data, engine
+from keras_unrolled import data, engine, files
 from keras_unrolled.environment import hardware
 from keras_unrolled.finetuning.options import Options
 from keras_unrolled.finetuning.phases import freeze
@@ -50,7 +50,8 @@ def ours(preset, examples, precision):
     options = Options(epochs=EPOCHS * 3 // 2, learning_rate=RATE, precision=precision)
     with tempfile.TemporaryDirectory() as folder:
         run = Finetuning(preset, examples, Path(folder) / "preset", None, options)
-        run.train(engine.make_strategy(1, kind="one"))
+        with files.locked(run.partial):
+            run.train(engine.make_strategy(1, kind="one"))
         with (run.folders["network"] / "log.csv").open(newline="") as file:
             return [float(row["images_per_second"]) for row in csv.DictReader(file)]
 
