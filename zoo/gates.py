@@ -20,12 +20,22 @@ COLUMNS = ("preset", "block", "gate", "start", "mean", "std", "between_images", 
 
 
 def list_adapted():
-    """The adapted presets with gates: a dict from name to the preset that they started from and their gating."""
-    return {
+    """The adapted presets with gates: a dict from name to the preset that they started from and their gating.
+
+    Raises:
+        InputError: if none has been trained.
+    """
+    found = {
         name: (record.training["recipe"]["init"], record.network["gating"])
         for name, record in list_trained().items()
         if find_group(name) == "adapt" and record.network["gating"] != "residual"
     }
+    if not found:
+        raise checks.InputError(
+            "Expected an adapted preset with weights. Found none. Train highway_adapted_bn_cifar10 "
+            "(training/cifar10.py), and make it a preset: python -m zoo.adopt WORKDIR"
+        )
+    return found
 
 
 def measure(name, init, gating, images):

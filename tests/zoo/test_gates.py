@@ -60,3 +60,9 @@ def test_group_includes_the_preset_that_it_started_from():
 def test_bad_count_ends_with_a_message(capsys):
     assert gates.main(["--count", "0"]) == 2
     assert "`--count` to be a whole number from 1 to 1,000" in capsys.readouterr().err
+
+
+def test_zoo_without_adapted_presets_ends_with_a_message(monkeypatch, capsys):
+    monkeypatch.setattr(gates, "list_trained", lambda: {SOURCE: ku.load_record(SOURCE)})
+    assert gates.main([]) == 2
+    assert "Found none. Train highway_adapted_bn_cifar10" in capsys.readouterr().err
