@@ -131,8 +131,17 @@ def make_timm_table(records):
 
 
 def fill(page, name, program, text):
-    """A page with the text between a name's two comments replaced."""
+    """A page with the text between a name's two comments replaced.
+
+    Raises:
+        InputError: for a page without both of them, in this order and once.
+    """
     begin, end = f"<!-- {name}: python -m {program} -->", f"<!-- /{name} -->"
+    if not page.count(begin) == page.partition(begin)[2].count(end) == 1:
+        raise checks.InputError(
+            f"Expected a place for the table {name!r} in the page. Found none, or several. Write the "
+            f"lines {begin} and {end} where it belongs."
+        )
     before, rest = page.split(begin)
     _, after = rest.split(end)
     return f"{before}{begin}\n{text}\n{end}{after}"

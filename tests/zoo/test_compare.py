@@ -88,6 +88,12 @@ def test_filling_a_table_keeps_the_rest_of_the_page():
     assert compare.fill_table(new, "x", "new") == new
 
 
+@pytest.mark.parametrize("page", ["a\n", "<!-- /x -->\n<!-- x: python -m zoo.compare -->\n"])
+def test_page_without_a_place_for_a_table_is_rejected(page):
+    with pytest.raises(ku.InputError, match="a place for the table 'x'"):
+        compare.fill_table(page, "x", "new")
+
+
 def test_results_page_has_every_trained_preset_with_its_recorded_score():
     table = r"<!-- [\w ]*order: python -m zoo.compare -->(.*?)<!-- /"
     tables = "".join(re.findall(table, compare.PAGE.read_text(), re.S))
